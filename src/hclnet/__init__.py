@@ -1,0 +1,44 @@
+"""hclnet: boxes without boxes. Images with class labels in, boxes and heatmaps out.
+
+    import hclnet
+    hclnet.locate("photo.jpg").plot()                    # the packaged ImageNet classifier, no training
+    hclnet.train("my_photos/", out="runs/mine")          # one folder per class
+    hclnet.load("runs/mine").locate("new.jpg").box
+
+Names are loaded on first use, so that `import hclnet` does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "DataSet": "types",
+    "Localization": "types",
+    "Records": "types",
+    "Sample": "types",
+    "Truth": "types",
+    "Localizer": "localizer",
+    "RunConfig": "config",
+    "compare": "compare",
+    "evaluate": "api",
+    "load": "api",
+    "locate": "api",
+    "read": "data",
+    "train": "api",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'hclnet' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"hclnet.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,51 @@
+"""A COCO data set (https://cocodataset.org/#format-data), with a score per annotation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hclnet.types import Localization
+
+
+def coco_dataset(localizations: Sequence[Localization], classes: Sequence[str]) -> dict[str, Any]:
+    """Images, categories and annotations; ids count from 1, `bbox` is x, y, width, height in pixels.
+
+    Args:
+        localizations: one per image.
+        classes: the localizer's. Categories are all of them, so that ids stay the same from one call to the next.
+    """
+    category = {name: k for k, name in enumerate(classes, 1)}
+    images, annotations = [], []
+    for image_id, one in enumerate(localizations, 1):
+        width, height = one.size
+        images.append({"id": image_id, "file_name": one.path, "width": width, "height": height})
+        for found in one.objects:
+            x0, y0, x1, y1 = (round(v, 2) for v in found.box)
+            w, h = round(x1 - x0, 2), round(y1 - y0, 2)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": category[found.label],
+                    "bbox": [x0, y0, w, h],
+                    "area": round(w * h, 2),
+                    "iscrowd": 0,
+                    "score": round(found.score, 6),
+                }
+            )
+    return {
+        "info": {"description": "Boxes located by hclnet from class labels"},
+        "licenses": [],
+        "images": images,
+        "categories": [{"id": k, "name": name} for name, k in category.items()],
+        "annotations": annotations,
+    }
+
+
+def write_coco(localizations: Sequence[Localization], classes: Sequence[str], path: Path) -> None:
+    """`coco_dataset` as a file."""
+    dataset = coco_dataset(localizations, classes)
+    path.write_text(json.dumps(dataset, ensure_ascii=False) + "\n", encoding="utf-8")

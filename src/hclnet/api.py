@@ -1,0 +1,200 @@
+"""The verbs as Python functions; the command line calls these."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hclnet.config import RunConfig, readable, route
+from hclnet.data import read
+from hclnet.evaluate import evaluate_localizer
+from hclnet.localizer import Localizer
+from hclnet.methods import get_method
+from hclnet.metrics import figures, protocol, save
+from hclnet.progress import bar
+from hclnet.training import TrainResult, prepare_run, train_run
+from hclnet.types import DataSet, Localization, Records
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Records and what is reduced from them: figures (fractions) and the protocol they were measured under."""
+
+    records: Records
+    figures: dict[str, Any]
+
+
+def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> RunConfig:
+    """A run's configuration from flat settings: a method's options, those of maps and boxes, those of training.
+
+    Raises:
+        ValueError: a setting is unknown or has an impossible value.
+    """
+    known = get_method(method)
+    given = {key: value for key, value in settings.items() if value is not None}
+    routed = route(given, set(known.Options.model_fields), method)
+    try:
+        options = known.Options(**routed.pop("options")).model_dump()
+        return RunConfig(data=str(data), method=method, options=options, **routed)
+    except ValidationError as error:
+        raise ValueError(f"{method}: {readable(error)}") from None
+
+
+def train(
+    data: str | Path,
+    out: str | Path,
+    method: str = "hclnet",
+    resume: bool = False,
+    tell: Callable[[str], None] | None = None,
+    **settings: Any,
+) -> TrainResult:
+    """Train on a folder of classified images.
+
+    Args:
+        data: one folder per class, or the CUB-200-2011 layout.
+        out: the run folder.
+        method: a name from `hclnet methods`.
+        resume: go on where a run in `out` stopped.
+        tell: called with lines for a person, such as what was found at `data`.
+        settings: method options, settings of maps and boxes, settings of training: `branches=1, epochs=20`.
+
+    Raises:
+        ValueError: data, settings or images are not as they have to be; the message says what to do.
+    """
+    config = make_config(data, method, **settings)
+    dataset = read(data, config.seed)
+    if tell:
+        tell(describe(dataset))
+    return train_on(dataset, config, Path(out), resume)
+
+
+def train_on(
+    dataset: DataSet, config: RunConfig, out: Path, resume: bool = False, label: str = "Training"
+) -> TrainResult:
+    """Train on a data set that is read already. Only the labelled images are handed on; the truth stays here."""
+    dataset = _with_splits(dataset, _recorded_splits(out))
+    prepare_run(config, out, resume)
+    _record_splits(dataset, out)
+    return train_run(config, dataset.classes, dataset.split("train"), out, label)
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | None = None,
+    split: str = "test",
+    device: str = "auto",
+    out: str | Path | None = None,
+    **inference: Any,
+) -> Evaluation:
+    """Score a run on a split, and keep the records beside it.
+
+    Args:
+        run: a run folder.
+        data: another data set than the run's own; it must have the run's classes.
+        split: which part of it.
+        out: folder for `records.npz` and `figures.json`; `<run>/evaluation/<split>` by default.
+        inference: settings of maps and boxes, such as `box="fixed:0.2"`.
+
+    Raises:
+        ValueError: the run, the data or a setting is not as it has to be.
+    """
+    run = Path(run)
+    localizer = Localizer.load(run, device)
+    if changes := {k: v for k, v in inference.items() if v is not None}:
+        localizer = localizer.with_inference(**changes)
+    config_file = run / "config.yaml"
+    config = RunConfig.load(config_file) if config_file.exists() else None
+    if data is None and config is None:
+        raise ValueError(f"{run} does not say what it was trained on. Name a data set with --data.")
+    dataset = read(data or config.data, config.seed if config else 0)
+    if data is None:
+        dataset = _with_splits(dataset, _recorded_splits(run))
+    _check_classes(localizer, dataset)
+    samples = dataset.split(_find_split(dataset, split))
+    cache = config is not None and config.tune == "heads"
+    with bar("Scoring") as report:
+        (records,) = evaluate_localizer(localizer, samples, dataset.truth, cache=cache, progress=report)
+    result = Evaluation(records, summary(localizer, records))
+    home = Path(out) if out else run / "evaluation" / samples[0].split
+    home.mkdir(parents=True, exist_ok=True)
+    save(records, home / "records.npz")
+    (home / "figures.json").write_text(json.dumps(result.figures, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def summary(localizer: Localizer, records: Records) -> dict[str, Any]:
+    """All figures of a table of records, with the settings and the protocol they belong to."""
+    settings = localizer.inference
+    measured = figures(records)
+    named = {"method": localizer.method.name, "fusion": localizer.fusion, "box": settings.box}
+    if "gt_known" in measured:
+        named["protocol"] = protocol(settings.map_size, settings.upsampling, settings.box)
+    return {**named, **measured}
+
+
+def load(run: str | Path, device: str = "auto") -> Localizer:
+    """The localizer that a run left: `load("runs/mine").locate("photo.jpg").box`."""
+    return Localizer.load(run, device)
+
+
+def locate(image: Any, model: str | Path | None = None, top: int = 1) -> Localization:
+    """Box the object in one image; without a model, by the packaged ImageNet classifier and CAM."""
+    return (Localizer.imagenet() if model is None else Localizer.load(model)).locate(image, top)
+
+
+def describe(dataset: DataSet) -> str:
+    """One line about a data set for a person, and one for each of its notes."""
+    counts = ", ".join(f"{count} {split}" for split, count in dataset.counts().items())
+    truth = f", {len(dataset.truth.boxes)} with boxes (for scoring only)" if dataset.truth.boxes else ", no boxes"
+    lines = [f"{dataset.root}: {dataset.kind}, {len(dataset.classes)} classes, {counts}{truth}"]
+    return "\n".join(lines + [f"  {note}" for note in dataset.notes])
+
+
+def _find_split(dataset: DataSet, split: str) -> str:
+    """`test` is also what people call `val` where there is no test."""
+    counts = dataset.counts()
+    return "val" if split == "test" and "test" not in counts and "val" in counts else split
+
+
+def _check_classes(localizer: Localizer, dataset: DataSet) -> None:
+    if localizer.classes != dataset.classes:
+        extra = sorted(set(dataset.classes) - set(localizer.classes))[:5]
+        lacking = sorted(set(localizer.classes) - set(dataset.classes))[:5]
+        told = "; ".join(
+            f"{what}: {', '.join(names)}"
+            for what, names in (("only in the data", extra), ("only in the run", lacking))
+            if names
+        )
+        raise ValueError(f"{dataset.root} has other classes than the run ({told or 'in another order'}).")
+
+
+def _record_splits(dataset: DataSet, out: Path) -> None:
+    part = out / "data.csv.part"
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "class", "split"])
+        writer.writerows([s.id, dataset.classes[s.label], s.split] for s in dataset.samples)
+    part.replace(out / "data.csv")
+
+
+def _recorded_splits(run: Path) -> dict[str, str]:
+    try:
+        with (run / "data.csv").open(encoding="utf-8", newline="") as file:
+            return {row["id"]: row["split"] for row in csv.DictReader(file)}
+    except FileNotFoundError:
+        return {}
+
+
+def _with_splits(dataset: DataSet, known: dict[str, str]) -> DataSet:
+    """The same images in the splits that a run wrote down, so that files which came since leak nothing."""
+
+    def again(samples: Iterable) -> tuple:
+        return tuple(replace(s, split=known.get(s.id, s.split)) for s in samples)
+
+    return replace(dataset, samples=again(dataset.samples))

@@ -1,0 +1,98 @@
+"""The interface of every backbone: named stages that can be walked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+Features = dict[str, Float[Tensor, "b c h w"]]
+StageChange = Callable[[str, Float[Tensor, "b c h w"]], Float[Tensor, "b c h w"]]
+
+
+@dataclass(frozen=True, slots=True)
+class StageInfo:
+    """Channels of a stage's features, and pixels of the image per feature (its stride)."""
+
+    channels: int
+    stride: int
+
+
+class Trunk(nn.Module):
+    """A backbone as a list of named stages; it has no hooks.
+
+    Attributes:
+        name: as given to `--backbone`.
+        stages: the modules in order, by name. `stage1` ... `stage5` halve the resolution each (or keep it, where the
+            output stride says so); a backbone may have more after them.
+        info: channels and stride by stage.
+        last: the stage that class maps are computed from unless a method says otherwise.
+        branch_width: channels of the 3x3 convolutions of a classifier branch on this trunk.
+        mean, std: of the input, per channel, for images in 0..1.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stages: dict[str, nn.Module],
+        info: dict[str, StageInfo],
+        last: str,
+        branch_width: int,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.stages = nn.ModuleDict(stages)
+        self.info = info
+        self.last = last
+        self.branch_width = branch_width
+        self.mean = mean
+        self.std = std
+
+    def forward(
+        self, images: Float[Tensor, "b 3 h w"], wanted: Iterable[str], change: StageChange | None = None
+    ) -> Features:
+        """Features of the wanted stages; stages after the last wanted one are not run.
+
+        Args:
+            images: normalised by `mean` and `std`.
+            wanted: names of stages.
+            change: called with each stage's name and output while walking; what it returns goes on (ADL).
+        """
+        left, features, x = set(wanted), {}, images
+        assert left <= set(self.stages), f"{left - set(self.stages)} are no stages of {self.name}"
+        for name, stage in self.stages.items():
+            x = stage(x)
+            if change is not None:
+                x = change(name, x)
+            if name in left:
+                features[name] = x
+                left.remove(name)
+                if not left:
+                    break
+        return features
+
+    def folded(self) -> Trunk:
+        """A copy for inference with every batch norm folded into the convolution before it: a third less time."""
+        copy = deepcopy(self).eval().requires_grad_(False)
+        convolution: nn.Conv2d | None = None
+        for name, module in list(copy.named_modules()):
+            if isinstance(module, nn.Conv2d):
+                convolution = module
+            elif isinstance(module, nn.BatchNorm2d):
+                # In every backbone here a batch norm is defined right after the convolution whose output it sees.
+                assert convolution is not None and convolution.out_channels == module.num_features, name
+                convolution.weight, convolution.bias = fuse_conv_bn_weights(
+                    convolution.weight, convolution.bias, module.running_mean, module.running_var,
+                    module.eps, module.weight, module.bias,
+                )  # fmt: skip
+                parent, _, own = name.rpartition(".")
+                # timm's batch norms carry the activation that follows them.
+                setattr(copy.get_submodule(parent), own, getattr(module, "act", nn.Identity()))
+                convolution = None
+        return copy

@@ -1,0 +1,92 @@
+"""A class map becomes a heatmap in 0..1, and the heatmap becomes 256 levels.
+
+The normalisations are those compared in Kim et al., "Normalization Matters in Weakly Supervised Object Localization",
+ICCV 2021. Which one is used moves the localisation figures by several points, so it is an option, never an assumption.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, UInt8
+
+NORMALISATIONS = ("minmax", "max", "pas", "ivr:P")
+_PAS_PERCENTILE = 90
+
+
+def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Float32[np.ndarray, "*batch h w"]:
+    """Heatmaps in 0..1, each normalised by itself.
+
+    A constant map says nothing about where, and gives zeros. So does an `ivr:P` map of which more than 100 - P percent
+    share the maximum.
+
+    Args:
+        map: class maps, any finite values.
+        how: `minmax`: subtract the minimum, divide by the maximum of the result. `max`: ReLU, divide by the maximum.
+            `pas`: subtract the minimum, divide by the 90th percentile of the result, clip at 1. `ivr:P`: subtract the
+            P-th percentile (0 <= P < 100), ReLU, divide by the maximum of the result.
+
+    Raises:
+        ValueError: `how` is unknown, or a map is empty or not finite.
+    """
+    kind, percentile = _parse(how)
+    if 0 in map.shape[-2:]:
+        raise ValueError(f"cannot normalise maps of shape {map.shape}: each must have at least one pixel.")
+    if not np.isfinite(map).all():
+        raise ValueError(
+            "a map has NaN or infinite values, so it has no heatmap; look for a diverged training or an overflow in "
+            "half precision, and compute the maps in float32."
+        )
+    # float64, so that neither a range near the float32 limits nor a tiny one over- or underflows.
+    values = map.astype(np.float64)
+    low = values.min(axis=(-2, -1), keepdims=True)
+    high = values.max(axis=(-2, -1), keepdims=True)
+    if kind == "max":
+        values = _divide(np.maximum(values, 0), high)
+    elif kind == "ivr":
+        floor = np.percentile(values, percentile, axis=(-2, -1), keepdims=True)
+        values = _divide(np.maximum(values - floor, 0), high - floor)
+    elif kind == "pas":
+        values -= low
+        ceiling = np.percentile(values, _PAS_PERCENTILE, axis=(-2, -1), keepdims=True)
+        # A peak smaller than a tenth of the map leaves nothing to divide by: in the limit all of it is 1.
+        values = np.where(ceiling > 0, np.minimum(_divide(values, ceiling), 1), values > 0)
+    else:
+        values = _divide(values - low, high - low)
+    return np.where(high > low, values, 0).astype(np.float32)
+
+
+def to_levels(heatmap: Float[np.ndarray, "*batch h w"]) -> UInt8[np.ndarray, "*batch h w"]:
+    """Levels `floor(255 h)`, 0..255, of a heatmap.
+
+    Raises:
+        ValueError: the heatmap has a value outside 0..1, or NaN.
+    """
+    if heatmap.size and not (heatmap.min() >= 0 and heatmap.max() <= 1):
+        raise ValueError(
+            f"a heatmap must lie in 0..1, and this one spans {heatmap.min()} to {heatmap.max()}: normalise it first."
+        )
+    # In float64 the product is exact; in half precision it could round up to the next level.
+    return (heatmap.astype(np.float64) * 255).astype(np.uint8)
+
+
+def _parse(how: str) -> tuple[str, float]:
+    kind, colon, argument = how.partition(":")
+    if kind in ("minmax", "max", "pas") and not colon:
+        return kind, 0.0
+    if kind == "ivr":
+        try:
+            percentile = float(argument)
+        except ValueError:
+            percentile = -1.0
+        if 0 <= percentile < 100:
+            return kind, percentile
+    raise ValueError(
+        f"there is no map normalisation {how!r}; choose one of {', '.join(NORMALISATIONS)} with 0 <= P < 100, "
+        "such as ivr:35."
+    )
+
+
+def _divide(
+    values: Float64[np.ndarray, "*batch h w"], by: Float64[np.ndarray, "*batch 1 1"]
+) -> Float64[np.ndarray, "*batch h w"]:
+    return np.divide(values, by, out=np.zeros_like(values), where=by > 0)

@@ -1,0 +1,271 @@
+"""All 256 masks of a level map at once: its component tree (max-tree).
+
+A component of the mask `levels > t` stays the same set of pixels over a run of thresholds t, then grows or merges. Each
+such set is one node, found in one union-find pass over the pixels from the highest level down (Najman & Couprie,
+"Building the component tree in quasi-linear time", IEEE TIP 2006; on pixels as in Berger et al., ICIP 2007).
+Components are 8-connected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import no_type_check
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Integer, Real, UInt8
+from numba import njit
+
+from hclnet.boxes.geometry import iou
+
+LEVELS = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComponentTree:
+    """Every component of every mask `levels > t`, t = 0..255, of one level map.
+
+    Node i is a component of the masks with t from `level[parent[i]]` (0 for the root) to `level[i] - 1`. The root is
+    the whole map, at index 0, and is in no mask if the lowest level is 0. A parent comes before its children.
+
+    Attributes:
+        level: lowest level of a pixel in the component.
+        parent: index of the next larger component, which encloses this one; -1 for the root.
+        area: pixels.
+        box: half-open `x0, y0, x1, y1`, map pixels.
+        first: smallest raster index `y * width + x` of a pixel; tells components of equal area apart.
+    """
+
+    level: UInt8[np.ndarray, " n"]
+    parent: Int32[np.ndarray, " n"]
+    area: Int32[np.ndarray, " n"]
+    box: Int32[np.ndarray, "n 4"]
+    first: Int32[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        return len(self.level)
+
+    def largest_boxes(self) -> Int32[np.ndarray, "256 4"]:
+        """For each t, the box of the component of `levels > t` with the most pixels; zeros where the mask is empty.
+
+        Of components with equally many pixels it is the one whose first pixel comes first in raster order.
+        """
+        best = _best_nodes(self.level, self.parent, self.first, self.area.astype(np.float64))
+        return np.where(best[:, None] >= 0, self.box[best], np.int32(0))
+
+    def best_iou(self, true_boxes: Real[np.ndarray, "m 4"]) -> Float64[np.ndarray, " 256"]:
+        """For each t, the best IoU of any component of `levels > t` with any true box; 0 where either is missing.
+
+        Args:
+            true_boxes: half-open, map pixels, not necessarily whole.
+        """
+        # `iou` and not a kernel of its own: the result is then never an ulp below that of the largest component.
+        overlap = iou(self.box, true_boxes).max(axis=1, initial=0.0)
+        best = _best_nodes(self.level, self.parent, self.first, overlap)
+        return np.where(best >= 0, overlap[best], 0.0)
+
+    def components(self, t: int) -> Integer[np.ndarray, " k"]:
+        """Indices of the components of the mask `levels > t`, largest first; ties by first pixel, in raster order."""
+        alive = np.flatnonzero(self._alive(t))
+        return alive[np.lexsort((self.first[alive], -self.area[alive]))]
+
+    def _alive(self, t: int) -> Bool[np.ndarray, " n"]:
+        begins = np.where(self.parent >= 0, self.level[self.parent], np.uint8(0))
+        return (begins <= t) & (t < self.level)
+
+
+def component_tree(levels: UInt8[np.ndarray, "h w"]) -> ComponentTree:
+    """The component tree of a level map. Releases the GIL, so maps can be done in threads.
+
+    Raises:
+        ValueError: the map has no pixel.
+    """
+    if levels.size == 0:
+        raise ValueError(f"a level map of shape {levels.shape} has no pixel, so no components; pass at least 1 x 1.")
+    return ComponentTree(*_build(np.ascontiguousarray(levels)))
+
+
+# The eight neighbours in a ring, as (dy, dx): N, NE, E, SE, S, SW, W, NW.
+_RING = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
+
+
+def _representatives() -> Integer[np.ndarray, "256 4"]:
+    """For each set of neighbours, as bits over the ring: one neighbour of each 8-connected group, then -1.
+
+    Neighbours that touch each other are already in one component, so one look-up answers for the group: on a smooth map
+    one in place of eight. There are at most four groups, the four corners.
+    """
+    table = np.full((256, 4), -1, dtype=np.int8)
+    for mask in range(256):
+        left = [i for i in range(8) if mask >> i & 1]
+        count = 0
+        while left:
+            table[mask, count] = left[0]
+            count += 1
+            group = [left.pop(0)]
+            for a in group:
+                touching = [b for b in left if max(abs(_RING[a][d] - _RING[b][d]) for d in (0, 1)) == 1]
+                group += touching
+                left = [b for b in left if b not in touching]
+    return table
+
+
+_REPRESENTATIVES = _representatives()
+
+
+# `no_type_check` keeps run-time checkers of annotations out of what numba compiles.
+@njit(nogil=True, cache=True)
+@no_type_check
+def _build(levels):
+    """Level, parent, area, box and first pixel of every node; see `ComponentTree`."""
+    height, width = levels.shape
+    pixels = height * width
+    # A border below every level spares the bounds checks.
+    stride = width + 2
+    size = (height + 2) * stride
+    # One block for all working arrays: after the first call the allocator keeps a block of this size at hand, where
+    # five smaller ones may go back to the system and be paged in again at every map, at a cost like the tree's own.
+    scratch = np.empty(5 * size, dtype=np.int32)
+    padded = scratch[:size]
+    padded[:] = -1
+    starts = np.zeros(LEVELS + 1, dtype=np.int64)
+    for y in range(height):
+        for x in range(width):
+            value = levels[y, x]
+            padded[(y + 1) * stride + x + 1] = value
+            starts[LEVELS - 1 - value + 1] += 1
+    for i in range(LEVELS):
+        starts[i + 1] += starts[i]
+
+    # Counting sort: highest level first, raster order within a level.
+    order = scratch[size : 2 * size]
+    for y in range(height):
+        for x in range(width):
+            p = (y + 1) * stride + x + 1
+            bucket = LEVELS - 1 - padded[p]
+            order[starts[bucket]] = p
+            starts[bucket] += 1
+
+    offsets = np.array([-stride, -stride + 1, 1, stride + 1, stride, stride - 1, -1, -stride - 1])
+    root = scratch[2 * size : 3 * size]  # union-find, compressed
+    latest = scratch[3 * size : 4 * size]  # of a union-find root: the last pixel to join its component
+    above = scratch[4 * size :]  # the pixel that took in the component of which this one was the latest
+    nodes = pixels
+    for i in range(pixels):
+        p = order[i]
+        v = padded[p]
+        # Which neighbours came before p: those of a higher level, or of the same one and earlier in raster order.
+        mask = (
+            (padded[p - stride] >= v)
+            | (padded[p - stride + 1] >= v) << 1
+            | (padded[p + 1] > v) << 2
+            | (padded[p + stride + 1] > v) << 3
+            | (padded[p + stride] > v) << 4
+            | (padded[p + stride - 1] > v) << 5
+            | (padded[p - 1] >= v) << 6
+            | (padded[p - stride - 1] >= v) << 7
+        )
+        # p joins the first neighbouring component under that one's root, which keeps the paths short.
+        top = p
+        root[p] = p
+        above[p] = p
+        for j in range(4):
+            neighbour = _REPRESENTATIVES[mask, j]
+            if neighbour < 0:
+                break
+            r = p + offsets[neighbour]
+            while root[r] != r:
+                root[r] = root[root[r]]
+                r = root[r]
+            if r != top:  # else two groups of neighbours were one component already
+                q = latest[r]
+                above[q] = p
+                nodes -= padded[q] == v
+                if top == p:
+                    top = r
+                    root[p] = r
+                else:
+                    root[r] = top
+        latest[top] = p
+
+    # From the root down: a pixel taken in by one of its own level belongs to that one's node, any other starts a node.
+    node = root  # its own use is over
+    level = np.empty(nodes, dtype=np.uint8)
+    parent = np.empty(nodes, dtype=np.int32)
+    n = 0
+    for i in range(pixels - 1, -1, -1):
+        p = order[i]
+        q = above[p]
+        if q != p and padded[q] == padded[p]:
+            node[p] = node[q]
+        else:
+            level[n] = padded[p]
+            parent[n] = node[q] if q != p else -1
+            node[p] = n
+            n += 1
+
+    area = np.zeros(nodes, dtype=np.int32)
+    first = np.empty(nodes, dtype=np.int32)
+    box = np.empty((nodes, 4), dtype=np.int32)
+    for y in range(height):
+        for x in range(width):
+            n = node[(y + 1) * stride + x + 1]
+            if area[n] == 0:
+                first[n] = y * width + x
+                box[n, 0] = x
+                box[n, 1] = y
+                box[n, 2] = x + 1
+            area[n] += 1
+            box[n, 0] = min(box[n, 0], x)
+            box[n, 2] = max(box[n, 2], x + 1)
+            box[n, 3] = y + 1
+    for n in range(nodes - 1, 0, -1):
+        q = parent[n]
+        area[q] += area[n]
+        first[q] = min(first[q], first[n])
+        box[q, 0] = min(box[q, 0], box[n, 0])
+        box[q, 1] = min(box[q, 1], box[n, 1])
+        box[q, 2] = max(box[q, 2], box[n, 2])
+        box[q, 3] = max(box[q, 3], box[n, 3])
+    return level, parent, area, box, first
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def _better(i, j, score, first):
+    """Whether node i beats node j (-1: nobody) by score, then by coming first."""
+    return j < 0 or score[i] > score[j] or (score[i] == score[j] and first[i] < first[j])
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def _best_nodes(level, parent, first, score):
+    """For each t, the node with the highest score among those in the mask `levels > t`; -1 if there is none.
+
+    A sparse table for range maxima, run backwards: a node enters as the two overlapping power-of-two runs that cover
+    its interval, and the runs are halved down to single levels at the end. So a node costs the same however long it is.
+    """
+    rows = 9
+    table = np.full((rows, LEVELS), -1, dtype=np.int32)
+    for i in range(len(level)):
+        begin = np.int64(level[parent[i]]) if parent[i] >= 0 else 0
+        length = np.int64(level[i]) - begin
+        if length <= 0:
+            continue
+        k = 0
+        while 2 << k <= length:
+            k += 1
+        end = begin + length - (1 << k)
+        if _better(i, table[k, begin], score, first):
+            table[k, begin] = i
+        if _better(i, table[k, end], score, first):
+            table[k, end] = i
+    for k in range(rows - 1, 0, -1):
+        half = 1 << (k - 1)
+        for begin in range(LEVELS):
+            i = table[k, begin]
+            if i >= 0:
+                if _better(i, table[k - 1, begin], score, first):
+                    table[k - 1, begin] = i
+                if _better(i, table[k - 1, begin + half], score, first):
+                    table[k - 1, begin + half] = i
+    return table[0].copy()

@@ -1,0 +1,199 @@
+"""The verbs of `hclnet`. Each imports what it needs when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="hclnet",
+    help="Boxes without boxes: train on class labels, see where the objects are.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Data = Annotated[
+    str, typer.Argument(help="A folder: one folder per class, or the CUB-200-2011 layout.", show_default=False)
+]
+Backbone = Annotated[str | None, typer.Option(help="The trunk.", show_default="efficientnet_lite0")]
+Weights = Annotated[str | None, typer.Option(help="auto (ImageNet), none (random) or a file.", show_default="auto")]
+Size = Annotated[int | None, typer.Option(help="Images are resized to a square of this side, px.", show_default="224")]
+Tune = Annotated[str | None, typer.Option(help="heads: frozen trunk, fast; all: fine-tune it.", show_default="heads")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", show_default="12")]
+Seed = Annotated[int | None, typer.Option(help="Same seed, same machine: same figures.", show_default="0")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", show_default="auto")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any other setting: branches=1, lr=5e-4. See `hclnet methods`."),
+]
+Box = Annotated[
+    str | None, typer.Option(help="Box rule: otsu3, or fixed:T (T of the maximum).", show_default="the run's")
+]
+Fusion = Annotated[str | None, typer.Option(help="max, addition or l1.", show_default="the run's")]
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is told in a sentence, not a traceback."""
+    try:
+        app()
+    except ValueError as error:
+        if os.environ.get("HCLNET_DEBUG"):
+            raise
+        typer.secho("Error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from hclnet import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    data: Data,
+    method: Annotated[str, typer.Option(help="A name from `hclnet methods`.")] = "hclnet",
+    backbone: Backbone = None,
+    weights: Weights = None,
+    size: Size = None,
+    tune: Tune = None,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    device: Device = None,
+    settings: Set = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/METHOD-SEED")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+) -> None:
+    """Train a method on classified images, without a single box."""
+    from hclnet import api
+    from hclnet.config import parse_settings
+
+    out = out or Path("runs") / f"{method}-{seed or 0}"
+    given = parse_settings(settings or [])
+    recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
+    result = api.train(data, out, method, resume, tell=typer.echo, **{**given, **recipe})
+    if not result.finished:
+        typer.echo(f"Stopped after {result.epochs} whole epochs. {out} can be used as it is, or go on with --resume.")
+        raise typer.Exit(130)
+    typer.echo(f"Trained in {result.seconds:.0f} s. Score it:  hclnet evaluate {out}")
+    typer.echo(f"Box new images:  hclnet locate IMAGES --model {out}")
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    data: Annotated[str | None, typer.Option(help="Another data set.", show_default="the run's")] = None,
+    split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
+    box: Box = None,
+    fusion: Fusion = None,
+    device: Device = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
+) -> None:
+    """Score a run: classification, and localisation where there are true boxes."""
+    from hclnet import api
+    from hclnet.cli.tables import figures_table
+
+    result = api.evaluate(run, data, split, device or "auto", box=box, fusion=fusion)
+    if json_file:
+        json_file.write_text(json.dumps(result.figures, indent=2) + "\n", encoding="utf-8")
+    figures_table(result.figures)
+    typer.echo(f"Per-image records: {run / 'evaluation' / split / 'records.npz'}")
+
+
+@app.command()
+def compare(
+    data: Data,
+    methods: Annotated[str, typer.Option(help="cam,acol,hclnet,'hclnet:branches=1,fusion=max'")] = "cam,acol,hclnet",
+    backbone: Backbone = None,
+    weights: Weights = None,
+    size: Size = None,
+    tune: Tune = None,
+    epochs: Epochs = None,
+    preset: Annotated[Path | None, typer.Option(help="A YAML file of settings.", show_default=False)] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings per method; the table has median and spread.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="The first seed.", show_default="0")] = None,
+    device: Device = None,
+    settings: Set = None,
+    split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
+    out: Annotated[Path, typer.Option(help="Runs, records, compare.json, compare.md.")] = Path("runs/compare"),
+) -> None:
+    """Train and score several methods under one recipe; goes on where it stopped."""
+    from hclnet.cli.tables import compare_table
+    from hclnet.compare import compare as run_compare
+    from hclnet.compare import markdown, split_specs
+    from hclnet.config import parse_settings, read_preset
+
+    recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
+    given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or []), **recipe}
+    rows = run_compare(data, split_specs(methods), out, seeds, split, tell=typer.echo, **given)
+    (out / "compare.md").write_text(markdown(rows) + "\n", encoding="utf-8")
+    compare_table(rows)
+    typer.echo(f"Rows: {out / 'compare.json'}   Markdown: {out / 'compare.md'}")
+
+
+@app.command()
+def locate(
+    images: Annotated[list[str], typer.Argument(help="Image files, folders or globs.", show_default=False)],
+    model: Annotated[
+        Path | None, typer.Option(help="A run folder.", show_default="the packaged ImageNet classifier with CAM")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Box the K most probable classes.")] = 1,
+    out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("located"),
+    formats: Annotated[str, typer.Option("--format", help="json, coco, or both: json,coco.")] = "json,coco",
+    save: Annotated[str, typer.Option(help="overlays, heatmaps, both or none.")] = "overlays",
+    box: Box = None,
+    fusion: Fusion = None,
+    device: Device = None,
+) -> None:
+    """Box objects in images: with a run of yours, or at once with ImageNet's 1000 classes."""
+    from hclnet.cli.locate import locate_files
+
+    kinds = {k.strip() for k in save.split(",")} - {"", "none"}
+    wanted = [k.strip() for k in formats.split(",") if k.strip()]
+    located = locate_files(images, model, top, out, wanted, kinds, device or "auto", _given(box=box, fusion=fusion))
+    raise typer.Exit(0 if located else 1)
+
+
+@app.command()
+def methods() -> None:
+    """List the methods and their options."""
+    from hclnet.cli.tables import methods_table
+
+    methods_table()
+
+
+@app.command()
+def doctor() -> None:
+    """Check the installation: versions that belong together, weights, devices, cache."""
+    from hclnet.cli.doctor import examine
+
+    raise typer.Exit(0 if examine() else 1)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
+) -> None:
+    """Draw a small data set, train CAM, ACoL and HCLNet on its labels, score them, box the test images."""
+    from hclnet.cli.demo import run_demo
+
+    run_demo(out)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}

@@ -1,0 +1,108 @@
+"""`hclnet locate`: many files in, boxes out. A broken file is named and left out; the others are boxed."""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from hclnet.annotate import WRITERS
+from hclnet.annotate.overlay import save_pictures
+from hclnet.data.images import image_files
+from hclnet.localizer import Localizer
+from hclnet.progress import bar
+from hclnet.types import Localization
+
+_KINDS = ("overlays", "heatmaps")
+
+
+def find_images(arguments: Sequence[str]) -> list[tuple[Path, str]]:
+    """The files that arguments mean, with a name for each that no other has.
+
+    Raises:
+        ValueError: an argument means no file.
+    """
+    found: dict[Path, str] = {}
+    for argument in arguments:
+        path = Path(argument).expanduser()
+        if path.is_dir():
+            inside = image_files(path)
+            if not inside:
+                raise ValueError(f"There is no image in the folder {path}.")
+            found |= {p: p.relative_to(path).with_suffix("").as_posix() for p in inside}
+        elif path.is_file():
+            found.setdefault(path, path.stem)
+        else:
+            matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207, absolute patterns too
+            files = [p for p in matches if p.is_file()]
+            if not files:
+                raise ValueError(f"{argument} is no file, no folder and matches nothing.")
+            for p in files:
+                found.setdefault(p, p.stem)
+    taken: Counter[str] = Counter()
+    named = []
+    for path, name in found.items():
+        taken[name] += 1
+        named.append((path, name if taken[name] == 1 else f"{name}-{taken[name]}"))
+    return named
+
+
+def locate_files(
+    arguments: Sequence[str],
+    model: Path | None,
+    top: int,
+    out: Path,
+    formats: Sequence[str],
+    kinds: set[str],
+    device: str,
+    inference: dict[str, Any],
+) -> list[Localization]:
+    """Box every image, write what was asked for, and say where it is.
+
+    Raises:
+        ValueError: nothing to box, or an option that does not exist; before any work is done.
+    """
+    if unknown := [f for f in formats if f not in WRITERS]:
+        raise ValueError(f"--format {unknown[0]}: there are {', '.join(WRITERS)}.")
+    if unknown := kinds - set(_KINDS):
+        raise ValueError(f"--save {min(unknown)}: there are {', '.join(_KINDS)} and none.")
+    files = find_images(arguments)
+    localizer = Localizer.imagenet(device) if model is None else Localizer.load(model, device)
+    if inference:
+        localizer = localizer.with_inference(**inference)
+    if model is None:
+        typer.echo("No --model: the packaged ImageNet classifier with CAM, 1000 classes.")
+    located, broken = [], []
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with bar("Locating") as report:
+            for number, (path, name) in enumerate(files, 1):
+                try:
+                    one = localizer.locate(path, top)
+                except ValueError as error:
+                    broken.append(str(error))
+                else:
+                    if kinds:
+                        save_pictures(one, out, name, kinds)
+                    located.append(replace(one, heatmaps={}, branches={}))  # thousands of maps would fill the memory
+                report(number, len(files))
+    finally:  # also after Ctrl-C: nothing that was computed is lost
+        for name in formats:
+            write, file = WRITERS[name]
+            write(located, localizer.classes, out / file)
+    for one in located[:20]:
+        where = ", ".join(f"{o.label} {o.score:.0%} [{' '.join(f'{v:.0f}' for v in o.box)}]" for o in one.objects)
+        typer.echo(f"{one.path}: {where or f'{one.label} {one.score:.0%}, but its heatmap is flat: no box'}")
+    if len(located) > 20:
+        typer.echo(f"... and {len(located) - 20} more")
+    for message in broken:
+        typer.secho(f"Left out: {message}", fg="yellow", err=True)
+    written = [str(out / WRITERS[name][1]) for name in formats] + [f"{out / kind}/" for kind in sorted(kinds)]
+    boxes = sum(len(one.objects) for one in located)
+    typer.echo(f"{boxes} boxes in {len(located)} images: {', '.join(written)}")
+    return located

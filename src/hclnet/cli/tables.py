@@ -1,0 +1,93 @@
+"""What people read on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_ROWS = (
+    ("top1_cls", "Top-1 classification", "the true class is the most probable"),
+    ("top5_cls", "Top-5 classification", "it is among the five most probable"),
+    ("top1_loc", "Top-1 Loc", "most probable, and its box has IoU >= 0.5"),
+    ("top5_loc", "Top-5 Loc", "among the five, and its box has IoU >= 0.5"),
+    ("gt_known", "GT-known Loc", "its box has IoU >= 0.5, whatever was predicted"),
+    ("max_box_acc", "MaxBoxAcc", "the same at the one best threshold"),
+    ("max_box_acc_v2", "MaxBoxAccV2", "every component, mean over IoU 0.3, 0.5, 0.7"),
+    ("top1_loc_best", "Top-1 Loc, best threshold", "at the threshold of MaxBoxAcc"),
+)
+
+
+def figures_table(figures: dict[str, Any]) -> None:
+    """The figures of one evaluation, with their protocol or why there is none."""
+    title = f"{figures['method']}, fusion {figures['fusion']}, {figures['images']} images"
+    table = Table(title=title, title_justify="left", box=None)
+    for header, side in (("figure", "left"), ("%", "right"), ("what it says", "left")):
+        table.add_column(header, justify=side)
+    for key, name, meaning in _ROWS:
+        if key in figures:
+            table.add_row(name, f"{100 * figures[key]:.1f}", meaning)
+    console = Console()
+    console.print(table)
+    if "protocol" not in figures:
+        console.print("There are no true boxes here: classification only.")
+        return
+    protocol = figures["protocol"]
+    threshold = figures["max_box_acc_threshold"]
+    console.print(
+        f"Protocol {protocol['name']}: maps of {protocol['map_size']} px, {protocol['upsampling']} upsampling, "
+        f"box rule {figures['box']}; the best threshold is {threshold:.2f} of the maximum.",
+        highlight=False,
+    )
+
+
+def compare_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Median over seeds and spread, a method a line."""
+    from hclnet.compare import METRICS, caption, summarise
+
+    lines = summarise(rows)
+    shown = [m for m in METRICS if any(m in line for line in lines)]
+    table = Table(box=None)
+    table.add_column("method")
+    for metric in shown:
+        table.add_column(metric, justify="right")
+    for line in lines:
+        cells = []
+        for metric in shown:
+            median, low, high = (100 * v for v in line[metric]) if metric in line else (None, 0, 0)
+            spread = f" ±{(high - low) / 2:.1f}" if line["seeds"] > 1 else ""
+            cells.append("-" if median is None else f"{median:.1f}{spread}")
+        table.add_row(line["method"], *cells)
+    console = Console()
+    console.print(table)
+    console.print(caption(rows), highlight=False)
+    if lines and lines[0]["seeds"] > 1:
+        console.print("± is half of the distance from the lowest to the highest seed.", highlight=False)
+
+
+def methods_table() -> None:
+    """Every method with its source and options, and the settings that all share."""
+    from hclnet.config import Inference, RunConfig
+    from hclnet.methods import get_method, method_names
+
+    console = Console(highlight=False)
+    for name in method_names():
+        method = get_method(name)
+        console.print(f"[bold]{name}[/bold]  {method.paper}. Fusion: {method.fusion}.")
+        _options(console, method.Options)
+    console.print("[bold]Of maps and boxes[/bold], for every method; changed without training:")
+    _options(console, Inference)
+    console.print("[bold]Of training[/bold]:")
+    _options(console, RunConfig, {"data", "method", "options", "inference"})
+    console.print("Set any of them with --set KEY=VALUE, or after a method's name: hclnet:branches=1,fusion=max")
+
+
+def _options(console: Console, group: Any, leave_out: set[str] = frozenset()) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    for name, field in group.model_fields.items():
+        if name not in leave_out:
+            default = "None" if field.default is None else str(field.default)
+            table.add_row(name, default, field.description or "")
+    console.print(table)

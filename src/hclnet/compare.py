@@ -1,0 +1,186 @@
+"""Several methods under one recipe, over seeds. What differs only in fusion or box rule is trained once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hclnet.api import describe, make_config, summary, train_on
+from hclnet.config import Inference, RunConfig, parse_settings
+from hclnet.data import read
+from hclnet.evaluate import evaluate_localizer
+from hclnet.localizer import Localizer
+from hclnet.metrics import save
+from hclnet.progress import bar
+from hclnet.training import is_finished
+
+METRICS = ("top1_cls", "top5_cls", "top1_loc", "top5_loc", "gt_known", "max_box_acc", "max_box_acc_v2", "top1_loc_best")
+
+
+def split_specs(text: str) -> list[str]:
+    """`cam,hclnet:branches=1,fusion=max,acol` -> its three methods.
+
+    A comma starts a new method unless what follows is a setting of the one before: `key=value`.
+    """
+    specs: list[str] = []
+    for piece in (p.strip() for p in text.split(",")):
+        if not piece:
+            continue
+        is_setting = "=" in piece and ":" not in piece.split("=")[0]
+        if is_setting and not specs:
+            raise ValueError(f"--methods starts with a setting, {piece!r}. Name a method first: hclnet:{piece}.")
+        if is_setting:
+            specs[-1] += ("," if ":" in specs[-1] else ":") + piece
+        else:
+            specs.append(piece)
+    if not specs:
+        raise ValueError("--methods names no method. For example: --methods cam,acol,hclnet.")
+    return specs
+
+
+def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
+    """`hclnet:branches=1,fusion=max` -> its name and settings."""
+    name, _, rest = spec.partition(":")
+    return name, parse_settings([piece for piece in rest.split(",") if piece])
+
+
+def compare(
+    data: str | Path,
+    methods: Sequence[str],
+    out: str | Path,
+    seeds: int = 1,
+    split: str = "test",
+    tell: Callable[[str], None] | None = None,
+    **settings: Any,
+) -> list[dict[str, Any]]:
+    """Train and score methods under one recipe; finished runs in `out` are used again, unfinished ones go on.
+
+    Args:
+        data: as for `train`.
+        methods: such as `["cam", "hclnet", "hclnet:branches=1,fusion=max"]`.
+        out: a folder for `compare.json`, `runs/` and the records.
+        seeds: how many, from 0 (or from the `seed` among the settings).
+        split: that is scored.
+        tell: called with lines for a person.
+        settings: of training, for all methods alike.
+
+    Returns:
+        Rows, as in `compare.json`: method, settings, seed, figures.
+
+    Raises:
+        ValueError: a method, a setting or the data is not as it has to be. All are checked before the first training.
+    """
+    out, first = Path(out), int(settings.pop("seed", None) or 0)
+    specs = [(spec, *parse_spec(spec)) for spec in methods]
+    plan: dict[str, tuple[RunConfig, list[tuple[str, dict[str, Any], RunConfig]]]] = {}
+    for seed in range(first, first + seeds):
+        for spec, name, own in specs:
+            config = make_config(data, name, **{**settings, **own, "seed": seed})
+            key = json.dumps(config.training_key(), sort_keys=True)
+            plan.setdefault(key, (config, []))[1].append((spec, own, config))
+    dataset = read(data, first)
+    if tell:
+        tell(describe(dataset))
+        tell(f"{len(specs)} methods x {seeds} seeds: {len(plan)} trainings, since fusion and box rule need none")
+    samples = dataset.split(split)
+    out.mkdir(parents=True, exist_ok=True)
+    rows: dict[tuple[int, str], dict[str, Any]] = {}
+    for number, (key, (config, members)) in enumerate(plan.items(), 1):
+        run = out / "runs" / f"{config.method}-{hashlib.sha256(key.encode()).hexdigest()[:8]}-seed{config.seed}"
+        label = f"[{number}/{len(plan)}] {members[0][0]} seed {config.seed}"
+        if is_finished(run):
+            localizer = Localizer.load(run, config.device)
+        else:
+            result = train_on(dataset, config, run, resume=run.exists(), label=label)
+            if not result.finished:
+                raise KeyboardInterrupt
+            localizer = result.localizer
+        cache = config.tune == "heads"
+        with bar(f"{label}: scoring") as report:
+            tables = evaluate_localizer(
+                localizer, samples, dataset.truth, [m[2].inference for m in members], cache, progress=report
+            )
+        for (spec, own, variant), records in zip(members, tables):
+            shown = localizer.with_inference(**variant.inference.model_dump())
+            row = {"method": spec.partition(":")[0], "settings": own, "seed": config.seed}
+            recipe = {k: v for k, v in config.training_key().items() if k not in ("data", "method", "options", "seed")}
+            row |= {k: v for k, v in summary(shown, records).items() if k != "method"} | {"recipe": recipe}
+            rows[config.seed, spec] = row | {"run": str(run.relative_to(out))}
+            save(records, run / f"records-{_slug(variant.inference)}.npz")
+        _write(out / "compare.json", _ordered(rows, specs, first, seeds))
+    return _ordered(rows, specs, first, seeds)
+
+
+def _ordered(rows: dict, specs: list, first: int, seeds: int) -> list[dict[str, Any]]:
+    keys = [(seed, spec) for spec, *_ in specs for seed in range(first, first + seeds)]
+    return [rows[key] for key in keys if key in rows]
+
+
+def _slug(inference: Inference) -> str:
+    return hashlib.sha256(inference.model_dump_json().encode()).hexdigest()[:8]
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def summarise(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One line per method and settings: `{"method": ..., "seeds": n, metric: (median, lowest, highest)}`."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(title(row), []).append(row)
+    lines = []
+    for name, members in groups.items():
+        line: dict[str, Any] = {"method": name, "seeds": len(members), "images": members[0]["images"]}
+        for metric in METRICS:
+            if all(metric in m for m in members):
+                values = [m[metric] for m in members]
+                line[metric] = (statistics.median(values), min(values), max(values))
+        lines.append(line)
+    return lines
+
+
+def title(row: dict[str, Any]) -> str:
+    """How a row is called in a table: the method and what was set for it."""
+    own = ", ".join(f"{k}={v}" for k, v in row["settings"].items())
+    return f"{row['method']} ({own})" if own else row["method"]
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """The table of `summarise` in Markdown, in percent, median and spread over seeds, with its protocol."""
+    lines = summarise(rows)
+    shown = [m for m in METRICS if any(m in line for line in lines)]
+    table = ["| method | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
+    for line in lines:
+        table.append(f"| {line['method']} | " + " | ".join(_cell(line.get(m)) for m in shown) + " |")
+    return "\n".join([*table, "", caption(rows)])
+
+
+def caption(rows: Sequence[dict[str, Any]]) -> str:
+    """What the figures are: unit, images, seeds, protocol, recipe."""
+    seeds = len({row["seed"] for row in rows})
+    text = f"Percent; median [lowest to highest] of {seeds} seed(s); {rows[0]['images']} images."
+    if protocol := rows[0].get("protocol"):
+        rules = ", ".join(sorted({row["box"] for row in rows}))
+        text += (
+            f" Protocol {protocol['name']}: maps of {protocol['map_size']} px, {protocol['upsampling']} upsampling; "
+            f"gt_known and top-k loc at box rule {rules}."
+        )
+    recipe = rows[0]["recipe"]
+    return text + (
+        f" Recipe: {recipe['backbone']}, output stride {recipe['output_stride']}, {recipe['size']} px, "
+        f"tune {recipe['tune']}, {recipe['epochs']} epochs."
+    )
+
+
+def _cell(value: tuple[float, float, float] | None) -> str:
+    if value is None:
+        return "-"
+    median, low, high = (100 * v for v in value)
+    return f"{median:.1f}" if low == high else f"{median:.1f} [{low:.1f} to {high:.1f}]"

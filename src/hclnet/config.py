@@ -1,0 +1,156 @@
+"""The configuration of a run: its folder's `config.yaml`, and what `--set key=value` sets. Nothing here needs torch.
+
+What a localizer is trained with is separate from what is settled when it is used: `RunConfig` has the first and, under
+`inference`, the second. So one training serves every fusion and box rule.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class Strict(BaseModel):
+    """A group of options that refuses names it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class Inference(Strict):
+    """How maps become boxes; stored with the localizer, changed without training.
+
+    Rows are those of the list of readings in docs/paper.md.
+    """
+
+    fusion: Literal["max", "addition", "l1"] | None = Field(
+        None, description="how the branches' maps become one (eqs. 1-5); None: the method's own"
+    )
+    normalise: Literal["minmax", "raw", "relu"] = Field("minmax", description="f_i of eqs. (1)-(5) (row 7)")
+    l1_over: Literal["all", "class"] = Field("all", description="classes in the norm of eq. (2) (row 8)")
+    l1_weights: Literal["ratio", "softmax"] = Field("ratio", description="eq. (5) (row 9)")
+    l1_radius: int = Field(1, ge=0, description="r of eq. (3) (row 10)")
+    upsample_first: bool = Field(False, description="fuse after upsampling, not before (row 11)")
+    upsampling: Literal["bilinear", "bicubic"] = Field("bilinear", description="from feature resolution to map_size")
+    map_size: int = Field(224, ge=8, description="side of the heatmap that boxes are drawn on, pixels")
+    box: str = Field("otsu3", description="box rule: fixed:T or otsu3")
+
+
+class RunConfig(Strict):
+    """Everything that a run depends on."""
+
+    data: str
+    method: str = "hclnet"
+    options: dict[str, Any] = Field(default_factory=dict, description="the method's own options")
+    backbone: str = "efficientnet_lite0"
+    weights: str = Field("auto", description="auto: the packaged ImageNet weights; none: random; or a file")
+    output_stride: Literal[8, 16, 32] = 16
+    size: int = Field(224, ge=32, description="side of the square that images are resized to, pixels")
+    tune: Literal["heads", "all"] = "heads"
+    epochs: int = Field(12, ge=1)
+    batch: int = Field(32, ge=1)
+    lr: float = Field(1e-3, gt=0, description="peak learning rate of the heads")
+    backbone_lr: float = Field(1e-4, gt=0, description="peak learning rate of the trunk, with --tune all")
+    weight_decay: float = Field(0.01, ge=0)
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    workers: int = Field(0, ge=0, description="processes that decode images with --tune all")
+    inference: Inference = Inference()
+
+    def training_key(self) -> dict[str, Any]:
+        """All that the weights depend on: two configurations with equal keys need one training."""
+        return self.model_dump(exclude={"inference", "device", "workers"})
+
+    def write(self, path: Path) -> None:
+        path.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> RunConfig:
+        """Raises:
+        ValueError: the file is missing, no YAML or no configuration; the message says where.
+        """
+        try:
+            return cls(**yaml.safe_load(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise ValueError(f"{path.parent} is no run folder: it has no {path.name}.") from None
+        except (yaml.YAMLError, TypeError, ValidationError) as error:
+            raise ValueError(f"{path} can't be read: {readable(error)}") from None
+
+
+def readable(error: Exception) -> str:
+    """An error of pydantic's on one line: where, and what was wrong."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors())
+
+
+def route(settings: dict[str, Any], option_names: set[str], method: str) -> dict[str, Any]:
+    """Sort flat `key=value` settings into a method's options, inference settings and the rest of a `RunConfig`.
+
+    `branches=1`, `fusion=max` and `epochs=20` are all written the same way; the names do not overlap.
+
+    Raises:
+        ValueError: a key is none of them; the message lists what exists.
+    """
+    routed: dict[str, Any] = {"options": {}, "inference": {}}
+    own = set(RunConfig.model_fields) - {"options", "inference", "method", "data"}
+    for key, value in settings.items():
+        bare = key.removeprefix("options.").removeprefix("inference.")
+        if bare in option_names:
+            routed["options"][bare] = value
+        elif bare in Inference.model_fields:
+            routed["inference"][bare] = value
+        elif key in own:
+            routed[key] = value
+        else:
+            raise ValueError(
+                f"{key!r} is no setting. Options of method {method}: {_listed(option_names)}. Of maps and boxes: "
+                f"{_listed(Inference.model_fields)}. Of training: {_listed(own)}."
+            )
+    return routed
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """`["branches=2", "lr=1e-3"]` -> `{"branches": 2, "lr": 0.001}`; values are read as YAML.
+
+    Raises:
+        ValueError: an entry has no `=`.
+    """
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(f"{pair!r} is no setting: write KEY=VALUE, for example branches=1.")
+        settings[key.strip()] = _value(value)
+    return settings
+
+
+def _value(text: str) -> Any:
+    try:
+        return float(text) if text.lower().count("e") == 1 else yaml.safe_load(text)  # YAML takes 1e-3 for a string
+    except ValueError:
+        return yaml.safe_load(text)
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def read_preset(path: Path) -> dict[str, Any]:
+    """The flat settings in a preset, a YAML file of `key: value` lines.
+
+    Raises:
+        ValueError: the file is missing or holds something else.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"There is no preset {path}.") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no YAML: {error}") from None
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} holds no settings: it needs lines such as `epochs: 12`.")
+    return settings

@@ -1,0 +1,49 @@
+"""Step 1 of the flow: files -> one table of labelled images, and apart from it the truth -> batches.
+
+A layout of files is one module here with `KIND`, `LOOKED_FOR` and two functions: `recognise(root) -> bool` and
+`read(root, seed) -> DataSet`. To add one, write the module and name it in `READERS`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+from hclnet.data import cub, folder
+from hclnet.types import DataSet
+
+READERS: tuple[ModuleType, ...] = (cub, folder)
+
+__all__ = ["READERS", "read"]
+
+
+def read(root: str | Path, seed: int = 0) -> DataSet:
+    """The data set at a path, of whatever kind is recognised there.
+
+    Args:
+        root: a folder.
+        seed: of the automatic split, where the layout has none of its own.
+
+    Raises:
+        ValueError: there is no such folder, or nothing that any reader recognises; the message says what was looked
+            for and what is there.
+    """
+    root = Path(root).expanduser()
+    if not root.exists():
+        raise ValueError(f"There is no folder {root}. Give the path of a folder of images as DATA.")
+    if not root.is_dir():
+        raise ValueError(f"{root} is a file. DATA is a folder: one folder per class in it, or the CUB-200-2011 layout.")
+    for reader in READERS:
+        if reader.recognise(root):
+            return reader.read(root, seed)
+    looked = "\n".join(f"  - {reader.KIND}: {reader.LOOKED_FOR}" for reader in READERS)
+    raise ValueError(f"{root} is no data set that hclnet knows.\nLooked for:\n{looked}\nFound: {_contents(root)}.")
+
+
+def _contents(root: Path, most: int = 8) -> str:
+    entries = sorted(root.iterdir())
+    if not entries:
+        return "an empty folder"
+    names = [entry.name + "/" * entry.is_dir() for entry in entries[:most]]
+    more = f" and {len(entries) - most} more" if len(entries) > most else ""
+    return ", ".join(names) + more

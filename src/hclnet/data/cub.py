@@ -1,0 +1,85 @@
+"""The layout of CUB-200-2011: five text files, `images/`, and `segmentations/` where present."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hclnet.types import DataSet, Sample, Truth
+
+KIND = "CUB-200-2011 layout"
+_FILES = ("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt", "bounding_boxes.txt")
+LOOKED_FOR = ", ".join(_FILES) + " and images/ (segmentations/ where present)"
+
+
+def recognise(root: Path) -> bool:
+    return (root / "images.txt").is_file() and (root / "image_class_labels.txt").is_file()
+
+
+def read(root: Path, seed: int = 0) -> DataSet:
+    """The data set; `seed` is not used, since the layout has its own split.
+
+    `bounding_boxes.txt` holds `id x y width height` in pixels, 0-based, of the original image; `train_test_split.txt`
+    has 1 for training.
+
+    Raises:
+        ValueError: a file is missing or malformed; the message gives the file and the line.
+    """
+    missing = [name for name in _FILES if not (root / name).is_file()]
+    if missing:
+        raise ValueError(f"{root} looks like the {KIND}, but {', '.join(missing)} is not there.")
+    paths = _table(root / "images.txt", 1)
+    labels = {key: value[0] for key, value in _table(root / "image_class_labels.txt", 1, int).items()}
+    names = {int(key): value[0] for key, value in _table(root / "classes.txt", 1).items()}
+    is_train = {key: value[0] == 1 for key, value in _table(root / "train_test_split.txt", 1, int).items()}
+    corners = _table(root / "bounding_boxes.txt", 4, float)
+
+    order = sorted(names)
+    number = {class_id: k for k, class_id in enumerate(order)}
+    samples, boxes, masks = [], {}, {}
+    for key, (name,) in paths.items():
+        for file, table in (("image_class_labels.txt", labels), ("train_test_split.txt", is_train)):
+            if key not in table:
+                raise ValueError(f"{root / file} has no line for image {key} ({name}), which images.txt names.")
+        if labels[key] not in number:
+            raise ValueError(
+                f"image_class_labels.txt gives image {key} class {labels[key]}; classes.txt has none such."
+            )
+        path = root / "images" / name
+        if not path.is_file():
+            raise ValueError(f"images.txt names {name} (image {key}), but there is no file {path}.")
+        sample_id = Path(name).with_suffix("").as_posix()
+        samples.append(Sample(sample_id, path, number[labels[key]], "train" if is_train[key] else "test"))
+        if key in corners:
+            x, y, width, height = corners[key]
+            boxes[sample_id] = np.array([[x, y, x + width, y + height]], dtype=np.float64)
+        mask = (root / "segmentations" / name).with_suffix(".png")
+        if mask.is_file():
+            masks[sample_id] = mask
+    classes = tuple(_bare(names[class_id]) for class_id in order)
+    return DataSet(root, KIND, classes, tuple(samples), Truth(boxes, masks))
+
+
+def _bare(name: str) -> str:
+    """`001.Black_footed_Albatross` -> `Black footed Albatross`."""
+    number, dot, rest = name.partition(".")
+    return (rest if dot and number.isdigit() else name).replace("_", " ")
+
+
+def _table(path: Path, columns: int, kind: type = str) -> dict[str, list]:
+    table: dict[str, list] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        # A name may hold spaces: split off only as many columns as there are.
+        key, *values = line.split(maxsplit=columns)
+        try:
+            if len(values) != columns:
+                raise ValueError
+            table[key] = [kind(v) for v in values]
+        except ValueError:
+            raise ValueError(
+                f"{path}, line {number}: expected an image number and {columns} value(s), found {line.strip()!r}."
+            ) from None
+    return table

@@ -1,0 +1,303 @@
+"""Images -> the trunk's features, in batches; and for a frozen trunk a cache of them on disk.
+
+With `--tune heads` the trunk never changes, so the features of an image and of its mirror image are computed once and
+kept, keyed by everything that they depend on. `HCLNET_CACHE` says where (default: the user's cache folder) and
+`HCLNET_CACHE_GB` how much may lie there (default 20); the least recently used entries go first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from hclnet.backbones.trunk import Features, StageChange, Trunk
+from hclnet.data.images import open_image, squash
+from hclnet.types import Sample
+
+Progress = Callable[[int, int], None]
+
+_LAYOUT = 1  # of the cache; a change of how features are computed or stored changes it
+_THREADS = 2
+
+
+def resolve_device(device: str) -> torch.device:
+    """`auto` is the first of CUDA, Apple's MPS, the CPU.
+
+    Raises:
+        ValueError: the device is unknown or not available.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen)
+        return chosen
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--device {device} can't be used: {reason}. Try --device auto, or `hclnet doctor`.") from None
+
+
+def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+    """`auto` is bfloat16 where the processor multiplies it natively, float32 elsewhere."""
+    if precision != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # oneDNN says yes to any AVX-512 and then emulates, several times slower than float32.
+        have = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+        native = any(have.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return torch.bfloat16 if native else torch.float32
+
+
+def inference_batch(device: torch.device) -> int:
+    """Images at a time through the trunk: as many as a processor's cache holds, or as keep a GPU busy."""
+    return 64 if device.type == "cuda" else 8
+
+
+def image_batches(paths: Sequence[str | Path], size: int, batch: int) -> Iterator[UInt8[np.ndarray, "b s s 3"]]:
+    """Upright images squashed to `size` x `size`, in order; decoded by threads ahead of use."""
+
+    def load(path: str | Path) -> UInt8[np.ndarray, "s s 3"]:
+        return squash(open_image(path), size)
+
+    ahead = 2 * batch
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting = deque(pool.submit(load, path) for path in paths[:ahead])
+        rest = iter(paths[ahead:])
+        images = []
+        while waiting:
+            images.append(waiting.popleft().result())
+            if (path := next(rest, None)) is not None:
+                waiting.append(pool.submit(load, path))
+            if len(images) == batch:
+                yield np.stack(images)
+                images = []
+        if images:
+            yield np.stack(images)
+
+
+def as_input(
+    images: UInt8[Tensor, "b s s 3"] | UInt8[np.ndarray, "b s s 3"], trunk: Trunk, device: torch.device
+) -> Float[Tensor, "b 3 s s"]:
+    """Normalised by the trunk's mean and standard deviation, channels last in memory."""
+    x = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images)
+    x = x.to(device).permute(0, 3, 1, 2).float().div_(255)
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (trunk.mean, trunk.std))
+    return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def extract(
+    trunk: Trunk,
+    images: Float[Tensor, "b 3 s s"],
+    stages: Sequence[str],
+    dtype: torch.dtype,
+    change: StageChange | None = None,
+) -> Features:
+    """Features of the stages, computed and returned in `dtype`."""
+    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        features = trunk(images, stages, change)
+    return {name: value.to(dtype) for name, value in features.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureStore:
+    """Features of a list of images on disk, memory-mapped.
+
+    Attributes:
+        plain, mirrored: by stage, n x h x w x c; bfloat16 is stored as its 16 bits.
+        dtype: of the features.
+    """
+
+    plain: dict[str, np.ndarray]
+    mirrored: dict[str, np.ndarray]
+    dtype: torch.dtype
+
+    def __len__(self) -> int:
+        return len(next(iter(self.plain.values())))
+
+    def batch(self, indices: Int64[np.ndarray, "b"], mirror: np.ndarray | None = None) -> Features:
+        """Features of some images; of the mirror image where `mirror` says so."""
+        features = {}
+        for stage, plain in self.plain.items():
+            if mirror is None:
+                rows = plain[indices]
+            else:
+                pick = zip(indices, mirror)
+                rows = np.stack([self.mirrored[stage][i] if flipped else plain[i] for i, flipped in pick])
+            tensor = torch.from_numpy(np.ascontiguousarray(rows))
+            tensor = tensor.view(torch.bfloat16) if self.dtype == torch.bfloat16 else tensor
+            features[stage] = tensor.permute(0, 3, 1, 2)
+        return features
+
+
+def cached_features(
+    trunk: Trunk,
+    stages: Sequence[str],
+    samples: Sequence[Sample],
+    size: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    mirror: bool = False,
+    progress: Progress | None = None,
+) -> FeatureStore:
+    """The features of a frozen trunk, from the cache or computed into it.
+
+    Args:
+        trunk: frozen; used in eval mode.
+        stages: which stages' features.
+        samples: the images, in the order of the store's rows.
+        size: side of the square that they are resized to, pixels.
+        mirror: also those of the mirror images.
+        progress: called with images done and images in all; not at all where the cache has them.
+
+    Raises:
+        ValueError: an image can't be read, or the disk has no room.
+    """
+    root = cache_root()
+    key = _key(trunk, stages, samples, size, dtype, device, mirror)
+    entry = root / key
+    if not entry.is_dir():
+        shapes = _shapes(trunk, stages, size)
+        need = sum(2 * np.prod(s) for s in shapes.values()) * dtype.itemsize * len(samples) * (1 + mirror) // 2
+        _make_room(root, int(need))
+        _compute(entry, trunk, shapes, samples, size, dtype, device, mirror, progress)
+    os.utime(entry)  # least recently *used*
+    store = FeatureStore(
+        {stage: np.load(entry / f"plain-{stage}.npy", mmap_mode="r") for stage in stages},
+        {stage: np.load(entry / f"mirrored-{stage}.npy", mmap_mode="r") for stage in stages} if mirror else {},
+        dtype,
+    )
+    assert len(store) == len(samples)
+    return store
+
+
+def _compute(
+    entry: Path,
+    trunk: Trunk,
+    shapes: dict[str, tuple[int, ...]],
+    samples: Sequence[Sample],
+    size: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    mirror: bool,
+    progress: Progress | None,
+) -> None:
+    scratch = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", suffix=".part", dir=entry.parent))
+    storage = np.uint16 if dtype == torch.bfloat16 else np.float32
+    kinds = ("plain", "mirrored") if mirror else ("plain",)
+    try:
+        files = {
+            (kind, stage): np.lib.format.open_memmap(
+                scratch / f"{kind}-{stage}.npy", mode="w+", dtype=storage, shape=(len(samples), *shape)
+            )
+            for kind in kinds
+            for stage, shape in shapes.items()
+        }
+        done = 0
+        frozen = trunk.folded().to(device, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            for images in image_batches([s.path for s in samples], size, inference_batch(device)):
+                x = as_input(images, trunk, device)
+                for kind in kinds:
+                    features = extract(frozen, x.flip(3) if kind == "mirrored" else x, list(shapes), dtype)
+                    for stage, value in features.items():
+                        rows = value.permute(0, 2, 3, 1).contiguous().cpu()
+                        rows = rows.view(torch.uint16) if dtype == torch.bfloat16 else rows
+                        files[kind, stage][done : done + len(images)] = rows.numpy()
+                done += len(images)
+                if progress:
+                    progress(done, len(samples))
+        for file in files.values():
+            file.flush()
+        del files
+        try:
+            scratch.rename(entry)
+        except OSError:  # another process was faster; its entry is the same
+            if not entry.is_dir():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _shapes(trunk: Trunk, stages: Sequence[str], size: int) -> dict[str, tuple[int, ...]]:
+    device = next(trunk.parameters()).device
+    with torch.inference_mode():
+        features = trunk.eval()(torch.zeros(1, 3, size, size, device=device), stages)
+    return {stage: (*features[stage].shape[2:], features[stage].shape[1]) for stage in stages}
+
+
+def fingerprint(trunk: Trunk) -> str:
+    """Of the trunk's weights and buffers."""
+    digest = hashlib.sha256()
+    for key, tensor in trunk.state_dict().items():
+        digest.update(key.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _key(
+    trunk: Trunk,
+    stages: Sequence[str],
+    samples: Sequence[Sample],
+    size: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    mirror: bool,
+) -> str:
+    files = [(os.fspath(s.path.resolve()), (stat := s.path.stat()).st_size, stat.st_mtime_ns) for s in samples]
+    everything = {
+        "layout": _LAYOUT,
+        "torch": torch.__version__,
+        "trunk": trunk.name,
+        "weights": fingerprint(trunk),
+        "strides": {name: info.stride for name, info in trunk.info.items()},
+        "input": [trunk.mean, trunk.std, size],
+        "stages": list(stages),
+        "dtype": str(dtype),
+        "device": device.type,
+        "mirror": mirror,
+        "files": files,
+    }
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:32]
+
+
+def cache_root() -> Path:
+    """The folder of the feature cache; made if need be."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hclnet"
+    root = Path(os.environ.get("HCLNET_CACHE", default)) / "features"
+    root.mkdir(parents=True, exist_ok=True)
+    return root
+
+
+def _make_room(root: Path, need: int) -> None:
+    limit = float(os.environ.get("HCLNET_CACHE_GB", "20")) * 1e9
+    entries = sorted((p for p in root.iterdir() if p.is_dir() and p.suffix != ".part"), key=lambda p: p.stat().st_mtime)
+    sizes = {p: sum(f.stat().st_size for f in p.iterdir()) for p in entries}
+    for entry in entries:
+        if sum(sizes.values()) + need <= limit and need < 0.9 * shutil.disk_usage(root).free:
+            break
+        shutil.rmtree(entry, ignore_errors=True)
+        del sizes[entry]
+    free = shutil.disk_usage(root).free
+    if need > limit or need >= 0.9 * free:
+        raise ValueError(
+            f"The features would take {need / 1e9:.1f} GB in {root}: {free / 1e9:.1f} GB are free there and "
+            f"HCLNET_CACHE_GB allows {limit / 1e9:.0f}. Set HCLNET_CACHE to a larger disk and HCLNET_CACHE_GB, take a "
+            f"smaller --size, or --tune all, which caches nothing."
+        )

@@ -1,0 +1,256 @@
+"""What a user saves, loads and calls: weights, classes, preprocessing, method, fusion and box rule, in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from hclnet import __version__
+from hclnet.backbones import Features, Trunk, build_trunk
+from hclnet.backbones.efficientnet import load_packaged
+from hclnet.boxes import box, parse_rule, scale, to_levels
+from hclnet.config import Inference, RunConfig, readable
+from hclnet.data.images import open_image, squash, upright_rgb
+from hclnet.features import as_input, extract, resolve_device, resolve_precision
+from hclnet.heatmaps import branch_maps, heatmaps
+from hclnet.methods import Method, build_method
+from hclnet.types import Localization, LocatedObject
+
+_FORMAT = 1
+_WEIGHTS, _SETTINGS = "model.safetensors", "localizer.json"
+
+
+class Localizer:
+    """A trained method on its trunk, ready to use.
+
+    Args:
+        trunk: the backbone.
+        method: on it.
+        classes: names, in the order of the logits.
+        size: side of the square that images are resized to, pixels.
+        output_stride: the trunk's.
+        inference: how maps become boxes.
+        precision: auto, float32 or bfloat16.
+    """
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        method: Method,
+        classes: tuple[str, ...],
+        size: int,
+        output_stride: int,
+        inference: Inference,
+        precision: str = "auto",
+    ) -> None:
+        self.trunk = trunk
+        self.method = method
+        self.classes = classes
+        self.size = size
+        self.output_stride = output_stride
+        self.inference = inference
+        self.precision = precision
+        parse_rule(inference.box)
+        self.to("cpu")
+
+    def to(self, device: str | torch.device) -> Localizer:
+        """Move to a device (`auto`, `cpu`, `cuda` ...), into eval mode."""
+        self.device = resolve_device(str(device))
+        self.dtype = resolve_precision(self.precision, self.device)
+        for module in (self.trunk, self.method):
+            module.to(self.device, memory_format=torch.channels_last).eval()
+        self._folded = self.trunk.folded()
+        return self
+
+    def features(self, images: UInt8[np.ndarray, "b s s 3"]) -> Features:
+        """What the method reads of images of side `size`."""
+        return extract(self._folded, as_input(images, self.trunk, self.device), self.method.reads, self.dtype)
+
+    @property
+    def fusion(self) -> str:
+        """The fusion in use: the chosen one, or the method's own."""
+        return self.inference.fusion or self.method.fusion
+
+    def with_inference(self, **changes: Any) -> Localizer:
+        """The same weights with other settings of maps and boxes, such as `fusion="max"` or `box="fixed:0.2"`.
+
+        Raises:
+            ValueError: a setting is unknown or impossible.
+        """
+        try:
+            inference = Inference(**{**self.inference.model_dump(), **changes})
+        except ValidationError as error:
+            raise ValueError(readable(error)) from None
+        kept = (self.trunk, self.method, self.classes, self.size, self.output_stride)
+        return Localizer(*kept, inference, self.precision).to(self.device)
+
+    @torch.inference_mode()
+    def locate(
+        self, image: str | Path | Image.Image | np.ndarray, top: int = 1, classes: list[str] | None = None
+    ) -> Localization:
+        """Classify an image and box the object of each class.
+
+        Args:
+            image: a file, a Pillow image, or an H x W x 3 uint8 array.
+            top: box the `top` most probable classes.
+            classes: box these instead, however probable.
+
+        Raises:
+            ValueError: the image can't be read, or a class is unknown.
+        """
+        path = os.fspath(image) if isinstance(image, str | Path) else ""
+        if path:
+            picture = open_image(path)
+        else:
+            picture = upright_rgb(Image.fromarray(image) if isinstance(image, np.ndarray) else image)
+        features = self.features(squash(picture, self.size)[None])
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            probabilities = self.method(features).logits.float().softmax(1)[0].cpu()
+        if classes is None:
+            asked = probabilities.topk(min(max(top, 1), len(self.classes))).indices
+        else:
+            if unknown := [name for name in classes if name not in self.classes]:
+                raise ValueError(f"No such class: {', '.join(unknown)}. There are {_some(self.classes)}.")
+            asked = torch.tensor([self.classes.index(name) for name in classes])
+            asked = asked[probabilities[asked].argsort(descending=True)]
+        fused, parts = self._maps(features, asked)
+        return self._localization(path, picture.size, probabilities, asked, fused, parts)
+
+    def _maps(self, features: dict, asked: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        rows = {name: value.expand(len(asked), -1, -1, -1) for name, value in features.items()}
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            output = self.method(rows, asked.to(self.device))
+        fused = heatmaps(output, self.inference, self.method.fusion)
+        return fused.cpu().numpy(), branch_maps(output).transpose(0, 1).cpu().numpy()
+
+    def _localization(
+        self,
+        path: str,
+        size: tuple[int, int],
+        probabilities: torch.Tensor,
+        asked: torch.Tensor,
+        fused: np.ndarray,
+        parts: np.ndarray,
+    ) -> Localization:
+        rule, side = parse_rule(self.inference.box), self.inference.map_size
+        objects = []
+        names = [self.classes[k] for k in asked]
+        scores = probabilities[asked].tolist()
+        for name, score, heatmap in zip(names, scores, fused):
+            levels = to_levels(heatmap)
+            found = np.array([box(levels, rule)], dtype=np.float64)
+            if levels.any():
+                x0, y0, x1, y1 = scale(found, (side, side), size)[0].tolist()
+                objects.append(LocatedObject(name, score, (x0, y0, x1, y1)))
+        best = torch.cat([asked, probabilities.argsort(descending=True)[: max(5, len(asked))]])
+        ranked = list(dict.fromkeys(best.tolist()))
+        predictions = tuple((self.classes[k], float(probabilities[k])) for k in ranked)
+        return Localization(path, size, tuple(objects), predictions, dict(zip(names, fused)), dict(zip(names, parts)))
+
+    def save(self, folder: str | Path) -> None:
+        """Write `model.safetensors` and `localizer.json`; each is replaced whole or not at all."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "format": _FORMAT,
+            "hclnet": __version__,
+            "backbone": {"name": self.trunk.name, "output_stride": self.output_stride},
+            "method": {"name": self.method.name, "options": self.method.options.model_dump()},
+            "preprocessing": {"resize": "squash", "size": self.size, "mean": self.trunk.mean, "std": self.trunk.std},
+            "inference": {**self.inference.model_dump(), "fusion": self.fusion},
+            "precision": self.precision,
+            "classes": list(self.classes),
+        }
+        tensors = {
+            f"{part}.{key}": tensor.detach().cpu().contiguous()
+            for part, module in (("trunk", self.trunk), ("method", self.method))
+            for key, tensor in module.state_dict().items()
+        }
+        part = folder / f"{_WEIGHTS}.part"
+        save_file(tensors, part)
+        part.replace(folder / _WEIGHTS)
+        part = folder / f"{_SETTINGS}.part"
+        part.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.replace(folder / _SETTINGS)
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "auto") -> Localizer:
+        """The localizer in a run folder, or in the folder itself.
+
+        Raises:
+            ValueError: there is none, or its files are damaged or of another version.
+        """
+        folder = Path(folder)
+        home = folder / "localizer" if (folder / "localizer").is_dir() else folder
+        if not (home / _SETTINGS).is_file():
+            raise ValueError(f"{folder} holds no localizer ({_SETTINGS}). Give the folder that `hclnet train` wrote.")
+        try:
+            settings = json.loads((home / _SETTINGS).read_text(encoding="utf-8"))
+            if settings["format"] != _FORMAT:
+                raise ValueError(
+                    f"written by hclnet {settings['hclnet']}, in format {settings['format']}, not {_FORMAT}"
+                )
+            classes = tuple(settings["classes"])
+            backbone, chosen = settings["backbone"], settings["method"]
+            trunk = build_trunk(backbone["name"], backbone["output_stride"], weights="none")
+            method = build_method(chosen["name"], trunk, len(classes), chosen["options"])
+            tensors = load_file(home / _WEIGHTS)
+            for part, module in (("trunk", trunk), ("method", method)):
+                module.load_state_dict(
+                    {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
+                )
+            size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
+            stride, precision = backbone["output_stride"], settings["precision"]
+        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ValueError(f"The localizer in {home} can't be loaded: {readable(error)}") from None
+        return cls(trunk, method, classes, size, stride, inference, precision).to(device)
+
+    @classmethod
+    def from_config(cls, config: RunConfig, classes: tuple[str, ...]) -> Localizer:
+        """An untrained one, initialised from the configuration's seed.
+
+        Raises:
+            ValueError: the configuration asks for what does not exist.
+        """
+        torch.manual_seed(config.seed)
+        trunk = build_trunk(config.backbone, config.output_stride, config.weights)
+        torch.manual_seed(config.seed)  # the heads' start does not depend on how the trunk was made
+        method = build_method(config.method, trunk, len(classes), config.options)
+        kept = (config.size, config.output_stride, config.inference, config.precision)
+        return cls(trunk, method, classes, *kept).to(config.device)
+
+    @classmethod
+    def imagenet(cls, device: str = "auto") -> Localizer:
+        """The packaged EfficientNet-Lite0 ImageNet classifier with CAM: 1000 classes, no training.
+
+        Raises:
+            ValueError: the package with the weights is missing.
+        """
+        from timm.data import ImageNetInfo
+
+        trunk = build_trunk("efficientnet_lite0", 16, weights="none")
+        method = build_method("cam", trunk, 1000, {"convs": 0, "stage": "head"})
+        weight, bias = load_packaged(trunk)
+        with torch.no_grad():
+            method.branch.classifier.weight.copy_(weight[:, :, None, None])
+            method.branch.classifier.bias.copy_(bias)
+        info = ImageNetInfo()
+        names = [info.index_to_description(k).split(",")[0] for k in range(1000)]
+        synsets = [info.index_to_label_name(k) for k in range(1000)]
+        # Two classes are called crane, two maillot: their WordNet ids tell them apart.
+        unique = tuple(n if names.count(n) == 1 else f"{n} ({s})" for n, s in zip(names, synsets))
+        return cls(trunk, method, unique, 224, 16, Inference()).to(device)
+
+
+def _some(names: tuple[str, ...], most: int = 12) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,58 @@
+"""Step 3 of the flow: stage features -> class maps. One file per paper.
+
+A method is found by its file, or by an entry point in the group `hclnet.methods`: `METHOD` in the module is the class.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from importlib.metadata import entry_points
+from typing import Any
+
+from pydantic import ValidationError
+
+from hclnet.backbones.trunk import Trunk
+from hclnet.config import readable
+from hclnet.methods.base import Method, Output
+from hclnet.methods.branch import Branch, ClassMaps
+
+__all__ = ["Branch", "ClassMaps", "Method", "Output", "build_method", "get_method", "method_names"]
+
+_SHARED = {"base", "branch"}
+
+
+def method_names() -> list[str]:
+    """The names of all methods, ours first, then those of other packages."""
+    ours = [m.name for m in pkgutil.iter_modules(__path__) if m.name not in _SHARED]
+    return ours + [e.name for e in entry_points(group="hclnet.methods") if e.name not in ours]
+
+
+def get_method(name: str) -> type[Method]:
+    """The class of a method.
+
+    Raises:
+        ValueError: there is no such method; the message lists those that exist.
+    """
+    if name not in method_names():
+        raise ValueError(f"There is no method {name!r}; there are {', '.join(method_names())}.")
+    for entry in entry_points(group="hclnet.methods"):
+        if entry.name == name:
+            return entry.load()
+    return importlib.import_module(f"hclnet.methods.{name}").METHOD
+
+
+def build_method(name: str, trunk: Trunk, classes: int, options: dict[str, Any] | None = None) -> Method:
+    """A method on a trunk, freshly initialised.
+
+    Raises:
+        ValueError: unknown method, or options that it does not have.
+    """
+    method = get_method(name)
+    try:
+        chosen = method.Options(**(options or {}))
+    except ValidationError as error:
+        raise ValueError(
+            f"Options of {name}: {readable(error)}. It has {', '.join(method.Options.model_fields)}."
+        ) from None
+    return method(trunk, classes, chosen)

@@ -1,0 +1,46 @@
+"""CAM: class activation maps (Zhou et al., CVPR 2016)."""
+
+from __future__ import annotations
+
+from jaxtyping import Int64
+from pydantic import Field
+from torch import Tensor
+
+from hclnet.backbones.trunk import Features, Trunk
+from hclnet.config import Strict
+from hclnet.methods.base import Method, Output
+from hclnet.methods.branch import Branch
+
+
+class Options(Strict):
+    convs: int = Field(1, ge=0, description="3x3 convolutions before the classifier; 0 is a linear classifier")
+    width: int | None = Field(None, ge=1, description="their channels; None: by backbone (1024 for VGG-16)")
+    stage: str | None = Field(None, description="the stage that is classified; None: the backbone's last")
+
+
+class CAM(Method):
+    """A 3x3 convolution with ReLU, global average pooling, a linear classifier.
+
+    The map of class c is the sum over channels of w_c times the features (their section 2).
+    """
+
+    name = "cam"
+    paper = "Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016"
+    Options = Options
+
+    def __init__(self, trunk: Trunk, classes: int, options: Options) -> None:
+        super().__init__(trunk, classes, options)
+        stage = options.stage or trunk.last
+        if stage not in trunk.info:
+            raise ValueError(f"stage={stage}: {trunk.name} has no such stage; it has {', '.join(trunk.info)}.")
+        self.reads = (stage,)
+        width = options.width or trunk.branch_width
+        self.branch = Branch(trunk.info[stage].channels, classes, width, options.convs)
+
+    def forward(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
+        maps = self.branch(features[self.reads[0]])
+        logits = maps.logits()
+        return Output(logits, (maps,), logits.argmax(1) if classes is None else classes, {"A": logits})
+
+
+METHOD = CAM

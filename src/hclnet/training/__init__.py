@@ -1,0 +1,5 @@
+"""Training: one LightningModule for all methods, batches, the run folder. No truth ever comes in here."""
+
+from hclnet.training.run import CheckpointError, TrainResult, is_finished, prepare_run, train_run
+
+__all__ = ["CheckpointError", "TrainResult", "is_finished", "prepare_run", "train_run"]

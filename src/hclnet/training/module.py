@@ -1,0 +1,87 @@
+"""The one LightningModule that trains every method."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from hclnet.config import RunConfig
+from hclnet.features import as_input
+from hclnet.localizer import Localizer
+from hclnet.training.batches import Batch
+
+
+class Diverged(ValueError):
+    """The loss is no longer a number."""
+
+
+class Training(pl.LightningModule):
+    """Teaches a localizer's method, and with `tune=all` its trunk, by the method's own loss."""
+
+    def __init__(self, localizer: Localizer, config: RunConfig, total_steps: int) -> None:
+        super().__init__()
+        self.method = localizer.method
+        if config.tune == "all":
+            self.trunk = localizer.trunk
+        self.config = config
+        self.total_steps = total_steps
+        self.sums: dict[str, Tensor] = {}
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        c = self.config
+        groups = [{"params": self.method.parameters(), "lr": c.lr}]
+        if c.tune == "all":
+            groups.append({"params": self.trunk.parameters(), "lr": c.backbone_lr})
+        optimizer = torch.optim.AdamW(groups, weight_decay=c.weight_decay)
+        peaks = [group["lr"] for group in groups]
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=self.total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        def move(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {k: move(v) for k, v in value.items()}
+            return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+        return Batch(*(move(getattr(batch, f.name)) for f in dataclasses.fields(batch)))
+
+    def on_train_epoch_start(self) -> None:
+        self.sums = {}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        features = batch.features
+        if features is None:
+            features = self.trunk(as_input(batch.images, self.trunk, self.device), self.method.reads)
+        true = batch.targets.argmax(1)
+        output = self.method(features, true)
+        terms = self.method.loss(output, batch.targets)
+        total = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(total):
+            values = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
+            raise Diverged(
+                f"The loss is not a number any more (epoch {self.current_epoch + 1}, step {batch_idx + 1}: {values}). "
+                f"Most often the learning rate is too high (lr={self.config.lr:g}; try --set lr="
+                f"{self.config.lr / 10:g}), or float16-like precision overflows (try --set precision=float32). "
+                f"The checkpoint of the last whole epoch is kept."
+            )
+        hits = (output.logits.detach().argmax(1) == true).sum()
+        for name, value in {
+            "loss": total.detach() * len(true),
+            "hits": hits,
+            "images": torch.tensor(len(true)),
+        }.items():
+            self.sums[name] = self.sums.get(name, 0) + value.float()
+        for name, term in terms.items():
+            self.sums[f"loss_{name}"] = self.sums.get(f"loss_{name}", 0) + term.detach() * len(true)
+        return total
+
+    def epoch_figures(self) -> dict[str, float]:
+        """Means over the epoch so far: the loss, its terms, and training top-1 accuracy."""
+        images = float(self.sums["images"])
+        means = {k: float(v) / images for k, v in self.sums.items() if k != "images"}
+        means["top1"] = means.pop("hits")
+        return means

@@ -1,0 +1,246 @@
+"""One training, in a run folder that is usable and resumable at every moment."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import platform
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+from hclnet.config import RunConfig
+from hclnet.features import cached_features
+from hclnet.localizer import Localizer
+from hclnet.progress import bar
+from hclnet.training.batches import FeatureBatches, ImageBatches, loader
+from hclnet.training.module import Training
+from hclnet.types import Sample
+
+_PACKAGES = ("hclnet", "torch", "torchvision", "timm", "lightning", "numpy", "numba", "pillow", "safetensors")
+
+
+class CheckpointError(ValueError):
+    """A run folder is not as it has to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a training came to.
+
+    Attributes:
+        localizer: trained as far as it went.
+        finished: all epochs are done; False after an interruption.
+        epochs: whole epochs that are done.
+        seconds: of this call.
+    """
+
+    localizer: Localizer
+    finished: bool
+    epochs: int
+    seconds: float
+
+
+def train_run(
+    config: RunConfig,
+    classes: tuple[str, ...],
+    samples: Sequence[Sample],
+    out: Path,
+    label: str = "Training",
+) -> TrainResult:
+    """Train a localizer in a prepared run folder, from its last checkpoint if it has one.
+
+    Args:
+        config: what to train.
+        classes: names, by label.
+        samples: the training images; they carry labels and nothing else.
+        out: the run folder, as `prepare_run` left it.
+        label: for the progress bar.
+
+    Raises:
+        ValueError: the configuration asks for what does not exist, an image can't be read, or the loss diverged.
+    """
+    started = time.monotonic()
+    checkpoint = out / "checkpoints" / "last.ckpt"
+    localizer = Localizer.from_config(config, classes)
+    method = localizer.method
+    if config.tune == "heads":
+        for what, why in ((method.changes_images, "images"), (method.changes_stages, "the trunk's stages")):
+            if what:
+                raise ValueError(
+                    f"{method.name} changes {why} while training: it needs --tune all, not cached features."
+                )
+        with bar(f"Features at {config.size} px") as report:
+            store = cached_features(
+                localizer.trunk,
+                method.reads,
+                samples,
+                config.size,
+                localizer.dtype,
+                localizer.device,
+                True,
+                progress=report,
+            )
+        dataset = FeatureBatches(store, samples, len(classes), config.seed)
+    else:
+        dataset = ImageBatches(samples, config.size, len(classes), config.seed)
+    batches = loader(dataset, config.batch, config.seed, config.workers)
+    module = Training(localizer, config, total_steps=config.epochs * len(batches))
+
+    interrupted = False
+    previous = signal.getsignal(signal.SIGINT)
+    with bar(label, unit="steps") as report, _quiet():
+        pl.seed_everything(config.seed, verbose=False)
+        trainer = pl.Trainer(
+            accelerator={"cuda": "gpu"}.get(localizer.device.type, localizer.device.type),
+            devices=1 if localizer.device.index is None else [localizer.device.index],
+            precision="bf16-mixed" if localizer.dtype == torch.bfloat16 else "32-true",
+            max_epochs=config.epochs,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[
+                _Rows(out / "metrics.csv", report, config.epochs * len(batches)),
+                ModelCheckpoint(
+                    out / "checkpoints",
+                    filename="last",
+                    save_top_k=1,
+                    every_n_epochs=1,
+                    save_on_train_epoch_end=True,
+                    enable_version_counter=False,
+                ),
+            ],
+        )
+        try:
+            trainer.fit(module, batches, ckpt_path=checkpoint if checkpoint.is_file() else None, weights_only=True)
+        except SystemExit:  # Lightning's answer to Ctrl-C
+            if not trainer.interrupted:
+                raise
+            interrupted = True
+        finally:
+            signal.signal(signal.SIGINT, previous)
+    localizer.to(localizer.device)
+    localizer.save(out / "localizer")
+    seconds = time.monotonic() - started
+    _write_state(out, finished=not interrupted, epochs=trainer.current_epoch, seconds=seconds)
+    return TrainResult(localizer, not interrupted, trainer.current_epoch, seconds)
+
+
+def is_finished(out: Path) -> bool:
+    """Whether a run folder holds a training that went to its end."""
+    try:
+        return bool(json.loads((out / "state.json").read_text(encoding="utf-8"))["finished"])
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
+    """Make a run folder, or check that the one there can be resumed.
+
+    Raises:
+        CheckpointError: the folder has a run already and `resume` is not set, or its configuration is another.
+    """
+    settings = out / "config.yaml"
+    if settings.exists():
+        if not resume:
+            raise CheckpointError(f"{out} has a run already. Go on with --resume, or name another folder with --out.")
+        before, now = RunConfig.load(settings).training_key(), config.training_key()
+        if changed := [key for key in now if before[key] != now[key]]:
+            told = ", ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in changed)
+            raise CheckpointError(f"{out} can't be resumed with another configuration: {told}.")
+    elif out.exists() and any(out.iterdir()) and not resume:
+        raise CheckpointError(f"{out} is not empty and holds no run. Name another folder with --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    config.write(settings)
+    (out / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
+    _write_state(out, finished=False, epochs=0, seconds=0.0)
+
+
+def environment() -> dict[str, object]:
+    """The versions and the machine, as a run folder keeps them."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": versions,
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "command": sys.argv,
+    }
+
+
+def _write_state(out: Path, **state: object) -> None:
+    part = out / "state.json.part"
+    part.write_text(json.dumps(state) + "\n", encoding="utf-8")
+    part.replace(out / "state.json")
+
+
+class _Rows(Callback):
+    """A row of `metrics.csv` per epoch, and the progress bar. After a resume, rows of replayed epochs go."""
+
+    def __init__(self, path: Path, report, steps: int) -> None:
+        self.path, self.report, self.steps = path, report, steps
+        self.rows: list[dict[str, object]] = []
+        self.started = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, module: Training) -> None:
+        if self.path.exists():
+            with self.path.open(encoding="utf-8", newline="") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= trainer.current_epoch]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: Training) -> None:
+        self.started = time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: object) -> None:
+        self.report(trainer.global_step, self.steps)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Training) -> None:
+        figures = module.epoch_figures()
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        seconds = round(time.monotonic() - self.started, 3)
+        self.rows.append({"epoch": trainer.current_epoch + 1, "lr": lr, **figures, "seconds": seconds})
+        part = self.path.with_suffix(".part")
+        with part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(self.rows[-1]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        part.replace(self.path)
+        self.report(trainer.global_step, self.steps, f"loss {figures['loss']:.3f}, top-1 {figures['top1']:.3f}")
+
+
+class _quiet:
+    """Silences Lightning's hints that are wrong or noise here, and no other warning."""
+
+    def __enter__(self) -> None:
+        self._catch = warnings.catch_warnings()
+        self._catch.__enter__()
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*module.s. in eval mode at the start.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+        self._loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric")]
+        self._levels = [logger.level for logger in self._loggers]
+        for logger in self._loggers:
+            logger.setLevel(logging.WARNING)
+
+    def __exit__(self, *error: object) -> None:
+        for logger, level in zip(self._loggers, self._levels):
+            logger.setLevel(level)
+        self._catch.__exit__(*error)

@@ -1,0 +1,163 @@
+"""The nouns that everything speaks. Nothing in here needs torch.
+
+Boxes are `x0, y0, x1, y1` in pixels of the upright original image, 0-based and half-open, so that `x1 - x0` is a width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One labelled image: all that training ever sees of it. It has no boxes; those are in `Truth`."""
+
+    id: str
+    path: Path
+    label: int
+    split: str
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Boxes and masks by sample id, for scoring only. `hclnet.training` neither takes nor imports it."""
+
+    boxes: dict[str, Float[np.ndarray, "n 4"]] = field(default_factory=dict)
+    masks: dict[str, Path] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.boxes or self.masks)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """What a reader makes of a path: the labelled images, and beside them, apart, the truth."""
+
+    root: Path
+    kind: str
+    classes: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    truth: Truth = field(default_factory=Truth)
+    notes: tuple[str, ...] = ()
+
+    def split(self, name: str) -> tuple[Sample, ...]:
+        """The samples of one split, in order.
+
+        Raises:
+            ValueError: there is no such split; the message names those that exist.
+        """
+        chosen = tuple(s for s in self.samples if s.split == name)
+        if not chosen:
+            have = ", ".join(f"{k} ({v})" for k, v in self.counts().items())
+            raise ValueError(f"{self.root} has no split {name!r}; it has {have}. Name one of those with --split.")
+        return chosen
+
+    def counts(self) -> dict[str, int]:
+        """Images per split, in order of first appearance."""
+        counts: dict[str, int] = {}
+        for sample in self.samples:
+            counts[sample.split] = counts.get(sample.split, 0) + 1
+        return counts
+
+
+@dataclass(slots=True)
+class Records:
+    """One row an image, held as columns: everything that a metric, an interval or a report is reduced from.
+
+    Localisation columns describe the map of the *true* class; they are NaN where the image has no true box.
+
+    Attributes:
+        ids: sample ids.
+        paths: image paths.
+        labels: true classes.
+        sizes: width and height of the upright image, pixels.
+        top_classes: the k most probable classes, best first (k = min(5, classes)).
+        top_scores: their probabilities.
+        rank: position of the true class among all classes, 0 for the best.
+        boxes: box at the box rule, image pixels; all zeros where the rule found none.
+        iou: best IoU of that box with a true box of the image, 0..1.
+        level_iou: at each level t = 0..255, the same for the largest component of `level > t`.
+        level_best: at each level, the best IoU of *any* component with a true box.
+    """
+
+    ids: list[str]
+    paths: list[str]
+    labels: Integer[np.ndarray, "n"]
+    sizes: Integer[np.ndarray, "n 2"]
+    top_classes: Integer[np.ndarray, "n k"]
+    top_scores: Float[np.ndarray, "n k"]
+    rank: Integer[np.ndarray, "n"]
+    boxes: Float[np.ndarray, "n 4"]
+    iou: Float[np.ndarray, "n"]
+    level_iou: Float[np.ndarray, "n 256"]
+    level_best: Float[np.ndarray, "n 256"]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedObject:
+    """One object: its class, how probable the classifier finds the class (0..1), and its box in image pixels."""
+
+    label: str
+    score: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Localization:
+    """What was found in one image.
+
+    Attributes:
+        path: the image's path; empty for an image that came from memory.
+        size: width and height of the upright image, pixels.
+        objects: one per class asked for, most probable first. A class whose heatmap is flat has none.
+        predictions: the most probable classes with their probabilities, best first.
+        heatmaps: by label, the fused map of that class, 0..1, in the map's own resolution over the whole image.
+        branches: by label, the normalised map of every branch, feature resolution.
+    """
+
+    path: str
+    size: tuple[int, int]
+    objects: tuple[LocatedObject, ...]
+    predictions: tuple[tuple[str, float], ...]
+    heatmaps: dict[str, Float[np.ndarray, "h w"]] = field(repr=False)
+    branches: dict[str, Float[np.ndarray, "k fh fw"]] = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """The most probable class asked for."""
+        return self.predictions[0][0]
+
+    @property
+    def score(self) -> float:
+        """Its probability."""
+        return self.predictions[0][1]
+
+    @property
+    def box(self) -> Box | None:
+        """Its box, or None where its heatmap is flat."""
+        return next((o.box for o in self.objects if o.label == self.label), None)
+
+    @property
+    def heatmap(self) -> Float[np.ndarray, "h w"]:
+        """Its heatmap."""
+        return self.heatmaps[self.label]
+
+    def plot(self, image: object | None = None, ax: object | None = None) -> object:
+        """Draw the image with heatmap and boxes on matplotlib axes, and return the axes.
+
+        Args:
+            image: a Pillow image or an H x W x 3 array; needed only if it did not come from a file.
+            ax: matplotlib axes; new ones by default.
+        """
+        from hclnet.annotate.overlay import plot
+
+        return plot(self, image, ax)
