@@ -96,7 +96,7 @@ def as_input(
     images: UInt8[Tensor, "b s s 3"] | UInt8[np.ndarray, "b s s 3"], trunk: Trunk, device: torch.device
 ) -> Float[Tensor, "b 3 s s"]:
     """Normalised by the trunk's mean and standard deviation, channels last in memory."""
-    x = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images)
+    x = torch.tensor(images) if isinstance(images, np.ndarray) else images
     x = x.to(device).permute(0, 3, 1, 2).float().div_(255)
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (trunk.mean, trunk.std))
     return ((x - mean) / std).contiguous(memory_format=torch.channels_last)

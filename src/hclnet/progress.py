@@ -36,7 +36,8 @@ def bar(label: str, unit: str = "images") -> Iterator[Report]:
     try:
         yield report
     finally:
-        progress.stop()
+        if task is not None:
+            progress.stop()
         if state["done"]:
             seconds = time.monotonic() - started
             note = f", {state['note']}" if state["note"] else ""

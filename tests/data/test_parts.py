@@ -169,7 +169,6 @@ def test_progress_counts_images(tmp_path: Path):
         ({"size": 32}, "size is 32"),
         ({"body_cue": 1.5}, "body_cue is 1.5"),
         ({"clutter": float("nan")}, "clutter is nan"),
-        ({"train": 1.5}, "whole number"),
         ({"train": 0, "test": 0}, "both 0"),
         ({"seed": -1}, "seed is -1"),
     ],

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-Features = dict[str, Float[Tensor, "b c h w"]]
+Features = dict[str, Float[Tensor, "b _ _ _"]]  # by stage, b x c x h x w
 StageChange = Callable[[str, Float[Tensor, "b c h w"]], Float[Tensor, "b c h w"]]
 
 

@@ -70,8 +70,6 @@ class PartsOptions:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"parts: {name} is {value}; give one from {low} to {high}.")
-            if name not in ("body_cue", "clutter") and not isinstance(value, int):
-                raise ValueError(f"parts: {name} is {value}; give a whole number.")
         if not self.train + self.test:
             raise ValueError("parts: train and test are both 0; give one of them at least one image a class.")
 

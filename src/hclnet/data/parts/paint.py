@@ -6,6 +6,8 @@ blended with what lies behind and coverage grows by the same amount; the coverag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -128,7 +130,7 @@ class Brush:
         lengths: Float[np.ndarray, " n"],
         widths: Float[np.ndarray, " n"],
         colours: Float[np.ndarray, "n 3"],
-        parts: np.ndarray,
+        parts: Sequence[int] | np.ndarray,
         edge: float = 0.8,
         shape: Float[np.ndarray, "m 2"] | None = None,
     ) -> None:
