@@ -59,7 +59,7 @@ _BEAKS: dict[str, tuple[list[tuple[float, float]], list[tuple[float, float]]]] =
 }  # fmt: skip
 
 
-def _turned(frame: HeadFrame, points: Float[np.ndarray, "n 2"], stretch: float = 1.0) -> Float[np.ndarray, "n 2"]:
+def _turned(frame: HeadFrame, points: Float[np.ndarray, "*n 2"], stretch: float = 1.0) -> Float[np.ndarray, "*n 2"]:
     """Foreshorten along x by the head's yaw, from where the beak is rooted."""
     root = 0.78 - 0.42 * frame.yaw
     shorten = 1.0 - 0.34 * frame.yaw
