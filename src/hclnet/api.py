@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from hclnet.backbones import choose_stride
 from hclnet.config import RunConfig, readable, route
 from hclnet.data import read
 from hclnet.evaluate import evaluate_localizer
@@ -41,9 +42,11 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
     routed = route(given, set(known.Options.model_fields), method)
     try:
         options = known.Options(**routed.pop("options")).model_dump()
-        return RunConfig(data=str(data), method=method, options=options, **routed)
+        config = RunConfig(data=str(data), method=method, options=options, **routed)
     except ValidationError as error:
         raise ValueError(f"{method}: {readable(error)}") from None
+    # Written out, so that a run is the same training whether the backbone's own stride was named or not.
+    return config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})
 
 
 def train(

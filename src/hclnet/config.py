@@ -45,8 +45,10 @@ class RunConfig(Strict):
     method: str = "hclnet"
     options: dict[str, Any] = Field(default_factory=dict, description="the method's own options")
     backbone: str = "efficientnet_lite0"
-    weights: str = Field("auto", description="auto: the packaged ImageNet weights; none: random; or a file")
-    output_stride: Literal[8, 16, 32] = 16
+    weights: str = Field("auto", description="auto: ImageNet's, packaged or from timm's hub; none: random; or a file")
+    output_stride: Literal[8, 16, 32] | None = Field(
+        None, description="pixels of the image per value of a map; None: the backbone's own (8 for vgg16, else 16)"
+    )
     size: int = Field(224, ge=32, description="side of the square that images are resized to, pixels")
     tune: Literal["heads", "all"] = "heads"
     epochs: int = Field(12, ge=1)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from hclnet import __version__
 from hclnet.backbones import Features, Trunk, build_trunk
-from hclnet.backbones.efficientnet import load_packaged
+from hclnet.backbones.efficientnet import classifier
 from hclnet.boxes import box, parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig, readable
 from hclnet.data.images import open_image, squash, upright_rgb
@@ -38,7 +38,6 @@ class Localizer:
         method: on it.
         classes: names, in the order of the logits.
         size: side of the square that images are resized to, pixels.
-        output_stride: the trunk's.
         inference: how maps become boxes.
         precision: auto, float32 or bfloat16.
     """
@@ -49,7 +48,6 @@ class Localizer:
         method: Method,
         classes: tuple[str, ...],
         size: int,
-        output_stride: int,
         inference: Inference,
         precision: str = "auto",
     ) -> None:
@@ -57,7 +55,6 @@ class Localizer:
         self.method = method
         self.classes = classes
         self.size = size
-        self.output_stride = output_stride
         self.inference = inference
         self.precision = precision
         parse_rule(inference.box)
@@ -91,7 +88,7 @@ class Localizer:
             inference = Inference(**{**self.inference.model_dump(), **changes})
         except ValidationError as error:
             raise ValueError(readable(error)) from None
-        kept = (self.trunk, self.method, self.classes, self.size, self.output_stride)
+        kept = (self.trunk, self.method, self.classes, self.size)
         return Localizer(*kept, inference, self.precision).to(self.device)
 
     @torch.inference_mode()
@@ -164,7 +161,7 @@ class Localizer:
         settings = {
             "format": _FORMAT,
             "hclnet": __version__,
-            "backbone": {"name": self.trunk.name, "output_stride": self.output_stride},
+            "backbone": {"name": self.trunk.name, "output_stride": self.trunk.output_stride},
             "method": {"name": self.method.name, "options": self.method.options.model_dump()},
             "preprocessing": {"resize": "squash", "size": self.size, "mean": self.trunk.mean, "std": self.trunk.std},
             "inference": {**self.inference.model_dump(), "fusion": self.fusion},
@@ -210,10 +207,10 @@ class Localizer:
                     {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
                 )
             size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
-            stride, precision = backbone["output_stride"], settings["precision"]
+            precision = settings["precision"]
         except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
             raise ValueError(f"The localizer in {home} can't be loaded: {readable(error)}") from None
-        return cls(trunk, method, classes, size, stride, inference, precision).to(device)
+        return cls(trunk, method, classes, size, inference, precision).to(device)
 
     @classmethod
     def from_config(cls, config: RunConfig, classes: tuple[str, ...]) -> Localizer:
@@ -226,7 +223,7 @@ class Localizer:
         trunk = build_trunk(config.backbone, config.output_stride, config.weights)
         torch.manual_seed(config.seed)  # the heads' start does not depend on how the trunk was made
         method = build_method(config.method, trunk, len(classes), config.options)
-        kept = (config.size, config.output_stride, config.inference, config.precision)
+        kept = (config.size, config.inference, config.precision)
         return cls(trunk, method, classes, *kept).to(config.device)
 
     @classmethod
@@ -238,9 +235,9 @@ class Localizer:
         """
         from timm.data import ImageNetInfo
 
-        trunk = build_trunk("efficientnet_lite0", 16, weights="none")
+        trunk = build_trunk("efficientnet_lite0")
         method = build_method("cam", trunk, 1000, {"convs": 0, "stage": "head"})
-        weight, bias = load_packaged(trunk)
+        weight, bias = classifier()
         with torch.no_grad():
             method.branch.classifier.weight.copy_(weight[:, :, None, None])
             method.branch.classifier.bias.copy_(bias)
@@ -249,7 +246,7 @@ class Localizer:
         synsets = [info.index_to_label_name(k) for k in range(1000)]
         # Two classes are called crane, two maillot: their WordNet ids tell them apart.
         unique = tuple(n if names.count(n) == 1 else f"{n} ({s})" for n, s in zip(names, synsets))
-        return cls(trunk, method, unique, 224, 16, Inference()).to(device)
+        return cls(trunk, method, unique, 224, Inference()).to(device)
 
 
 def _some(names: tuple[str, ...], most: int = 12) -> str:

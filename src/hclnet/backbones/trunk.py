@@ -28,11 +28,12 @@ class Trunk(nn.Module):
     Attributes:
         name: as given to `--backbone`.
         stages: the modules in order, by name. `stage1` ... `stage5` halve the resolution each (or keep it, where the
-            output stride says so); a backbone may have more after them.
+            output stride says so); a backbone may have more after them. A pool ends the stage before it.
         info: channels and stride by stage.
         last: the stage that class maps are computed from unless a method says otherwise.
         branch_width: channels of the 3x3 convolutions of a classifier branch on this trunk.
         mean, std: of the input, per channel, for images in 0..1.
+        names: the trunk's name of each tensor, by its name in the model that the stages were taken from.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Trunk(nn.Module):
         branch_width: int,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
+        source: nn.Module,
     ) -> None:
         super().__init__()
         self.name = name
@@ -53,6 +55,14 @@ class Trunk(nn.Module):
         self.branch_width = branch_width
         self.mean = mean
         self.std = std
+        own = {id(tensor): key for key, tensor in self.state_dict(keep_vars=True).items()}
+        tensors = source.state_dict(keep_vars=True).items()
+        self.names = {name: own[id(tensor)] for name, tensor in tensors if id(tensor) in own}
+
+    @property
+    def output_stride(self) -> int:
+        """Pixels of the image per feature of the last stage."""
+        return self.info[self.last].stride
 
     def forward(
         self, images: Float[Tensor, "b 3 h w"], wanted: Iterable[str], change: StageChange | None = None

@@ -21,8 +21,12 @@ app = typer.Typer(
 Data = Annotated[
     str, typer.Argument(help="A folder: one folder per class, or the CUB-200-2011 layout.", show_default=False)
 ]
-Backbone = Annotated[str | None, typer.Option(help="The trunk.", show_default="efficientnet_lite0")]
-Weights = Annotated[str | None, typer.Option(help="auto (ImageNet), none (random) or a file.", show_default="auto")]
+Backbone = Annotated[
+    str | None, typer.Option(help="efficientnet_lite0, vgg16, resnet50.", show_default="efficientnet_lite0")
+]
+Weights = Annotated[
+    str | None, typer.Option(help="auto (ImageNet), none (random) or a file of them.", show_default="auto")
+]
 Size = Annotated[int | None, typer.Option(help="Images are resized to a square of this side, px.", show_default="224")]
 Tune = Annotated[str | None, typer.Option(help="heads: frozen trunk, fast; all: fine-tune it.", show_default="heads")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", show_default="12")]

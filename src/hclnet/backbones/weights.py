@@ -1,0 +1,144 @@
+"""Weights of a trunk: from a file, a package that installs with pip, or timm's hub. Never silently random."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from hclnet.backbones.trunk import Trunk
+
+# What torchvision and timm call the tensors after the trunk.
+_CLASSIFIER = ("classifier.", "fc.", "head.", "pre_logits.")
+_MOST = 3  # names in a message
+
+Tensors = Mapping[str, Tensor]
+
+
+class Misfit(ValueError):
+    """Tensors are not those of the trunk; the text says which."""
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors in a safetensors file or a file of torch's; the content decides which of them it is.
+
+    A state dict inside of a checkpoint, under `state_dict` or `model`, is found.
+
+    Raises:
+        ValueError: the file is missing, damaged, of another kind, or needs objects besides tensors to be made.
+    """
+    if not path.is_file():
+        raise ValueError(f"There is no weights file {path}. --weights takes auto, none or a file.")
+    with path.open("rb") as file:
+        head = file.read(9)
+    try:
+        if head[8:] == b"{":
+            found = load_file(path)
+        elif head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            raise ValueError("it is neither safetensors nor a file of torch's")
+    except pickle.UnpicklingError:
+        raise ValueError(
+            f"{path} is damaged, or holds objects besides tensors, which could run any program: it is not opened. "
+            f"Where you trust it, load it and save its state dict alone, as safetensors or by torch.save."
+        ) from None
+    except Exception as error:  # a damaged file can fail in any way
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(f"{path} can't be read as weights: {reason}.") from None
+    for wrapper in ("state_dict", "model"):
+        if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
+            found = found[wrapper]
+    tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, dict) else {}
+    if not tensors:
+        raise ValueError(f"{path} holds no named tensors. --weights takes a file of a model's state dict.")
+    return tensors
+
+
+def fit(trunk: Trunk, tensors: Tensors) -> dict[str, Tensor]:
+    """The trunk's state dict from tensors under the names of timm and torchvision, of the trunk itself, or of any
+    library that keeps the same tensors in the same order.
+
+    A prefix that all share (`module.`, a localizer's `trunk.`) and the tensors of a classifier are left out.
+
+    Raises:
+        Misfit: tensors are missing, too many or of another shape.
+    """
+    own = trunk.state_dict()
+    for names in (trunk.names, {key: key for key in own}):
+        if (prefix := _prefix(next(iter(names)), tensors)) is not None:
+            inner = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            return _by_name(own, names, inner)
+    if _kinds(list(tensors.items())[: len(own)]) == _kinds(own.items()):
+        return dict(zip(own, tensors.values()))
+    raise Misfit(f"it has {_some(list(tensors))}, and nothing that is called {_some(list(trunk.names))}")
+
+
+def _by_name(own: Tensors, names: Mapping[str, str], tensors: Tensors) -> dict[str, Tensor]:
+    # Files from before batch norms counted their batches don't have the counter, which nothing here reads.
+    optional = {name for name in names if name.endswith("num_batches_tracked")}
+    missing = [name for name in names if name not in tensors and name not in optional]
+    extra = [name for name in tensors if name not in names and not name.startswith(_CLASSIFIER)]
+    shapes = [
+        f"{name} is {_shape(tensors[name])}, not {_shape(own[key])}"
+        for name, key in names.items()
+        if name in tensors and _kind(tensors[name]) != _kind(own[key])
+    ]
+    found = {"missing": missing, "too many": extra, "misshaped": shapes}
+    if wrong := [f"{what}: {_some(which)}" for what, which in found.items() if which]:
+        raise Misfit("; ".join(wrong))
+    return {key: tensors.get(name, own[key]) for name, key in names.items()}
+
+
+def hub_tensors(trunk: Trunk, model: str, torchvision_weights: str) -> dict[str, Tensor]:
+    """ImageNet weights from timm's hub, which keeps them on disk once they are there.
+
+    Args:
+        trunk: that they are for.
+        model: timm's name of the model and its weights.
+        torchvision_weights: torchvision's name for the same, which knows an address for people without the hub.
+
+    Raises:
+        ValueError: they are neither there nor to be had; the message says what to do.
+    """
+    repository = timm.models.get_pretrained_cfg(model).hf_hub_id
+    try:
+        return timm.models.load_state_dict_from_hf(repository, "model.safetensors")
+    except Exception as error:  # a network can fail in any way
+        from torchvision.models import get_model_weights
+
+        address = get_model_weights(torchvision_weights).IMAGENET1K_V1.url
+        reason = str(error).splitlines()[0].partition(". ")[0]
+        raise ValueError(
+            f"The ImageNet weights of {trunk.name} are not on this machine and can't be had from timm's hub "
+            f"({repository}: {reason}). Fetch them where there is a network, for example from "
+            f"{address}, and give the file with --weights FILE; or start from random weights with --weights none."
+        ) from None
+
+
+def _prefix(name: str, tensors: Tensors) -> str | None:
+    """What comes before a name in the tensors' names; None where they don't have it."""
+    found = [key for key in tensors if key == name or key.endswith(f".{name}")]
+    return min(found, key=len).removesuffix(name) if found else None
+
+
+def _kind(tensor: Tensor) -> tuple[tuple[int, ...], bool]:
+    return tuple(tensor.shape), tensor.is_floating_point()
+
+
+def _kinds(tensors: object) -> list[tuple]:
+    return [(name.rpartition(".")[2], *_kind(tensor)) for name, tensor in tensors]
+
+
+def _shape(tensor: Tensor) -> str:
+    sides = " x ".join(map(str, tensor.shape)) or "one number"
+    return sides if tensor.is_floating_point() else f"{sides} integers"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_MOST]) + (f" and {len(names) - _MOST} more" if len(names) > _MOST else "")
