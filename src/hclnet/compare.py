@@ -109,10 +109,15 @@ def compare(
             row = {"method": spec.partition(":")[0], "settings": own, "seed": config.seed}
             recipe = {k: v for k, v in config.training_key().items() if k not in ("data", "method", "options", "seed")}
             row |= {k: v for k, v in summary(shown, records).items() if k != "method"} | {"recipe": recipe}
-            rows[config.seed, spec] = row | {"run": str(run.relative_to(out))}
+            rows[config.seed, spec] = row | {"run": run.relative_to(out).as_posix()}
             save(records, run / f"records-{_slug(variant.inference)}.npz")
         _write(out / "compare.json", _ordered(rows, specs, first, seeds))
     return _ordered(rows, specs, first, seeds)
+
+
+def run_folder(out: Path, row: dict[str, Any]) -> Path:
+    """The run behind a row of `compare`."""
+    return out / row["run"]
 
 
 def _ordered(rows: dict, specs: list, first: int, seeds: int) -> list[dict[str, Any]]:
@@ -165,7 +170,8 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 def caption(rows: Sequence[dict[str, Any]]) -> str:
     """What the figures are: unit, images, seeds, protocol, recipe."""
     seeds = len({row["seed"] for row in rows})
-    text = f"Percent; median [lowest to highest] of {seeds} seed(s); {rows[0]['images']} images."
+    over = f"median over {seeds} seeds with the lowest and highest" if seeds > 1 else "one seed"
+    text = f"Percent; {over}; {rows[0]['images']} images."
     if protocol := rows[0].get("protocol"):
         rules = ", ".join(sorted({row["box"] for row in rows}))
         text += (

@@ -61,8 +61,9 @@ def locate_files(
     kinds: set[str],
     device: str,
     inference: dict[str, Any],
+    listed: int = 20,
 ) -> list[Localization]:
-    """Box every image, write what was asked for, and say where it is.
+    """Box every image, write what was asked for, say where it is, and tell the first `listed` boxes.
 
     Raises:
         ValueError: nothing to box, or an option that does not exist; before any work is done.
@@ -95,11 +96,11 @@ def locate_files(
         for name in formats:
             write, file = WRITERS[name]
             write(located, localizer.classes, out / file)
-    for one in located[:20]:
+    for one in located[:listed]:
         where = ", ".join(f"{o.label} {o.score:.0%} [{' '.join(f'{v:.0f}' for v in o.box)}]" for o in one.objects)
         typer.echo(f"{one.path}: {where or f'{one.label} {one.score:.0%}, but its heatmap is flat: no box'}")
-    if len(located) > 20:
-        typer.echo(f"... and {len(located) - 20} more")
+    if listed and len(located) > listed:
+        typer.echo(f"... and {len(located) - listed} more")
     for message in broken:
         typer.secho(f"Left out: {message}", fg="yellow", err=True)
     written = [str(out / WRITERS[name][1]) for name in formats] + [f"{out / kind}/" for kind in sorted(kinds)]

@@ -20,6 +20,18 @@ _ROWS = (
 )
 
 
+_HEADERS = {
+    "top1_cls": "Top-1\ncls",
+    "top5_cls": "Top-5\ncls",
+    "top1_loc": "Top-1\nLoc",
+    "top5_loc": "Top-5\nLoc",
+    "gt_known": "GT-\nknown",
+    "max_box_acc": "MaxBox\nAcc",
+    "max_box_acc_v2": "MaxBox\nAccV2",
+    "top1_loc_best": "T1 Loc,\nbest t",
+}
+
+
 def figures_table(figures: dict[str, Any]) -> None:
     """The figures of one evaluation, with their protocol or why there is none."""
     title = f"{figures['method']}, fusion {figures['fusion']}, {figures['images']} images"
@@ -49,22 +61,21 @@ def compare_table(rows: Sequence[dict[str, Any]]) -> None:
 
     lines = summarise(rows)
     shown = [m for m in METRICS if any(m in line for line in lines)]
-    table = Table(box=None)
-    table.add_column("method")
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("method", overflow="fold", min_width=16)
     for metric in shown:
-        table.add_column(metric, justify="right")
+        table.add_column(_HEADERS[metric], justify="right", no_wrap=True)
     for line in lines:
         cells = []
         for metric in shown:
             median, low, high = (100 * v for v in line[metric]) if metric in line else (None, 0, 0)
-            spread = f" ±{(high - low) / 2:.1f}" if line["seeds"] > 1 else ""
+            spread = f"\n[dim]±{(high - low) / 2:.1f}[/dim]" if line["seeds"] > 1 else ""
             cells.append("-" if median is None else f"{median:.1f}{spread}")
         table.add_row(line["method"], *cells)
     console = Console()
     console.print(table)
-    console.print(caption(rows), highlight=False)
-    if lines and lines[0]["seeds"] > 1:
-        console.print("± is half of the distance from the lowest to the highest seed.", highlight=False)
+    told = caption(rows).replace("with the lowest and highest", "± half the distance from lowest to highest")
+    console.print(told, highlight=False)
 
 
 def methods_table() -> None:

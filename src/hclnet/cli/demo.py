@@ -1,0 +1,56 @@
+"""`hclnet demo`: the whole path on drawn birds, from labels to boxes."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from hclnet.cli.locate import locate_files
+from hclnet.cli.tables import compare_table
+from hclnet.compare import compare, markdown, run_folder
+from hclnet.data.parts import PartsOptions, write
+from hclnet.progress import bar
+
+_METHODS = ("cam", "acol", "hclnet")
+
+
+def run_demo(out: Path, options: PartsOptions | None = None, epochs: int = 12) -> None:
+    """Draw `parts` into `out/data`, compare CAM, ACoL and HCLNet on it, box its test images with HCLNet.
+
+    What is there already from an earlier call with the same options is used again.
+
+    Args:
+        out: made if it is missing.
+        options: of the data set.
+        epochs: of every training.
+    """
+    started, options = time.monotonic(), options or PartsOptions()
+    data = out / "data"
+    typer.echo(f"1/3  Drawing {options.classes} species of birds; the head tells which, the body only hints at it.")
+    if not _is_drawn(data, options):
+        with bar("Drawing") as report:
+            write(options, data, progress=report, workers=2)
+    typer.echo(f"2/3  Training {', '.join(_METHODS)} on labels alone, and scoring them on images they never saw.")
+    rows = compare(data, _METHODS, out, tell=typer.echo, epochs=epochs)
+    (out / "compare.md").write_text(markdown(rows) + "\n", encoding="utf-8")
+    typer.echo("3/3  Boxing the test images with HCLNet.")
+    run = run_folder(out, rows[-1])
+    tests = sorted(str(p) for p in (data / "images").glob("*/*_test_*.jpg"))
+    locate_files(tests, run, 1, out / "located", ("json", "coco"), {"overlays"}, "auto", {}, listed=0)
+    typer.echo("")
+    compare_table(rows)
+    typer.echo(
+        f"\nDone in {time.monotonic() - started:.0f} s. Boxes drawn on the test images: {out / 'located/overlays'}/"
+    )
+
+
+def _is_drawn(data: Path, options: PartsOptions) -> bool:
+    """Whether the data set is there whole: its options are written last."""
+    try:
+        return json.loads((data / "parts.json").read_text(encoding="utf-8")) == asdict(options)
+    except (OSError, ValueError):
+        return False
