@@ -1,0 +1,5 @@
+"""`python -m hclnet` is `hclnet`."""
+
+from hclnet.cli import main
+
+main()

@@ -1,0 +1,114 @@
+"""Every command in README and docs runs as it is written, and the example method is a method."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hclnet.data.parts import PartsOptions, write
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# What sets up or tests the whole project is not run inside of a test of it.
+NOT_HERE = ("make ", "pip install", "python benchmarks/")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return re.findall(rf"^```{language}[^\n]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The command lines of a page that are run here, as lists of words."""
+    lines = "".join(blocks(page, "sh")).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip() and not line.startswith(NOT_HERE)]
+
+
+def call(words: list[str], folder: Path, **environment: str) -> str:
+    assert words[0] == "hclnet", f"{words}: what is this command?"
+    done = subprocess.run(
+        [sys.executable, "-m", "hclnet", *words[1:]],
+        cwd=folder,
+        env={**os.environ, "PYTHONWARNINGS": "default", **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the names that the pages use exist."""
+    folder = tmp_path_factory.mktemp("reader")
+    write(PartsOptions(classes=2, train=5, test=2, size=96), folder / "DATA")
+    for source in sorted((folder / "DATA" / "images").iterdir()):
+        shutil.copytree(source, folder / "my_photos" / source.name)
+        (folder / "new_photos").mkdir(exist_ok=True)
+        shutil.copy(next(source.iterdir()), folder / "new_photos")
+    shutil.copy(next((folder / "new_photos").iterdir()), folder / "photo.jpg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page's example method as an installed package."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "your_package").mkdir()
+    (folder / "your_package" / "__init__.py").touch()
+    (source,) = blocks(ROOT / "docs" / "add-a-method.md", "python")
+    (folder / "your_package" / "two_stages.py").write_text(source, encoding="utf-8")
+    (entry_point,) = blocks(ROOT / "docs" / "add-a-method.md", "toml")
+    name, value = re.search(r'^(\w+) = "(.+)"$', entry_point, re.M).groups()
+    info = folder / "your_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: your_package\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[hclnet.methods]\n{name} = {value}\n", encoding="utf-8")
+    return folder
+
+
+def test_the_example_method_is_found_and_trains(place: Path, package: Path):
+    path = os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")])
+    assert "two_stages" in call(["hclnet", "methods"], place, PYTHONPATH=path)
+    words = [
+        "train",
+        "DATA",
+        "--method",
+        "two_stages",
+        "--weights",
+        "none",
+        "--size",
+        "64",
+        "--epochs",
+        "1",
+        "--out",
+        "two",
+    ]
+    assert "Trained" in call(["hclnet", *words], place, PYTHONPATH=path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_every_command_of_every_page_runs(place: Path, package: Path):
+    path = os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")])
+    ran = 0
+    for page in PAGES:
+        for run in (place / "runs", place / "located"):  # each page begins afresh
+            shutil.rmtree(run, ignore_errors=True)
+        for words in commands(page):
+            call(words, place, PYTHONPATH=path)
+            ran += 1
+    assert ran > 10
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
