@@ -2,8 +2,8 @@
 
     python benchmarks/parts_coverage.py OUT [--cues 0,0.5,1] [--methods cam,acol,hclnet] [--seeds 3] [--size 224]
 
-Draws `parts` at each `body_cue` (how often the body's plumage tells the species; the head always does), trains the methods on
-labels alone, and reads their maps of the true class on the test images. Per image, from the part masks:
+Draws `parts` at each `body_cue` (how often the plumage of the body tells the species; the head always does), trains the
+methods on labels alone, and reads their maps of the true class on the test images. Per image, from the part masks:
 
 - coverage of a part: the share of its visible pixels in the mask that the box rule makes, largest component;
 - heat: the mean of the heatmap on it, which needs no threshold.
