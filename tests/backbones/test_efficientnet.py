@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import timm
+import torch
+
+from hclnet.backbones import BACKBONES, build_trunk
+from hclnet.backbones.efficientnet import packaged_weights
+from hclnet.features import as_input
+from hclnet.localizer import Localizer
+
+
+@pytest.fixture(scope="module")
+def photograph():
+    """Large blots: something to see, other than noise."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (2, 7, 7, 3)).repeat(32, 1).repeat(32, 2).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    """timm's whole model with the packaged weights, by the order of its tensors."""
+    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    weights = torch.load(packaged_weights(), map_location="cpu", weights_only=True)
+    model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))
+    return model.eval()
+
+
+def test_without_a_training_it_is_timms_imagenet_classifier(theirs, photograph):
+    """At output stride 32 the trunk, the head and the classifier are timm's; a global mean commutes with the last."""
+    trunk = build_trunk("efficientnet_lite0", 32)
+    ours = Localizer.imagenet()
+    x = as_input(photograph, trunk, torch.device("cpu"))
+    with torch.inference_mode():
+        expected = theirs(x)
+        logits = ours.method(trunk(x, ours.method.reads)).logits
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
+    assert expected.std() > 0.1  # not what a network with random weights says
+
+
+def test_a_smaller_output_stride_is_the_dilated_network(theirs, photograph):
+    dilated = timm.create_model("tf_efficientnet_lite0", pretrained=False, output_stride=16)
+    dilated.load_state_dict(theirs.state_dict())
+    ours = Localizer.imagenet()
+    with torch.inference_mode():
+        expected = dilated.eval()(as_input(photograph, ours.trunk, torch.device("cpu")))
+        logits = ours.method(ours.features(photograph)).logits
+    assert ours.features(photograph)["head"].shape[2:] == (14, 14)
+    torch.testing.assert_close(logits, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_imagenet_has_a_thousand_classes_of_a_thousand_names():
+    names = Localizer.imagenet().classes
+    assert len(names) == len(set(names)) == 1000
+    assert names[0] == "tench" and names[16] == "bulbul" and names[999] == "toilet tissue"
+
+
+@pytest.mark.parametrize("stride", BACKBONES["efficientnet_lite0"].output_strides)
+def test_the_stages_say_their_channels_and_strides(stride):
+    trunk = build_trunk("efficientnet_lite0", stride, weights="none")
+    assert trunk.info[trunk.last].stride == stride
+    features = trunk(torch.zeros(1, 3, 64, 96), list(trunk.info))
+    assert list(features) == list(trunk.info)
+    for name, info in trunk.info.items():
+        assert features[name].shape == (1, info.channels, 64 // info.stride, 96 // info.stride), name
+
+
+def test_walking_stops_at_the_last_stage_that_is_wanted():
+    trunk, walked = build_trunk("efficientnet_lite0", weights="none"), []
+
+    def watch(name, x):
+        walked.append(name)
+        return x
+
+    features = trunk(torch.zeros(1, 3, 32, 32), ["stage2", "stage3"], watch)
+    assert list(features) == ["stage2", "stage3"] and walked == ["stage1", "stage2", "stage3"]
+
+
+def test_a_folded_trunk_has_no_batch_norm_and_leaves_the_trunk_alone():
+    trunk = build_trunk("efficientnet_lite0")
+    before = {key: value.clone() for key, value in trunk.state_dict().items()}
+    folded = trunk.folded()
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
+    assert not any(p.requires_grad for p in folded.parameters()) and all(p.requires_grad for p in trunk.parameters())
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        ours, expected = folded(x, list(trunk.info)), trunk(x, list(trunk.info))
+    for name in expected:
+        torch.testing.assert_close(ours[name], expected[name], atol=1e-4, rtol=1e-3)
+    assert all(torch.equal(value, before[key]) for key, value in trunk.state_dict().items())
