@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hclnet.backbones import choose_stride
+from hclnet.boxes import parse_rule
 from hclnet.config import RunConfig, readable, route
 from hclnet.data import read
 from hclnet.evaluate import evaluate_localizer
@@ -45,6 +46,7 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
         config = RunConfig(data=str(data), method=method, options=options, **routed)
     except ValidationError as error:
         raise ValueError(f"{method}: {readable(error)}") from None
+    parse_rule(config.inference.box)  # now, not after the training
     # Written out, so that a run is the same training whether the backbone's own stride was named or not.
     return config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})
 
@@ -81,9 +83,10 @@ def train_on(
     dataset: DataSet, config: RunConfig, out: Path, resume: bool = False, label: str = "Training"
 ) -> TrainResult:
     """Train on a data set that is read already. Only the labelled images are handed on; the truth stays here."""
-    dataset = _with_splits(dataset, _recorded_splits(out))
+    if resume:
+        dataset = with_recorded_splits(dataset, out)
     prepare_run(config, out, resume)
-    _record_splits(dataset, out)
+    record_splits(dataset, out)
     return train_run(config, dataset.classes, dataset.split("train"), out, label)
 
 
@@ -117,9 +120,9 @@ def evaluate(
         raise ValueError(f"{run} does not say what it was trained on. Name a data set with --data.")
     dataset = read(data or config.data, config.seed if config else 0)
     if data is None:
-        dataset = _with_splits(dataset, _recorded_splits(run))
+        dataset = with_recorded_splits(dataset, run)
     _check_classes(localizer, dataset)
-    samples = dataset.split(_find_split(dataset, split))
+    samples = dataset.split(find_split(dataset, split))
     cache = config is not None and config.tune == "heads"
     with bar("Scoring") as report:
         (records,) = evaluate_localizer(localizer, samples, dataset.truth, cache=cache, progress=report)
@@ -159,8 +162,8 @@ def describe(dataset: DataSet) -> str:
     return "\n".join(lines + [f"  {note}" for note in dataset.notes])
 
 
-def _find_split(dataset: DataSet, split: str) -> str:
-    """`test` is also what people call `val` where there is no test."""
+def find_split(dataset: DataSet, split: str) -> str:
+    """The split that is meant: `test` is also what people call `val` where there is no test."""
     counts = dataset.counts()
     return "val" if split == "test" and "test" not in counts and "val" in counts else split
 
@@ -177,27 +180,33 @@ def _check_classes(localizer: Localizer, dataset: DataSet) -> None:
         raise ValueError(f"{dataset.root} has other classes than the run ({told or 'in another order'}).")
 
 
-def _record_splits(dataset: DataSet, out: Path) -> None:
+def record_splits(dataset: DataSet, out: Path) -> None:
+    """Write down which image is in which split, as `data.csv`."""
     part = out / "data.csv.part"
-    with part.open("w", encoding="utf-8", newline="") as file:
+    with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "class", "split"])
         writer.writerows([s.id, dataset.classes[s.label], s.split] for s in dataset.samples)
     part.replace(out / "data.csv")
 
 
-def _recorded_splits(run: Path) -> dict[str, str]:
+def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
+    """The same images in the splits that are written down in a folder, so that files which came since leak nothing.
+
+    Where nothing is written down, the data set as it is.
+
+    Raises:
+        ValueError: what is written down is of other classes, hence of another data set.
+    """
     try:
-        with (run / "data.csv").open(encoding="utf-8", newline="") as file:
-            return {row["id"]: row["split"] for row in csv.DictReader(file)}
+        with (out / "data.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = list(csv.DictReader(file))
     except FileNotFoundError:
-        return {}
-
-
-def _with_splits(dataset: DataSet, known: dict[str, str]) -> DataSet:
-    """The same images in the splits that a run wrote down, so that files which came since leak nothing."""
-
-    def again(samples: Iterable) -> tuple:
-        return tuple(replace(s, split=known.get(s.id, s.split)) for s in samples)
-
-    return replace(dataset, samples=again(dataset.samples))
+        return dataset
+    if changed := {row["class"] for row in rows} ^ set(dataset.classes):
+        raise ValueError(
+            f"{out} was begun on other data: {', '.join(sorted(changed)[:5])} is a class either there or in "
+            f"{dataset.root}, not in both. Name another folder with --out, or bring the data back as it was."
+        )
+    known = {row["id"]: row["split"] for row in rows}
+    return replace(dataset, samples=tuple(replace(s, split=known.get(s.id, s.split)) for s in dataset.samples))

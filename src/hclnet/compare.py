@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hclnet.api import describe, make_config, summary, train_on
+from hclnet.api import describe, find_split, make_config, record_splits, summary, train_on, with_recorded_splits
 from hclnet.config import Inference, RunConfig, parse_settings
 from hclnet.data import read
 from hclnet.evaluate import evaluate_localizer
@@ -61,7 +61,7 @@ def compare(
 
     Args:
         data: as for `train`.
-        methods: such as `["cam", "hclnet", "hclnet:branches=1,fusion=max"]`.
+        methods: such as `["cam", "hclnet", "hclnet:branches=1,fusion=max"]`; what is there twice is done once.
         out: a folder for `compare.json`, `runs/` and the records.
         seeds: how many, from 0 (or from the `seed` among the settings).
         split: that is scored.
@@ -75,19 +75,21 @@ def compare(
         ValueError: a method, a setting or the data is not as it has to be. All are checked before the first training.
     """
     out, first = Path(out), int(settings.pop("seed", None) or 0)
-    specs = [(spec, *parse_spec(spec)) for spec in methods]
+    specs = _distinct([(spec, *parse_spec(spec)) for spec in methods])
     plan: dict[str, tuple[RunConfig, list[tuple[str, dict[str, Any], RunConfig]]]] = {}
     for seed in range(first, first + seeds):
         for spec, name, own in specs:
             config = make_config(data, name, **{**settings, **own, "seed": seed})
             key = json.dumps(config.training_key(), sort_keys=True)
             plan.setdefault(key, (config, []))[1].append((spec, own, config))
-    dataset = read(data, first)
+    # One split for all that is ever compared in a folder, whatever seeds and files come to it later.
+    dataset = with_recorded_splits(read(data, first), out)
     if tell:
         tell(describe(dataset))
         tell(f"{len(specs)} methods x {seeds} seeds: {len(plan)} trainings, since fusion and box rule need none")
-    samples = dataset.split(split)
+    samples = dataset.split(find_split(dataset, split))
     out.mkdir(parents=True, exist_ok=True)
+    record_splits(dataset, out)
     rows: dict[tuple[int, str], dict[str, Any]] = {}
     for number, (key, (config, members)) in enumerate(plan.items(), 1):
         run = out / "runs" / f"{config.method}-{hashlib.sha256(key.encode()).hexdigest()[:8]}-seed{config.seed}"
@@ -118,6 +120,13 @@ def compare(
 def run_folder(out: Path, row: dict[str, Any]) -> Path:
     """The run behind a row of `compare`."""
     return out / row["run"]
+
+
+def _distinct(specs: list[tuple[str, str, dict[str, Any]]]) -> list[tuple[str, str, dict[str, Any]]]:
+    seen: dict[str, tuple[str, str, dict[str, Any]]] = {}
+    for spec, name, own in specs:
+        seen.setdefault(json.dumps([name, own], sort_keys=True), (spec, name, own))
+    return list(seen.values())
 
 
 def _ordered(rows: dict, specs: list, first: int, seeds: int) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ What a localizer is trained with is separate from what is settled when it is use
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,15 +51,15 @@ class RunConfig(Strict):
         None, description="pixels of the image per value of a map; None: the backbone's own (8 for vgg16, else 16)"
     )
     size: int = Field(224, ge=32, description="side of the square that images are resized to, pixels")
-    tune: Literal["heads", "all"] = "heads"
-    epochs: int = Field(12, ge=1)
-    batch: int = Field(32, ge=1)
+    tune: Literal["heads", "all"] = Field("heads", description="heads: the trunk stays as it is; all: fine-tune it")
+    epochs: int = Field(12, ge=1, description="passes over the training images")
+    batch: int = Field(32, ge=1, description="images per step")
     lr: float = Field(1e-3, gt=0, description="peak learning rate of the heads")
     backbone_lr: float = Field(1e-4, gt=0, description="peak learning rate of the trunk, with --tune all")
-    weight_decay: float = Field(0.01, ge=0)
-    seed: int = 0
-    device: str = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    seed: int = Field(0, description="of the heads' start, the order of images, and an automatic split")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where it is native")
     workers: int = Field(0, ge=0, description="processes that decode images with --tune all")
     inference: Inference = Inference()
 
@@ -74,11 +75,12 @@ class RunConfig(Strict):
         """Raises:
         ValueError: the file is missing, no YAML or no configuration; the message says where.
         """
+        if not path.is_file():
+            raise ValueError(f"{path.parent} is no run folder: it has no {path.name}.")
+        settings = _mapping(path)
         try:
-            return cls(**yaml.safe_load(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            raise ValueError(f"{path.parent} is no run folder: it has no {path.name}.") from None
-        except (yaml.YAMLError, TypeError, ValidationError) as error:
+            return cls(**settings)
+        except (TypeError, ValidationError) as error:
             raise ValueError(f"{path} can't be read: {readable(error)}") from None
 
 
@@ -119,22 +121,27 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     """`["branches=2", "lr=1e-3"]` -> `{"branches": 2, "lr": 0.001}`; values are read as YAML.
 
     Raises:
-        ValueError: an entry has no `=`.
+        ValueError: an entry has no `=`, or its value is no YAML.
     """
     settings = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise ValueError(f"{pair!r} is no setting: write KEY=VALUE, for example branches=1.")
-        settings[key.strip()] = _value(value)
+        try:
+            settings[key.strip()] = _value(value)
+        except yaml.YAMLError:
+            raise ValueError(
+                f"{pair!r}: its value can't be read. Write numbers, words, [lists] or 'quoted text'."
+            ) from None
     return settings
 
 
 def _value(text: str) -> Any:
-    try:
-        return float(text) if text.lower().count("e") == 1 else yaml.safe_load(text)  # YAML takes 1e-3 for a string
-    except ValueError:
-        return yaml.safe_load(text)
+    with suppress(ValueError):
+        if "e" in text.lower():
+            return float(text)  # YAML takes 1e-3 for a string
+    return yaml.safe_load(text)
 
 
 def _listed(names: Any) -> str:
@@ -147,12 +154,16 @@ def read_preset(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is missing or holds something else.
     """
+    if not path.is_file():
+        raise ValueError(f"There is no preset {path}.")
+    return _mapping(path)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"There is no preset {path}.") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no YAML: {error}") from None
-    if not isinstance(settings, dict):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} can't be read: {' '.join(str(error).split())}") from None
+    if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         raise ValueError(f"{path} holds no settings: it needs lines such as `epochs: 12`.")
     return settings

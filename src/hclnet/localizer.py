@@ -66,11 +66,13 @@ class Localizer:
         self.dtype = resolve_precision(self.precision, self.device)
         for module in (self.trunk, self.method):
             module.to(self.device, memory_format=torch.channels_last).eval()
-        self._folded = self.trunk.folded()
+        self._folded: Trunk | None = None  # made when it is used: a localizer is often only asked for its settings
         return self
 
     def features(self, images: UInt8[np.ndarray, "b s s 3"]) -> Features:
         """What the method reads of images of side `size`."""
+        if self._folded is None:
+            self._folded = self.trunk.folded()
         return extract(self._folded, as_input(images, self.trunk, self.device), self.method.reads, self.dtype)
 
     @property

@@ -47,5 +47,5 @@ def coco_dataset(localizations: Sequence[Localization], classes: Sequence[str]) 
 
 def write_coco(localizations: Sequence[Localization], classes: Sequence[str], path: Path) -> None:
     """`coco_dataset` as a file."""
-    dataset = coco_dataset(localizations, classes)
-    path.write_text(json.dumps(dataset, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(coco_dataset(localizations, classes), ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # as in `write_boxes`

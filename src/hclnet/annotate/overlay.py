@@ -43,7 +43,7 @@ def overlay(one: Localization, image: object | None = None, opacity: float = 0.4
     for k, found in enumerate(one.objects):
         colour = _COLOURS[k % len(_COLOURS)]
         x0, y0, x1, y1 = found.box
-        draw.rectangle((x0, y0, x1 - 1, y1 - 1), outline=colour, width=line)
+        draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=line)
         text = f" {found.label} {found.score:.0%} "
         left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
         width, height = right - left, bottom - top + 4

@@ -21,4 +21,6 @@ def write_boxes(localizations: Sequence[Localization], classes: Sequence[str], p
         }
         for one in localizations
     ]
-    path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    # A file name that is no unicode: its odd bytes are written as JSON's own escapes.
+    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

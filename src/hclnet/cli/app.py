@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+
+class Verbs(TyperGroup):
+    """What a user can mend is told in a sentence, not a traceback; `HCLNET_DEBUG=1` shows the traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # `hclnet ... | head`
+            raise
+        except (ValueError, OSError) as error:
+            if os.environ.get("HCLNET_DEBUG"):
+                raise
+            text = f"{error.filename}: {error.strerror}." if getattr(error, "filename", None) else str(error)
+            typer.secho("Error: ", fg="red", bold=True, err=True, nl=False)
+            typer.echo(text, err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("Stopped.", err=True)
+            raise typer.Exit(130) from None
+
 
 app = typer.Typer(
     name="hclnet",
+    cls=Verbs,
     help="Boxes without boxes: train on class labels, see where the objects are.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -36,6 +58,9 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other setting: branches=1, lr=5e-4. See `hclnet methods`."),
 ]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", dir_okay=False, help="Write the figures here too.", show_default=False)
+]
 Box = Annotated[
     str | None, typer.Option(help="Box rule: otsu3, or fixed:T (T of the maximum).", show_default="the run's")
 ]
@@ -43,18 +68,8 @@ Fusion = Annotated[str | None, typer.Option(help="max, addition or l1.", show_de
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is told in a sentence, not a traceback."""
-    try:
-        app()
-    except ValueError as error:
-        if os.environ.get("HCLNET_DEBUG"):
-            raise
-        typer.secho("Error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(str(error), err=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
-        sys.exit(130)
+    """Run the command line."""
+    app()
 
 
 @app.callback(invoke_without_command=True)
@@ -106,7 +121,7 @@ def evaluate(
     box: Box = None,
     fusion: Fusion = None,
     device: Device = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Score a run: classification, and localisation where there are true boxes."""
     from hclnet import api
@@ -114,6 +129,7 @@ def evaluate(
 
     result = api.evaluate(run, data, split, device or "auto", box=box, fusion=fusion)
     if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(result.figures, indent=2) + "\n", encoding="utf-8")
     figures_table(result.figures)
     typer.echo(f"Per-image records: {run / 'evaluation' / split / 'records.npz'}")
@@ -144,7 +160,11 @@ def compare(
 
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
     given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or []), **recipe}
-    rows = run_compare(data, split_specs(methods), out, seeds, split, tell=typer.echo, **given)
+    try:
+        rows = run_compare(data, split_specs(methods), out, seeds, split, tell=typer.echo, **given)
+    except KeyboardInterrupt:
+        typer.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
+        raise typer.Exit(130) from None
     (out / "compare.md").write_text(markdown(rows) + "\n", encoding="utf-8")
     compare_table(rows)
     typer.echo(f"Rows: {out / 'compare.json'}   Markdown: {out / 'compare.md'}")

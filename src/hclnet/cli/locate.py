@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import glob
-from collections import Counter
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +22,41 @@ from hclnet.types import Localization
 _KINDS = ("overlays", "heatmaps")
 
 
-def find_images(arguments: Sequence[str]) -> list[tuple[Path, str]]:
+def find_images(arguments: Sequence[str], out: Path | None = None) -> list[tuple[Path, str]]:
     """The files that arguments mean, with a name for each that no other has.
+
+    Args:
+        arguments: files, folders, globs.
+        out: a folder of results; what a folder or glob finds in there is left alone.
 
     Raises:
         ValueError: an argument means no file.
     """
     found: dict[Path, str] = {}
+    results = out.resolve() if out else None
     for argument in arguments:
-        path = Path(argument).expanduser()
+        path = Path(os.path.expanduser(argument))  # noqa: PTH111, fails not on a file called ~name
         if path.is_dir():
-            inside = image_files(path)
+            inside = [p for p in image_files(path) if results not in p.resolve().parents]
             if not inside:
                 raise ValueError(f"There is no image in the folder {path}.")
-            found |= {p: p.relative_to(path).with_suffix("").as_posix() for p in inside}
+            for p in inside:
+                found.setdefault(p, p.relative_to(path).with_suffix("").as_posix())
         elif path.is_file():
             found.setdefault(path, path.stem)
         else:
             matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207, absolute patterns too
-            files = [p for p in matches if p.is_file()]
+            files = [p for p in matches if p.is_file() and results not in p.resolve().parents]
             if not files:
                 raise ValueError(f"{argument} is no file, no folder and matches nothing.")
             for p in files:
                 found.setdefault(p, p.stem)
-    taken: Counter[str] = Counter()
+    taken: set[str] = set()
     named = []
     for path, name in found.items():
-        taken[name] += 1
-        named.append((path, name if taken[name] == 1 else f"{name}-{taken[name]}"))
+        free = next(n for n in chain([name], (f"{name}-{k}" for k in count(2))) if n not in taken)
+        taken.add(free)
+        named.append((path, free))
     return named
 
 
@@ -72,7 +80,7 @@ def locate_files(
         raise ValueError(f"--format {unknown[0]}: there are {', '.join(WRITERS)}.")
     if unknown := kinds - set(_KINDS):
         raise ValueError(f"--save {min(unknown)}: there are {', '.join(_KINDS)} and none.")
-    files = find_images(arguments)
+    files = find_images(arguments, out)
     localizer = Localizer.imagenet(device) if model is None else Localizer.load(model, device)
     if inference:
         localizer = localizer.with_inference(**inference)
@@ -88,8 +96,7 @@ def locate_files(
                 except ValueError as error:
                     broken.append(str(error))
                 else:
-                    if kinds:
-                        save_pictures(one, out, name, kinds)
+                    save_pictures(one, out, name, kinds)
                     located.append(replace(one, heatmaps={}, branches={}))  # thousands of maps would fill the memory
                 report(number, len(files))
     finally:  # also after Ctrl-C: nothing that was computed is lost

@@ -6,6 +6,7 @@ A layout of files is one module here with `KIND`, `LOOKED_FOR` and two functions
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -28,7 +29,7 @@ def read(root: str | Path, seed: int = 0) -> DataSet:
         ValueError: there is no such folder, or nothing that any reader recognises; the message says what was looked
             for and what is there.
     """
-    root = Path(root).expanduser()
+    root = Path(os.path.expanduser(root))  # noqa: PTH111, Path.expanduser() fails on ~name where there is no such user
     if not root.exists():
         raise ValueError(f"There is no folder {root}. Give the path of a folder of images as DATA.")
     if not root.is_dir():
@@ -37,7 +38,11 @@ def read(root: str | Path, seed: int = 0) -> DataSet:
         if reader.recognise(root):
             return reader.read(root, seed)
     looked = "\n".join(f"  - {reader.KIND}: {reader.LOOKED_FOR}" for reader in READERS)
-    raise ValueError(f"{root} is no data set that hclnet knows.\nLooked for:\n{looked}\nFound: {_contents(root)}.")
+    inside = [p for p in sorted(root.iterdir()) if p.is_dir() and any(reader.recognise(p) for reader in READERS)]
+    hint = f"\nDo you mean {' or '.join(map(str, inside[:3]))}?" if inside else ""
+    raise ValueError(
+        f"{root} is no data set that hclnet knows.\nLooked for:\n{looked}\nFound: {_contents(root)}.{hint}"
+    )
 
 
 def _contents(root: Path, most: int = 8) -> str:

@@ -31,34 +31,43 @@ def read(root: Path, seed: int = 0) -> DataSet:
         raise ValueError(f"{root} looks like the {KIND}, but {', '.join(missing)} is not there.")
     paths = _table(root / "images.txt", 1)
     labels = {key: value[0] for key, value in _table(root / "image_class_labels.txt", 1, int).items()}
-    names = {int(key): value[0] for key, value in _table(root / "classes.txt", 1).items()}
+    names = {key: value[0] for key, value in _table(root / "classes.txt", 1).items()}
     is_train = {key: value[0] == 1 for key, value in _table(root / "train_test_split.txt", 1, int).items()}
     corners = _table(root / "bounding_boxes.txt", 4, float)
 
     order = sorted(names)
     number = {class_id: k for k, class_id in enumerate(order)}
-    samples, boxes, masks = [], {}, {}
+    samples, boxes, masks = {}, {}, {}
     for key, (name,) in paths.items():
         for file, table in (("image_class_labels.txt", labels), ("train_test_split.txt", is_train)):
             if key not in table:
                 raise ValueError(f"{root / file} has no line for image {key} ({name}), which images.txt names.")
         if labels[key] not in number:
             raise ValueError(
-                f"image_class_labels.txt gives image {key} class {labels[key]}; classes.txt has none such."
+                f"{root / 'image_class_labels.txt'} gives image {key} class {labels[key]}; classes.txt has none such."
             )
         path = root / "images" / name
         if not path.is_file():
-            raise ValueError(f"images.txt names {name} (image {key}), but there is no file {path}.")
+            raise ValueError(f"{root / 'images.txt'} names {name} (image {key}), but there is no file {path}.")
         sample_id = Path(name).with_suffix("").as_posix()
-        samples.append(Sample(sample_id, path, number[labels[key]], "train" if is_train[key] else "test"))
+        if sample_id in samples:
+            raise ValueError(
+                f"{root / 'images.txt'} names {sample_id} twice, as {samples[sample_id].path.name} and {path.name}: "
+                f"masks and records go by the name without its ending. Rename one of them."
+            )
+        split = "train" if is_train[key] else "test"
+        samples[sample_id] = Sample(sample_id, path, number[labels[key]], split)
         if key in corners:
             x, y, width, height = corners[key]
             boxes[sample_id] = np.array([[x, y, x + width, y + height]], dtype=np.float64)
         mask = (root / "segmentations" / name).with_suffix(".png")
         if mask.is_file():
             masks[sample_id] = mask
-    classes = tuple(_bare(names[class_id]) for class_id in order)
-    return DataSet(root, KIND, classes, tuple(samples), Truth(boxes, masks))
+    classes = tuple(names[class_id] for class_id in order)
+    bare = tuple(_bare(name) for name in classes)
+    if len(set(bare)) == len(bare):
+        classes = bare
+    return DataSet(root, KIND, classes, tuple(samples.values()), Truth(boxes, masks))
 
 
 def _bare(name: str) -> str:
@@ -67,19 +76,28 @@ def _bare(name: str) -> str:
     return (rest if dot and number.isdigit() else name).replace("_", " ")
 
 
-def _table(path: Path, columns: int, kind: type = str) -> dict[str, list]:
-    table: dict[str, list] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+def _table(path: Path, columns: int, kind: type = str) -> dict[int, list]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() also splits at what names may hold
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not text in UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8."
+        ) from None
+    table: dict[int, list] = {}
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         # A name may hold spaces: split off only as many columns as there are.
-        key, *values = line.split(maxsplit=columns)
+        first, *values = line.split(maxsplit=columns)
         try:
             if len(values) != columns:
                 raise ValueError
-            table[key] = [kind(v) for v in values]
+            key, row = int(first), [kind(v.strip()) for v in values]
         except ValueError:
             raise ValueError(
-                f"{path}, line {number}: expected an image number and {columns} value(s), found {line.strip()!r}."
+                f"{path}, line {number}: expected a number and {columns} value(s) after it, found {line.strip()!r}."
             ) from None
+        if key in table:
+            raise ValueError(f"{path}, line {number}: there is a line for {key} already. Remove one of the two.")
+        table[key] = row
     return table

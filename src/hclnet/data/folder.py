@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from pathlib import Path
 
-from hclnet.data.images import image_files
+from hclnet.data.images import files_in, image_files, is_image_name
 from hclnet.types import DataSet, Sample
 
 KIND = "class folders"
@@ -14,13 +15,19 @@ LOOKED_FOR = (
     "one folder per class, at least two of them with images, directly inside or inside train/ and test/ or val/"
 )
 
-_SPLITS = {"train": "train", "training": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 TEST_SHARE = 0.2
 
 
 def recognise(root: Path) -> bool:
-    split = _split_folders(root)
-    return len(_class_folders(split.get("train", root))) >= 2
+    splits = _split_folders(root)
+    if splits and "train" not in splits:
+        return False  # or `test` and `val` would be two classes
+    return len(_class_folders(splits["train"][0] if splits else root)) >= 2
 
 
 def read(root: Path, seed: int = 0) -> DataSet:
@@ -30,61 +37,71 @@ def read(root: Path, seed: int = 0) -> DataSet:
     and a function of the seed and the file names only.
 
     Raises:
-        ValueError: a held-out split has a class that training has no image of.
+        ValueError: a held-out split has a class that training has no image of, or two folders are the same split.
     """
     splits = _split_folders(root)
-    if "train" not in splits:
+    if not splits:
         return _with_made_split(root, seed)
-    classes = tuple(folder.name for folder in _class_folders(splits["train"]))
+    for split, folders in splits.items():
+        if len(folders) > 1:
+            raise ValueError(
+                f"{root} has {' and '.join(f'{f.name}/' for f in folders)}, which all mean {split!r}. Keep one of them."
+            )
+    found = {split: _class_folders(folder) for split, (folder,) in splits.items()}
+    classes = tuple(folder.name for folder in found["train"])
     number = {name: k for k, name in enumerate(classes)}
     samples = []
-    for split, folder in splits.items():
-        for class_folder in _class_folders(folder):
-            if class_folder.name not in number:
+    for split, folders in found.items():
+        for folder, paths in folders.items():
+            if folder.name not in number:
                 raise ValueError(
-                    f"{class_folder} holds images of class {class_folder.name!r}, but {splits['train']} has no folder "
-                    f"of that name with images. Add training images of it, or move the folder away."
+                    f"{folder} holds images of class {folder.name!r}, but {splits['train'][0]} has no folder of that "
+                    f"name with images. Add training images of it, or move the folder away."
                 )
-            samples += [
-                Sample(_id(root, path), path, number[class_folder.name], split) for path in image_files(class_folder)
-            ]
-    return DataSet(root, KIND, classes, tuple(samples), notes=_strays(root, samples))
+            samples += [Sample(_id(root, path), path, number[folder.name], split) for path in paths]
+    return DataSet(root, KIND, classes, tuple(samples), notes=_left_out(root, samples))
 
 
 def _with_made_split(root: Path, seed: int) -> DataSet:
     folders = _class_folders(root)
     samples = []
-    for label, folder in enumerate(folders):
-        paths = image_files(folder)
+    for label, (folder, paths) in enumerate(folders.items()):
         held_out = max(1, round(TEST_SHARE * len(paths))) if len(paths) > 1 else 0
-        shuffled = random.Random(f"{seed}/{folder.name}").sample(paths, len(paths))
+        shuffled = random.Random(os.fsencode(f"{seed}/{folder.name}")).sample(paths, len(paths))
         test = set(shuffled[:held_out])
         samples += [Sample(_id(root, p), p, label, "test" if p in test else "train") for p in paths]
     note = f"no train/ and test/ in it: split automatically, {1 - TEST_SHARE:.0%} to {TEST_SHARE:.0%}, seed {seed}"
     classes = tuple(folder.name for folder in folders)
-    return DataSet(root, KIND, classes, tuple(samples), notes=(note, *_strays(root, samples)))
+    return DataSet(root, KIND, classes, tuple(samples), notes=(note, *_left_out(root, samples)))
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
-    found = {_SPLITS[p.name.lower()]: p for p in sorted(root.iterdir()) if p.is_dir() and p.name.lower() in _SPLITS}
-    return {name: found[name] for name in ("train", "val", "test") if name in found}
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _class_folders(folder: Path) -> list[Path]:
-    folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return [p for p in folders if image_files(p)]
+def _split_folders(root: Path) -> dict[str, list[Path]]:
+    """By split, the folders named so that hold folders of images, but no image: `train/` can be a class beside bus/."""
+    found: dict[str, list[Path]] = {name: [] for name in ("train", "val", "test")}
+    for folder in _folders(root):
+        if folder.name.lower() in _SPLITS and _class_folders(folder) and not any(map(is_image_name, folder.iterdir())):
+            found[_SPLITS[folder.name.lower()]].append(folder)
+    return {name: folders for name, folders in found.items() if folders}
+
+
+def _class_folders(folder: Path) -> dict[Path, list[Path]]:
+    """The folders that have images, with these."""
+    found = {p: image_files(p) for p in _folders(folder)}
+    return {p: images for p, images in found.items() if images}
 
 
 def _id(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _strays(root: Path, samples: list[Sample]) -> tuple[str, ...]:
+def _left_out(root: Path, samples: list[Sample]) -> tuple[str, ...]:
     """What lies in the folder and is not used, so that nobody wonders where an image went."""
     used = {sample.path for sample in samples}
-    unused = Counter(
-        p.suffix.lower() or "no suffix" for p in root.rglob("*") if p.is_file() and p not in used and p.name[0] != "."
-    )
+    unused = Counter(p.suffix.lower() or "no suffix" for p in files_in(root) if p not in used)
     if not unused:
         return ()
     what = ", ".join(f"{n} {suffix}" for suffix, n in unused.most_common(6))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,43 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
+def files_in(folder: Path) -> Iterator[Path]:
+    """The files in a folder and its subfolders, in no order; without what is hidden (`.ipynb_checkpoints/`, `._a.jpg`).
+
+    Links are followed, each folder is entered once, so that links in a circle come to an end. A link that leads nowhere
+    counts as a file, so that whoever opens it is told. Pipes and devices don't: reading one may never end.
+
+    Raises:
+        ValueError: a folder can't be read.
+    """
+    waiting, entered = [folder], set()
+    while waiting:
+        here = waiting.pop()
+        if (real := os.path.realpath(here)) in entered:
+            continue
+        entered.add(real)
+        try:
+            with os.scandir(here) as entries:
+                shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+        except OSError as error:
+            raise ValueError(f"The folder {here} can't be read: {error.strerror}.") from None
+        for entry in shown:
+            path = here / entry.name
+            # Asking the entry costs no call of the system, but it fails on a link to itself.
+            found = path if entry.is_symlink() else entry
+            if found.is_dir():
+                waiting.append(path)
+            elif found.is_file() or not path.exists():
+                yield path
+
+
 def image_files(folder: Path) -> list[Path]:
-    """The image files in a folder and its subfolders, sorted by name."""
-    return sorted(p for p in folder.rglob("*") if is_image_name(p) and p.is_file())
+    """The image files in a folder and its subfolders, sorted by name.
+
+    Raises:
+        ValueError: as `files_in`.
+    """
+    return sorted(p for p in files_in(folder) if is_image_name(p))
 
 
 def open_image(path: str | Path) -> Image.Image:
@@ -72,7 +108,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            # Orientations 5 to 8 lie on their side.
-            return (height, width) if image.getexif().get(0x0112, 1) >= 5 else (width, height)
+            # Orientations 5 to 8 lie on their side; of a TIFF, Pillow gives the upright size itself.
+            lies = image.format != "TIFF" and image.getexif().get(0x0112, 1) >= 5
+            return (height, width) if lies else (width, height)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return open_image(path).size  # which says what is wrong

@@ -147,23 +147,29 @@ def is_finished(out: Path) -> bool:
 def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
     """Make a run folder, or check that the one there can be resumed.
 
+    A run that stopped before its first epoch was whole has nothing to lose: it is begun again.
+
     Raises:
         CheckpointError: the folder has a run already and `resume` is not set, or its configuration is another.
     """
     settings = out / "config.yaml"
-    if settings.exists():
+    if _has_progress(out):
         if not resume:
             raise CheckpointError(f"{out} has a run already. Go on with --resume, or name another folder with --out.")
         before, now = RunConfig.load(settings).training_key(), config.training_key()
         if changed := [key for key in now if before[key] != now[key]]:
             told = ", ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in changed)
             raise CheckpointError(f"{out} can't be resumed with another configuration: {told}.")
-    elif out.exists() and any(out.iterdir()) and not resume:
+    elif out.exists() and not settings.exists() and any(out.iterdir()) and not resume:
         raise CheckpointError(f"{out} is not empty and holds no run. Name another folder with --out.")
     out.mkdir(parents=True, exist_ok=True)
     config.write(settings)
     (out / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
     _write_state(out, finished=False, epochs=0, seconds=0.0)
+
+
+def _has_progress(out: Path) -> bool:
+    return (out / "checkpoints" / "last.ckpt").is_file() or (out / "localizer").is_dir()
 
 
 def environment() -> dict[str, object]:

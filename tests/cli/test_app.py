@@ -1,0 +1,268 @@
+"""Every verb the way a user calls it: what is written, what is said, and what a mistake is answered with."""
+
+from __future__ import annotations
+
+import errno
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+from typer.testing import Result
+
+import hclnet as package
+from hclnet import api, compare
+
+Run = Callable[..., Result]
+TINY = ("--size", "64", "--epochs", "1", "--device", "cpu")
+
+
+def fresh(code: str) -> tuple[str, float]:
+    """What code prints in a new interpreter, and its processor time there in seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["locate", "-h"], []])
+def test_help_is_quick_and_imports_nothing_heavy(arguments: list[str]):
+    code = (
+        f"import sys; sys.argv = ['hclnet', *{arguments}]\n"
+        "from hclnet.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as stop: print('code', stop.code)\n"
+        "heavy = {'torch', 'timm', 'lightning', 'numpy', 'PIL', 'matplotlib', 'yaml'}\n"
+        "print('heavy', sorted(heavy & set(sys.modules)))"
+    )
+    runs = [fresh(code) for _ in range(3)]
+    *said, code, heavy = runs[0][0].splitlines()
+    assert heavy == "heavy []"
+    assert code == ("code 0" if arguments else "code 2")
+    assert said
+    # Processor time, since a busy machine stretches any other.
+    assert min(seconds for _, seconds in runs) < 0.5
+
+
+def test_version(hclnet: Run):
+    assert hclnet("--version").stdout.strip() == package.__version__
+
+
+def test_the_whole_path(hclnet: Run, birds: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    done = hclnet("train", birds, *TINY, "--set", "branches=1", "--out", run)
+    assert done.exit_code == 0
+    assert "3 classes, 12 train, 6 test, 18 with boxes (for scoring only)" in done.stdout
+    assert f"hclnet evaluate {run}" in done.stdout and f"--model {run}" in done.stdout
+    for name in ("config.yaml", "environment.json", "metrics.csv", "data.csv", "state.json", "checkpoints/last.ckpt",
+                 "localizer/localizer.json", "localizer/model.safetensors"):  # fmt: skip
+        assert (run / name).is_file(), name
+
+    figures = tmp_path / "deep" / "figures.json"
+    done = hclnet("evaluate", run, "--json", figures, "--box", "fixed:0.3", "--device", "cpu")
+    assert done.exit_code == 0
+    for said in ("Top-1 classification", "MaxBoxAccV2", "box rule fixed:0.3", "records.npz"):
+        assert said in done.stdout
+    read = json.loads(figures.read_text())
+    assert {
+        "images", "top1_cls", "top5_cls", "top1_loc", "top5_loc", "gt_known", "max_box_acc", "max_box_acc_threshold",
+        "max_box_acc_v2", "top1_loc_best", "protocol",
+    } <= set(read)  # fmt: skip
+    assert read["images"] == 6 and 0 <= read["top1_loc"] <= read["top1_cls"] <= read["top5_cls"] <= 1
+
+    out = tmp_path / "compared"
+    done = hclnet(
+        "compare", birds, *TINY, "--methods", "cam,hclnet:branches=1,hclnet:branches=1,fusion=max", "--out", out
+    )
+    assert done.exit_code == 0
+    assert "3 methods x 1 seeds: 2 trainings" in done.stdout
+    rows = json.loads((out / "compare.json").read_text())
+    assert [row["method"] for row in rows] == ["cam", "hclnet", "hclnet"]
+    assert (out / "compare.md").read_text().startswith("| method |")
+    assert rows[1]["top1_cls"] == read["top1_cls"]  # the same recipe and seed
+
+    boxes = tmp_path / "boxes"
+    done = hclnet("locate", birds / "images", "--model", run, "--top", "2", "--out", boxes,
+                  "--save", "overlays,heatmaps", "--device", "cpu")  # fmt: skip
+    assert done.exit_code == 0
+    located = json.loads((boxes / "boxes.json").read_text())
+    assert len(located) == 18
+    for one in located:
+        with Image.open(one["path"]) as image:
+            width, height = image.size
+        assert one["size"] == [width, height]
+        assert len(one["objects"]) <= 2
+        for found in one["objects"]:
+            x0, y0, x1, y1 = found["box"]
+            assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
+    coco = COCO(str(boxes / "coco.json"))
+    assert len(coco.getImgIds()) == 18 and len(coco.getAnnIds()) == sum(len(one["objects"]) for one in located)
+    assert len(list((boxes / "overlays").rglob("*.jpg"))) == len(list((boxes / "heatmaps").rglob("*.png"))) == 18
+    assert done.stdout.count("%") >= 18 and f"{boxes / 'coco.json'}" in done.stdout
+
+
+def test_the_command_line_and_python_agree(hclnet: Run, birds: Path, trained: Path, tmp_path: Path):
+    photo = next((birds / "images").rglob("*_test_*.jpg"))
+    hclnet("locate", photo, "--model", trained, "--out", tmp_path, "--device", "cpu")
+    (one,) = json.loads((tmp_path / "boxes.json").read_text())
+    found = package.load(trained, device="cpu").locate(photo)
+    assert one["path"] == str(photo)
+    assert [o["label"] for o in one["objects"]] == [found.label]
+    assert np.allclose(one["objects"][0]["box"], found.box, atol=0.006)
+
+
+def test_locate_without_a_model(hclnet: Run, birds: Path, tmp_path: Path):
+    photo = next((birds / "images").rglob("*.jpg"))
+    done = hclnet("locate", photo, "--out", tmp_path, "--save", "none", "--format", "json", "--device", "cpu")
+    assert done.exit_code == 0 and "the packaged ImageNet classifier with CAM, 1000 classes" in done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["boxes.json"]
+    assert json.loads((tmp_path / "boxes.json").read_text())[0]["objects"]
+
+
+def test_locate_names_broken_files_and_goes_on(hclnet: Run, birds: Path, trained: Path, tmp_path: Path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    whole = next((birds / "images").rglob("*.jpg")).read_bytes()
+    (photos / "a good.jpg").write_bytes(whole)
+    (photos / "b empty.jpg").write_bytes(b"")
+    (photos / "c cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (photos / "d text.png").write_text("no image")
+    done = hclnet("locate", photos, "--model", trained, "--out", tmp_path / "out", "--device", "cpu")
+    assert done.exit_code == 0
+    assert [Path(one["path"]).name for one in json.loads((tmp_path / "out/boxes.json").read_text())] == ["a good.jpg"]
+    left_out = [line for line in done.stderr.splitlines() if line.startswith("Left out: ")]
+    assert [name in line for name, line in zip(("b empty.jpg", "c cut.jpg", "d text.png"), left_out)] == [True] * 3
+    (photos / "a good.jpg").unlink()
+    assert hclnet("locate", photos, "--model", trained, "--out", tmp_path / "out", "--device", "cpu").exit_code == 1
+
+
+def test_resume(hclnet: Run, birds: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    assert hclnet("train", birds, *TINY, "--method", "cam", "--out", run).exit_code == 0
+    again = hclnet("train", birds, *TINY, "--method", "cam", "--out", run)
+    assert again.exit_code == 2 and "has a run already. Go on with --resume" in again.stderr
+    assert hclnet("train", birds, *TINY, "--method", "cam", "--out", run, "--resume").exit_code == 0
+    other = hclnet("train", birds, *TINY, "--method", "cam", "--seed", "4", "--out", run, "--resume")
+    assert other.exit_code == 2 and "seed was 0, now 4" in other.stderr
+
+
+def test_a_training_that_could_not_begin_is_not_in_the_way(hclnet: Run, birds: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    failed = hclnet("train", birds, *TINY, "--method", "cam", "--weights", tmp_path / "none.pt", "--out", run)
+    assert failed.exit_code == 2 and "none.pt" in failed.stderr
+    assert hclnet("train", birds, *TINY, "--method", "cam", "--out", run).exit_code == 0
+
+
+def test_a_preset_gives_way_to_options(hclnet: Run, birds: Path, tmp_path: Path):
+    preset = tmp_path / "preset.yaml"
+    preset.write_text("size: 96\nepochs: 2\nlr: 0.002\nbatch: 4\n")
+    out = tmp_path / "out"
+    done = hclnet("compare", birds, "--methods", "cam", "--preset", preset, "--set", "batch=8", *TINY, "--out", out)
+    assert done.exit_code == 0
+    (row,) = json.loads((out / "compare.json").read_text())
+    assert [row["recipe"][key] for key in ("size", "epochs", "lr", "batch")] == [64, 1, 0.002, 8]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "nowhere"), "There is no folder nowhere."),
+        (("train", "{birds}", "--method", "camera"), "camera"),
+        (("train", "{birds}", "--set", "brunches=1"), "'brunches' is no setting"),
+        (("train", "{birds}", "--set", "branches"), "write KEY=VALUE"),
+        (("train", "{birds}", "--set", "a=[1"), "value can't be read"),
+        (("train", "{birds}", "--tune", "some"), "'heads' or 'all'"),
+        (("train", "{birds}", "--backbone", "vgg99"), "vgg99"),
+        (("train", "{birds}", "--device", "cuda:99"), "--device cuda:99 can't be used"),
+        (("train", "{birds}", "--set", "box=otsu9"), "otsu9"),
+        (("train", "{birds}", "--out", "{file}/run", *TINY), "{file}"),
+        (("evaluate", "{birds}"), "holds no localizer"),
+        (("evaluate", "{run}", "--split", "holdout"), "no split 'holdout'; it has train (12), test (6)"),
+        (("evaluate", "{run}", "--fusion", "sum"), "'max', 'addition' or 'l1'"),
+        (("evaluate", "{run}", "--box", "otsu9"), "otsu9"),
+        (("evaluate", "{run}", "--data", "{file}"), "is a file. DATA is a folder"),
+        (("compare", "{birds}", "--methods", "branches=1"), "Name a method first"),
+        (("compare", "{birds}", "--methods", "cam,camera"), "camera"),
+        (("compare", "{birds}", "--preset", "nothing.yaml"), "There is no preset nothing.yaml"),
+        (("compare", "{birds}", "--preset", "{birds}"), "There is no preset"),
+        (("locate", "nowhere.jpg"), "nowhere.jpg is no file, no folder and matches nothing."),
+        (("locate", "{empty}"), "There is no image in the folder"),
+        (("locate", "{file}", "--format", "xml"), "--format xml: there are json, coco"),
+        (("locate", "{file}", "--save", "films"), "--save films: there are overlays, heatmaps and none"),
+        (("locate", "{file}", "--model", "{empty}"), "holds no localizer"),
+        (("locate", "{file}", "--model", "{run}", "--box", "fixed:7"), "share of the maximum"),
+    ],
+)
+def test_a_mistake_is_one_clear_sentence(
+    hclnet: Run, birds: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...], message: str,
+):  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    places = {"birds": birds, "run": trained, "file": tmp_path / "file", "empty": tmp_path / "empty"}
+    done = hclnet(*(argument.format(**places) for argument in arguments))
+    assert done.exit_code == 2
+    assert "Error: " in done.stderr and message.format(**places) in done.stderr
+    assert "Traceback" not in done.output
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("trian",), ("train",), ("train", "x", "--size", "big"), ("locate", "x", "--top", "0"), ("--nothing",)],
+)
+def test_a_call_that_is_none(hclnet: Run, arguments: tuple[str, ...]):
+    done = hclnet(*arguments)
+    assert done.exit_code == 2 and "Usage: " in done.stderr and "Traceback" not in done.output
+
+
+def test_the_traceback_can_be_asked_for(hclnet: Run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HCLNET_DEBUG", "1")
+    with pytest.raises(ValueError, match="There is no folder nowhere"):
+        hclnet("train", "nowhere")
+
+
+def test_ctrl_c(hclnet: Run, birds: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "train", interrupted)
+    done = hclnet("train", birds)
+    assert (done.exit_code, done.stderr) == (130, "Stopped.\n")
+    monkeypatch.setattr(sys.modules["hclnet.compare"], "compare", interrupted)
+    done = hclnet("compare", birds)
+    assert done.exit_code == 130 and "the same command goes on from there" in done.stderr
+
+
+def test_methods(hclnet: Run):
+    done = hclnet("methods")
+    assert done.exit_code == 0
+    for said in ("cam", "acol", "hclnet", "branches", "threshold", "box rule", "peak learning rate", "KEY=VALUE"):
+        assert said in done.stdout
+
+
+def test_public_names_lead_somewhere():
+    assert compare is package.compare
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        package.nothing  # noqa: B018
+    code = "import sys, hclnet; print(sorted({'torch', 'numpy'} & set(sys.modules)))"
+    assert fresh(code)[0].strip() == "[]"
+
+
+def test_a_reader_that_leaves_early_is_no_mistake(hclnet: Run, monkeypatch: pytest.MonkeyPatch):
+    def closed() -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("hclnet.cli.tables.methods_table", closed)
+    done = hclnet("methods")
+    assert (done.exit_code, done.stderr) == (1, "")

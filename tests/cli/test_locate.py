@@ -1,0 +1,64 @@
+"""Which files arguments mean, and what their results are called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hclnet.cli.locate import find_images
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("p/a.jpg", "p/a.png", "p/a-2.png", "p/sub/a.jpg", "q/a.jpg", "-x.jpg", "[1].jpg", "~x.jpg", "b c.JPG"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    (tmp_path / "p" / "notes.txt").write_text("x")
+    return tmp_path
+
+
+def found(*arguments: str) -> dict[str, str]:
+    return {path.as_posix(): name for path, name in find_images(arguments)}
+
+
+def test_a_folder_has_its_images_under_their_paths(photos: Path):
+    assert found("p") == {"p/a-2.png": "a-2", "p/a.jpg": "a", "p/a.png": "a-3", "p/sub/a.jpg": "sub/a"}
+
+
+def test_no_two_images_share_a_name(photos: Path):
+    everything = found("p", "q", "p/a.png", "b c.JPG", "p/sub/*.jpg")
+    assert len(everything) == 6 and len(set(everything.values())) == 6
+    assert everything["q/a.jpg"] == "a-4"
+
+
+@pytest.mark.parametrize("name", ["-x.jpg", "[1].jpg", "~x.jpg", "b c.JPG"])
+def test_a_file_goes_by_its_name(photos: Path, name: str):
+    assert found(name) == {name: name[:-4]}
+
+
+def test_globs(photos: Path):
+    assert list(found("p/*.png")) == ["p/a-2.png", "p/a.png"]
+    assert list(found("**/a.jpg")) == ["p/a.jpg", "p/sub/a.jpg", "q/a.jpg"]
+    assert next(iter(found(str(photos / "q" / "*")))).endswith("q/a.jpg")
+
+
+def test_a_file_named_is_taken_whatever_it_is_called(photos: Path):
+    assert list(found("p/notes.txt")) == ["p/notes.txt"]
+
+
+def test_earlier_results_are_no_images(photos: Path):
+    (photos / "p" / "located" / "overlays").mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(photos / "p/located/overlays/a.jpg")
+    out = Path("p/located")
+    assert len(find_images(["p"], out)) == 4 and len(find_images(["p"])) == 5
+    assert [p.as_posix() for p, _ in find_images(["**/a.jpg"], out)] == ["p/a.jpg", "p/sub/a.jpg", "q/a.jpg"]
+    assert len(find_images(["p/located/overlays/a.jpg"], out)) == 1  # who names it, means it
+
+
+@pytest.mark.parametrize("argument", ["gone.jpg", "gone/*.jpg", "~nobody-of-this-name/x.jpg"])
+def test_nothing_there(photos: Path, argument: str):
+    with pytest.raises(ValueError, match="is no file, no folder and matches nothing"):
+        find_images([argument])
