@@ -88,7 +88,10 @@ def evaluation_page(
         scores = MethodScores(name, one)
         scores.add(records, figures)
         curves = (threshold_chart([_series(scores)]),)
-    boxed = f" {figures['images_with_boxes']} of them have a true box to compare with." if known else ""
+    boxed = ""
+    if known:
+        count = "All" if figures["images_with_boxes"] == len(records) else figures["images_with_boxes"]
+        boxed = f" {count} of them have a true box to compare with."
     return Page(
         title=f"{name} on {dataset.root.resolve().name}",
         lede=f"{len(records)} {split} images of {len(dataset.classes)} classes, boxed by a model that learned from "

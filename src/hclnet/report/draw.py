@@ -19,7 +19,8 @@ _DASHES = ("", "9 4", "2 3", "9 3 2 3", "14 5")
 def drawn_chart(chart: Chart) -> dict[str, Any]:
     """What the template draws of a chart; places are percentages from the left and from the bottom."""
     left, right = chart.x_range
-    top = chart.y_top or 1.0
+    y_ticks = _ticks(0.0, chart.y_top or 1.0)
+    top = y_ticks[-1]  # the first at or above the highest point
 
     def across(x: float) -> float:
         return (x - left) / (right - left) * 100
@@ -29,8 +30,8 @@ def drawn_chart(chart: Chart) -> dict[str, Any]:
 
     return {
         "chart": chart,
-        "x_ticks": [{"at": across(x), "text": f"{x:g}"} for x in _ticks(left, right)],
-        "y_ticks": [{"at": up(y), "text": f"{100 * y:g}%" if chart.percent else f"{y:g}"} for y in _ticks(0.0, top)],
+        "x_ticks": [{"at": across(x), "text": f"{x:g}"} for x in _ticks(left, right) if left <= x <= right],
+        "y_ticks": [{"at": up(y), "text": f"{100 * y:g}%" if chart.percent else f"{y:g}"} for y in y_ticks],
         "series": [
             {
                 "name": s.name,
@@ -65,8 +66,7 @@ def heat_colours() -> str:
 def _ticks(low: float, high: float) -> list[float]:
     from matplotlib.ticker import MaxNLocator
 
-    ticks = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    return [float(t) for t in ticks if low - 1e-9 <= t <= high + 1e-9]
+    return MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high).round(12).tolist()
 
 
 def _path(xs: Sequence[float], ys: Sequence[float], across, up) -> str:

@@ -54,7 +54,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A line chart; `y_top` and the ends of x are its frame, y starts at 0.
+    """A line chart from y = 0 up to the first tick at or above `y_top`.
 
     Attributes:
         key: in the page's addresses.
