@@ -210,7 +210,7 @@ def _facts(localizer: Localizer) -> tuple[tuple[str, str], ...]:
     return (
         ("Method", f"{method.name}: {method.paper}"),
         ("Its options", options),
-        ("Trunk", f"{localizer.trunk.name}, output stride {localizer.output_stride}, {localizer.size} px"),
+        ("Trunk", f"{localizer.trunk.name}, output stride {localizer.trunk.output_stride}, {localizer.size} px"),
         ("Maps and boxes", f"fusion {localizer.fusion}, box rule {inference.box}, maps of {inference.map_size} px"),
     )
 

@@ -10,7 +10,6 @@ from rich.table import Table
 
 from hclnet.metrics import MEANINGS, describe_protocol
 
-
 _HEADERS = {
     "top1_cls": "Top-1\ncls",
     "top5_cls": "Top-5\ncls",
