@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from hclnet.backbones import choose_stride
@@ -19,17 +20,26 @@ from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
 from hclnet.methods import get_method
 from hclnet.metrics import figures, protocol, save
+from hclnet.pages import evaluation_page, training_page
 from hclnet.progress import bar
+from hclnet.report import ImageMaps, write
 from hclnet.training import TrainResult, prepare_run, train_run
 from hclnet.types import DataSet, Localization, Records
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Records and what is reduced from them: figures (fractions) and the protocol they were measured under."""
+    """Records and what is reduced from them: figures (fractions) and the protocol they were measured under.
+
+    Attributes:
+        folder: where records and figures are kept.
+        report: the page to look at, if one was asked for.
+    """
 
     records: Records
     figures: dict[str, Any]
+    folder: Path
+    report: Path | None = None
 
 
 def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> RunConfig:
@@ -57,6 +67,7 @@ def train(
     method: str = "hclnet",
     resume: bool = False,
     tell: Callable[[str], None] | None = None,
+    report: bool = True,
     **settings: Any,
 ) -> TrainResult:
     """Train on a folder of classified images.
@@ -67,6 +78,7 @@ def train(
         method: a name from `hclnet methods`.
         resume: go on where a run in `out` stopped.
         tell: called with lines for a person, such as what was found at `data`.
+        report: write `out/report.html`: the curves, and what the localizer makes of a few images.
         settings: method options, settings of maps and boxes, settings of training: `branches=1, epochs=20`.
 
     Raises:
@@ -76,7 +88,10 @@ def train(
     dataset = read(data, config.seed)
     if tell:
         tell(describe(dataset))
-    return train_on(dataset, config, Path(out), resume)
+    result = train_on(dataset, config, Path(out), resume)
+    if report and result.finished:
+        _report_training(result.localizer, dataset, Path(out), config.seed)
+    return result
 
 
 def train_on(
@@ -96,6 +111,7 @@ def evaluate(
     split: str = "test",
     device: str = "auto",
     out: str | Path | None = None,
+    report: bool = True,
     **inference: Any,
 ) -> Evaluation:
     """Score a run on a split, and keep the records beside it.
@@ -104,7 +120,8 @@ def evaluate(
         run: a run folder.
         data: another data set than the run's own; it must have the run's classes.
         split: which part of it.
-        out: folder for `records.npz` and `figures.json`; `<run>/evaluation/<split>` by default.
+        out: folder for `records.npz`, `figures.json` and `report.html`; `<run>/evaluation/<split>` by default.
+        report: write the report.
         inference: settings of maps and boxes, such as `box="fixed:0.2"`.
 
     Raises:
@@ -124,14 +141,19 @@ def evaluate(
     _check_classes(localizer, dataset)
     samples = dataset.split(find_split(dataset, split))
     cache = config is not None and config.tune == "heads"
-    with bar("Scoring") as report:
-        (records,) = evaluate_localizer(localizer, samples, dataset.truth, cache=cache, progress=report)
-    result = Evaluation(records, summary(localizer, records))
-    home = Path(out) if out else run / "evaluation" / samples[0].split
+    maps: list[ImageMaps] = []
+    keep = (lambda _, one: maps.append(one)) if report else None
+    with bar("Scoring") as progress:
+        (records,) = evaluate_localizer(localizer, samples, dataset.truth, None, cache, progress, keep)
+    measured, scored = summary(localizer, records), samples[0].split
+    home = Path(out) if out else run / "evaluation" / scored
     home.mkdir(parents=True, exist_ok=True)
     save(records, home / "records.npz")
-    (home / "figures.json").write_text(json.dumps(result.figures, indent=2) + "\n", encoding="utf-8")
-    return result
+    (home / "figures.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    page = None
+    if report:
+        page = write(evaluation_page(localizer, dataset, scored, records, maps, measured, run), home / "report.html")
+    return Evaluation(records, measured, home, page)
 
 
 def summary(localizer: Localizer, records: Records) -> dict[str, Any]:
@@ -160,6 +182,18 @@ def describe(dataset: DataSet) -> str:
     truth = f", {len(dataset.truth.boxes)} with boxes (for scoring only)" if dataset.truth.boxes else ", no boxes"
     lines = [f"{dataset.root}: {dataset.kind}, {len(dataset.classes)} classes, {counts}{truth}"]
     return "\n".join(lines + [f"  {note}" for note in dataset.notes])
+
+
+def _report_training(localizer: Localizer, dataset: DataSet, out: Path, seed: int, most: int = 24) -> None:
+    dataset = with_recorded_splits(dataset, out)
+    split = next(name for name in ("test", "val", "train") if name in dataset.counts())
+    samples = dataset.split(split)
+    chosen = sorted(np.random.default_rng(seed).permutation(len(samples))[:most].tolist())
+    maps: list[ImageMaps] = []
+    (records,) = evaluate_localizer(
+        localizer, [samples[i] for i in chosen], dataset.truth, keep=lambda _, one: maps.append(one)
+    )
+    write(training_page(localizer, dataset, split, records, maps, out), out / "report.html")
 
 
 def find_split(dataset: DataSet, split: str) -> str:

@@ -15,7 +15,9 @@ from hclnet.data import read
 from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
 from hclnet.metrics import save
+from hclnet.pages import MethodScores, column, comparison_page
 from hclnet.progress import bar
+from hclnet.report import ImageMaps, write
 from hclnet.training import is_finished
 
 METRICS = ("top1_cls", "top5_cls", "top1_loc", "top5_loc", "gt_known", "max_box_acc", "max_box_acc_v2", "top1_loc_best")
@@ -55,6 +57,7 @@ def compare(
     seeds: int = 1,
     split: str = "test",
     tell: Callable[[str], None] | None = None,
+    report: bool = True,
     **settings: Any,
 ) -> list[dict[str, Any]]:
     """Train and score methods under one recipe; finished runs in `out` are used again, unfinished ones go on.
@@ -62,10 +65,11 @@ def compare(
     Args:
         data: as for `train`.
         methods: such as `["cam", "hclnet", "hclnet:branches=1,fusion=max"]`; what is there twice is done once.
-        out: a folder for `compare.json`, `runs/` and the records.
+        out: a folder for `compare.json`, `report.html`, `runs/` and the records.
         seeds: how many, from 0 (or from the `seed` among the settings).
         split: that is scored.
         tell: called with lines for a person.
+        report: write the report.
         settings: of training, for all methods alike.
 
     Returns:
@@ -91,6 +95,7 @@ def compare(
     out.mkdir(parents=True, exist_ok=True)
     record_splits(dataset, out)
     rows: dict[tuple[int, str], dict[str, Any]] = {}
+    scores = {spec: MethodScores("") for spec, *_ in specs}
     for number, (key, (config, members)) in enumerate(plan.items(), 1):
         run = out / "runs" / f"{config.method}-{hashlib.sha256(key.encode()).hexdigest()[:8]}-seed{config.seed}"
         label = f"[{number}/{len(plan)}] {members[0][0]} seed {config.seed}"
@@ -102,19 +107,37 @@ def compare(
                 raise KeyboardInterrupt
             localizer = result.localizer
         cache = config.tune == "heads"
-        with bar(f"{label}: scoring") as report:
-            tables = evaluate_localizer(
-                localizer, samples, dataset.truth, [m[2].inference for m in members], cache, progress=report
-            )
-        for (spec, own, variant), records in zip(members, tables):
+        variants, pictured = [m[2].inference for m in members], report and config.seed == first
+        maps: list[list[ImageMaps]] = [[] for _ in members]
+        keep = (lambda k, one, maps=maps: maps[k].append(one)) if pictured else None
+        with bar(f"{label}: scoring") as progress:
+            tables = evaluate_localizer(localizer, samples, dataset.truth, variants, cache, progress, keep)
+        for (spec, own, variant), records, kept in zip(members, tables, maps):
             shown = localizer.with_inference(**variant.inference.model_dump())
             row = {"method": spec.partition(":")[0], "settings": own, "seed": config.seed}
             recipe = {k: v for k, v in config.training_key().items() if k not in ("data", "method", "options", "seed")}
             row |= {k: v for k, v in summary(shown, records).items() if k != "method"} | {"recipe": recipe}
             rows[config.seed, spec] = row | {"run": run.relative_to(out).as_posix()}
             save(records, run / f"records-{_slug(variant.inference)}.npz")
+            if report:
+                scores[spec].name = title(row)
+                scores[spec].add(records, row)
+            if pictured:
+                scores[spec].column = column(title(row), shown, records, kept)
         _write(out / "compare.json", _ordered(rows, specs, first, seeds))
-    return _ordered(rows, specs, first, seeds)
+    ordered = _ordered(rows, specs, first, seeds)
+    if report:
+        page = comparison_page(
+            dataset,
+            samples[0].split,
+            list(scores.values()),
+            summarise(ordered),
+            caption(ordered),
+            range(first, first + seeds),
+            [(key.replace("_", " "), str(value)) for key, value in ordered[0]["recipe"].items()],
+        )
+        write(page, out / "report.html")
+    return ordered
 
 
 def run_folder(out: Path, row: dict[str, Any]) -> Path:

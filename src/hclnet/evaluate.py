@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from hclnet.boxes import component_tree, parse_rule, scale, to_levels
+from hclnet.boxes import Rule, component_tree, parse_rule, scale, to_levels
 from hclnet.config import Inference
 from hclnet.data.images import image_size
 from hclnet.features import cached_features, image_batches, inference_batch
-from hclnet.heatmaps import heatmaps
+from hclnet.heatmaps import branch_maps, fused_maps, heatmaps
 from hclnet.localizer import Localizer
+from hclnet.methods import Output
 from hclnet.metrics import localisation_row
 from hclnet.progress import Report
+from hclnet.report import ImageMaps, image_maps
 from hclnet.types import Records, Sample, Truth
 
 _NO_BOXES = np.zeros((0, 4))
@@ -31,6 +34,7 @@ def evaluate_localizer(
     variants: Sequence[Inference] | None = None,
     cache: bool = False,
     progress: Report | None = None,
+    keep: Callable[[int, ImageMaps], None] | None = None,
 ) -> list[Records]:
     """Score a localizer on images whose class, and where known whose boxes, are given.
 
@@ -44,6 +48,7 @@ def evaluate_localizer(
             branches are computed once for all of them.
         cache: keep the trunk's features on disk, for a trunk that many localizers share.
         progress: called with images done and images in all.
+        keep: called for every image in order, for each variant's number, with what a report draws of its maps.
 
     Returns:
         A table of records per variant, rows in the order of the samples.
@@ -78,14 +83,18 @@ def evaluate_localizer(
             ranks.append(((output.logits >= own).sum(1) - 1).cpu().numpy())
             for shared, members in groups.items():
                 maps = heatmaps(output, shared, localizer.method.fusion).cpu().numpy()
+                small = _small(output, shared, localizer.method.fusion) if keep else [None] * len(maps)
                 boxes = [
                     _on_map(truth.boxes.get(s.id, _NO_BOXES), size, shared.map_size)
                     for s, size in zip(samples[chunk], sizes[chunk])
                 ]
                 chosen = [rules[m] for m in members]
-                for found in pool.map(partial(_rows, rules=chosen), maps, boxes):
-                    for member, row in zip(members, found):
+                work = partial(_rows, rules=chosen, upsampling=shared.upsampling)
+                for found in pool.map(work, maps, boxes, small):
+                    for member, (row, kept) in zip(members, found):
                         rows[member].append(row)
+                        if keep:
+                            keep(member, kept)
             done = chunk.stop
             if progress:
                 progress(done, len(samples))
@@ -95,10 +104,26 @@ def evaluate_localizer(
     ]
 
 
-def _rows(heatmap: Float[np.ndarray, "s s"], boxes: Float[np.ndarray, "n 4"], rules: list) -> list[tuple]:
+def _small(output: Output, settings: Inference, default_fusion: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each image the fused map and the branches' maps at feature resolution."""
+    fused = fused_maps(output, settings, default_fusion).cpu().numpy()
+    return list(zip(fused, branch_maps(output).transpose(0, 1).cpu().numpy()))
+
+
+def _rows(
+    heatmap: Float[np.ndarray, "s s"],
+    boxes: Float[np.ndarray, "n 4"],
+    small: tuple[np.ndarray, np.ndarray] | None,
+    rules: list[Rule],
+    upsampling: str,
+) -> list[tuple[tuple, ImageMaps | None]]:
     levels = to_levels(heatmap)
     tree = component_tree(levels)
-    return [localisation_row(levels, tree, boxes, rule) for rule in rules]
+    rows = [localisation_row(levels, tree, boxes, rule) for rule in rules]
+    if small is None:
+        return [(row, None) for row in rows]
+    maps = image_maps(*small, levels, upsampling)
+    return [(row, replace(maps, level=rule.level(levels, tree))) for row, rule in zip(rows, rules)]
 
 
 def _on_map(boxes: Float[np.ndarray, "n 4"], size: np.ndarray, side: int) -> Float[np.ndarray, "n 4"]:

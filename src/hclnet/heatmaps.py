@@ -17,6 +17,15 @@ def branch_maps(output: Output, how: str = "minmax") -> Float[Tensor, "k b h w"]
     return torch.stack([fusion.normalise(branch.of(output.classes), how) for branch in output.branches])
 
 
+def fused_maps(output: Output, settings: Inference, default_fusion: str) -> Float[Tensor, "b h w"]:
+    """The map of the class asked for, fused over the branches at feature resolution: what `heatmaps` upsamples.
+
+    With `upsample_first` the heatmap is not this map's, since it is fused later; this is then the nearest to it.
+    """
+    f = branch_maps(output, settings.normalise)
+    return f[0] if len(f) == 1 else _fuse(f, _activities(output, f, settings, default_fusion), settings, default_fusion)
+
+
 def heatmaps(output: Output, settings: Inference, default_fusion: str) -> Float[Tensor, "b s s"]:
     """Fused, upsampled, min-max normalised maps of the classes asked for, side `map_size`, 0..1.
 
@@ -25,29 +34,31 @@ def heatmaps(output: Output, settings: Inference, default_fusion: str) -> Float[
         settings: how to fuse and upsample.
         default_fusion: the method's own, for `settings.fusion` None.
     """
-    how = settings.fusion or default_fusion
+    if not settings.upsample_first or len(output.branches) == 1:
+        return fusion.minmax(_upsample(fused_maps(output, settings, default_fusion), settings))
     f = branch_maps(output, settings.normalise)
-    if len(f) == 1:
-        return _finish(f[0], settings)
-    activities = None
-    if how == "l1":
-        activities = (
-            torch.stack([fusion.activity(branch.all(), settings.normalise) for branch in output.branches])
-            if settings.l1_over == "all"
-            else f.abs()
-        )
-    if settings.upsample_first:
-        f = torch.stack([_upsample(maps, settings) for maps in f])
-        activities = None if activities is None else torch.stack([_upsample(maps, settings) for maps in activities])
-    if how == "l1":
-        fused = fusion.fuse_l1(f, activities, settings.l1_radius, settings.l1_weights)
-    else:
-        fused = fusion.fuse_max(f) if how == "max" else fusion.fuse_addition(f)
-    return fusion.minmax(fused) if settings.upsample_first else _finish(fused, settings)
+    activities = _activities(output, f, settings, default_fusion)
+    f = torch.stack([_upsample(maps, settings) for maps in f])
+    activities = None if activities is None else torch.stack([_upsample(maps, settings) for maps in activities])
+    return fusion.minmax(_fuse(f, activities, settings, default_fusion))
 
 
-def _finish(fused: Float[Tensor, "b h w"], settings: Inference) -> Float[Tensor, "b s s"]:
-    return fusion.minmax(_upsample(fused, settings))
+def _activities(
+    output: Output, f: Float[Tensor, "k b h w"], settings: Inference, default_fusion: str
+) -> Float[Tensor, "k b h w"] | None:
+    if (settings.fusion or default_fusion) != "l1":
+        return None
+    if settings.l1_over == "class":
+        return f.abs()
+    return torch.stack([fusion.activity(branch.all(), settings.normalise) for branch in output.branches])
+
+
+def _fuse(
+    f: Float[Tensor, "k b h w"], activities: Float[Tensor, "k b h w"] | None, settings: Inference, default_fusion: str
+) -> Float[Tensor, "b h w"]:
+    if activities is not None:
+        return fusion.fuse_l1(f, activities, settings.l1_radius, settings.l1_weights)
+    return fusion.fuse_max(f) if (settings.fusion or default_fusion) == "max" else fusion.fuse_addition(f)
 
 
 def _upsample(maps: Float[Tensor, "b h w"], settings: Inference) -> Float[Tensor, "b s s"]:

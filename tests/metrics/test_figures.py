@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.metrics import figures, protocol
+from hclnet.metrics import MEANINGS, accuracy_by_level, describe_protocol, figures, protocol
 from hclnet.types import Records
 
 
@@ -120,3 +120,28 @@ def test_the_protocol_says_how_it_was_measured():
     assert result["name"] == "hclnet" and result["levels"] == "floor(255 h) > t, t = 0..255"
     assert (result["map_size"], result["upsampling"], result["rule"]) == (224, "bilinear", "fixed:0.2")
     assert {"components", "iou"} <= set(result)
+
+
+def test_accuracy_by_level_is_over_the_boxed_images():
+    some = records([0, 1, 0], [0.8, 0.1, NAN], level_iou={0: [0.5, 0.49, 0.9], 7: [0.9, 0.5, 0.0]})
+    curve = accuracy_by_level(some)
+    assert curve.shape == (256,) and (curve[0], curve[7], curve[8]) == (0.5, 1.0, 0.0)
+    assert accuracy_by_level(some, iou_threshold=0.6)[7] == 0.5
+    assert figures(some)["max_box_acc"] == curve.max()
+    with pytest.raises(ValueError, match="no image has a true box"):
+        accuracy_by_level(records([0], [NAN]))
+
+
+def test_every_figure_in_fractions_has_its_meaning():
+    measured = figures(records([0, 1], [0.9, 0.2]))
+    assert set(MEANINGS) == {n for n in measured if not n.startswith("images") and n != "max_box_acc_threshold"}
+
+
+def test_the_protocol_in_words():
+    measured = figures(records([0, 1], [0.9, 0.2], level_iou={51: [0.9, 0.2]}))
+    told = describe_protocol({**measured, "protocol": protocol(224, "bilinear", "otsu3")})
+    assert told == (
+        "Percent of 2 images. Protocol hclnet: maps of 224 px, bilinear upsampling, box rule otsu3; the best threshold "
+        "is 0.20 of the maximum."
+    )
+    assert "classification only" in describe_protocol(figures(records([0], [NAN])))

@@ -65,6 +65,7 @@ Box = Annotated[
     str | None, typer.Option(help="Box rule: otsu3, or fixed:T (T of the maximum).", show_default="the run's")
 ]
 Fusion = Annotated[str | None, typer.Option(help="max, addition or l1.", show_default="the run's")]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
 
 
 def main() -> None:
@@ -97,6 +98,7 @@ def train(
     settings: Set = None,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/METHOD-SEED")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    no_report: NoReport = False,
 ) -> None:
     """Train a method on classified images, without a single box."""
     from hclnet import api
@@ -105,12 +107,14 @@ def train(
     out = out or Path("runs") / f"{method}-{seed or 0}"
     given = parse_settings(settings or [])
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
-    result = api.train(data, out, method, resume, tell=typer.echo, **{**given, **recipe})
+    result = api.train(data, out, method, resume, typer.echo, not no_report, **{**given, **recipe})
     if not result.finished:
         typer.echo(f"Stopped after {result.epochs} whole epochs. {out} can be used as it is, or go on with --resume.")
         raise typer.Exit(130)
     typer.echo(f"Trained in {result.seconds:.0f} s. Score it:  hclnet evaluate {out}")
     typer.echo(f"Box new images:  hclnet locate IMAGES --model {out}")
+    if not no_report:
+        typer.echo(f"Curves and a few pictures: {out / 'report.html'}")
 
 
 @app.command()
@@ -122,17 +126,20 @@ def evaluate(
     fusion: Fusion = None,
     device: Device = None,
     json_file: JsonFile = None,
+    no_report: NoReport = False,
 ) -> None:
     """Score a run: classification, and localisation where there are true boxes."""
     from hclnet import api
     from hclnet.cli.tables import figures_table
 
-    result = api.evaluate(run, data, split, device or "auto", box=box, fusion=fusion)
+    result = api.evaluate(run, data, split, device or "auto", report=not no_report, box=box, fusion=fusion)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(result.figures, indent=2) + "\n", encoding="utf-8")
     figures_table(result.figures)
-    typer.echo(f"Per-image records: {run / 'evaluation' / split / 'records.npz'}")
+    typer.echo(f"Per-image records: {result.folder / 'records.npz'}")
+    if result.report:
+        typer.echo(f"Report: {result.report}")
 
 
 @app.command()
@@ -150,7 +157,10 @@ def compare(
     device: Device = None,
     settings: Set = None,
     split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
-    out: Annotated[Path, typer.Option(help="Runs, records, compare.json, compare.md.")] = Path("runs/compare"),
+    out: Annotated[Path, typer.Option(help="Runs, records, compare.json, compare.md, report.html.")] = Path(
+        "runs/compare"
+    ),
+    no_report: NoReport = False,
 ) -> None:
     """Train and score several methods under one recipe; goes on where it stopped."""
     from hclnet.cli.tables import compare_table
@@ -161,13 +171,15 @@ def compare(
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
     given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or []), **recipe}
     try:
-        rows = run_compare(data, split_specs(methods), out, seeds, split, tell=typer.echo, **given)
+        rows = run_compare(data, split_specs(methods), out, seeds, split, typer.echo, not no_report, **given)
     except KeyboardInterrupt:
         typer.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
         raise typer.Exit(130) from None
     (out / "compare.md").write_text(markdown(rows) + "\n", encoding="utf-8")
     compare_table(rows)
     typer.echo(f"Rows: {out / 'compare.json'}   Markdown: {out / 'compare.md'}")
+    if not no_report:
+        typer.echo(f"Report: {out / 'report.html'}")
 
 
 @app.command()

@@ -8,17 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-_ROWS = (
-    ("top1_cls", "Top-1 classification", "the true class is the most probable"),
-    ("top5_cls", "Top-5 classification", "it is among the five most probable"),
-    ("top1_loc", "Top-1 Loc", "most probable, and its box has IoU >= 0.5"),
-    ("top5_loc", "Top-5 Loc", "among the five, and its box has IoU >= 0.5"),
-    ("gt_known", "GT-known Loc", "its box has IoU >= 0.5, whatever was predicted"),
-    ("max_box_acc", "MaxBoxAcc", "the same at the one best threshold"),
-    ("max_box_acc_v2", "MaxBoxAccV2", "every component, mean over IoU 0.3, 0.5, 0.7"),
-    ("top1_loc_best", "Top-1 Loc, best threshold", "at the threshold of MaxBoxAcc"),
-)
-
+from hclnet.metrics import MEANINGS, describe_protocol
 
 _HEADERS = {
     "top1_cls": "Top-1\ncls",
@@ -38,21 +28,12 @@ def figures_table(figures: dict[str, Any]) -> None:
     table = Table(title=title, title_justify="left", box=None)
     for header, side in (("figure", "left"), ("%", "right"), ("what it says", "left")):
         table.add_column(header, justify=side)
-    for key, name, meaning in _ROWS:
+    for key, (name, meaning) in MEANINGS.items():
         if key in figures:
             table.add_row(name, f"{100 * figures[key]:.1f}", meaning)
     console = Console()
     console.print(table)
-    if "protocol" not in figures:
-        console.print("There are no true boxes here: classification only.")
-        return
-    protocol = figures["protocol"]
-    threshold = figures["max_box_acc_threshold"]
-    console.print(
-        f"Protocol {protocol['name']}: maps of {protocol['map_size']} px, {protocol['upsampling']} upsampling, "
-        f"box rule {figures['box']}; the best threshold is {threshold:.2f} of the maximum.",
-        highlight=False,
-    )
+    console.print(describe_protocol(figures), highlight=False)
 
 
 def compare_table(rows: Sequence[dict[str, Any]]) -> None:

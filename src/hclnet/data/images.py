@@ -57,14 +57,20 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(p for p in files_in(folder) if is_image_name(p))
 
 
-def open_image(path: str | Path) -> Image.Image:
+def open_image(path: str | Path, at_least: int | None = None) -> Image.Image:
     """An upright RGB image: EXIF rotation applied, transparency laid on white.
+
+    Args:
+        path: of the file.
+        at_least: both sides may be reduced to no less than this, pixels, where the format then decodes faster.
 
     Raises:
         ValueError: the file is missing, empty or not an image that can be decoded; the message names it.
     """
     try:
         with Image.open(path) as image:
+            if at_least:
+                image.draft(None, (at_least, at_least))
             return upright_rgb(image)
     except FileNotFoundError:
         raise ValueError(f"There is no image file {path}.") from None

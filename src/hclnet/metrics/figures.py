@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from jaxtyping import Float64
 
 from hclnet.types import Records
 
 V2_IOUS = (0.3, 0.5, 0.7)
+
+# What tables call the figures, and what they say.
+MEANINGS = {
+    "top1_cls": ("Top-1 classification", "the true class is the most probable"),
+    "top5_cls": ("Top-5 classification", "it is among the five most probable"),
+    "top1_loc": ("Top-1 Loc", "most probable, and its box has IoU >= 0.5"),
+    "top5_loc": ("Top-5 Loc", "among the five, and its box has IoU >= 0.5"),
+    "gt_known": ("GT-known Loc", "its box has IoU >= 0.5, whatever was predicted"),
+    "max_box_acc": ("MaxBoxAcc", "the same at the one best threshold"),
+    "max_box_acc_v2": ("MaxBoxAccV2", "every component, mean over IoU 0.3, 0.5, 0.7"),
+    "top1_loc_best": ("Top-1 Loc, best threshold", "at the threshold of MaxBoxAcc"),
+}
 
 
 def figures(records: Records, iou_threshold: float = 0.5) -> dict[str, int | float]:
@@ -47,7 +62,7 @@ def figures(records: Records, iou_threshold: float = 0.5) -> dict[str, int | flo
     top1, top5 = top1[known], top5[known]
     found = records.iou[known] >= iou_threshold
     at_level = records.level_iou[known] >= iou_threshold
-    accuracy = at_level.mean(axis=0)
+    accuracy = accuracy_by_level(records, iou_threshold)
     best = int(accuracy.argmax())  # the first of equal ones, hence the smallest t
     level_best = records.level_best[known]
     v2 = [(level_best >= threshold).mean(axis=0).max() for threshold in V2_IOUS]
@@ -61,6 +76,22 @@ def figures(records: Records, iou_threshold: float = 0.5) -> dict[str, int | flo
         "max_box_acc_v2": float(np.mean(v2)),
         "top1_loc_best": float((top1 & at_level[:, best]).mean()),
     }
+
+
+def accuracy_by_level(records: Records, iou_threshold: float = 0.5) -> Float64[np.ndarray, " 256"]:
+    """At each level t = 0..255, the share of right boxes if all images were cut there; its maximum is MaxBoxAcc.
+
+    Args:
+        records: at least one row with a true box; the others are left out.
+        iou_threshold: smallest IoU of a correct box.
+
+    Raises:
+        ValueError: no row has a true box.
+    """
+    known = ~np.isnan(records.iou)
+    if not known.any():
+        raise ValueError("no image has a true box, so no box is right or wrong; score images that have one.")
+    return (records.level_iou[known] >= iou_threshold).mean(axis=0)
 
 
 def protocol(map_size: int, upsampling: str, rule: str) -> dict[str, str | int]:
@@ -80,3 +111,15 @@ def protocol(map_size: int, upsampling: str, rule: str) -> dict[str, str | int]:
         "iou": "half-open boxes; true boxes scaled to the map, not rounded",
         "rule": rule,
     }
+
+
+def describe_protocol(figures: dict[str, Any]) -> str:
+    """In a sentence or two, how the figures of one evaluation were measured, or why there is no localisation."""
+    if "protocol" not in figures:
+        return f"Percent of {figures['images']} images. There are no true boxes here: classification only."
+    protocol = figures["protocol"]
+    return (
+        f"Percent of {figures['images']} images. Protocol {protocol['name']}: maps of {protocol['map_size']} px, "
+        f"{protocol['upsampling']} upsampling, box rule {protocol['rule']}; the best threshold is "
+        f"{figures['max_box_acc_threshold']:.2f} of the maximum."
+    )

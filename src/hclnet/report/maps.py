@@ -1,0 +1,135 @@
+"""Maps small enough to be carried by the thousand, of which a browser makes the very levels that were boxed.
+
+What is carried is the map at feature resolution (some 200 values in place of 50,000) and where the levels of its
+upsampling, computed in float64 by the steps that the page repeats, differ from the levels that were boxed: a few pixels
+that lie on the edge of a level in float32. So the page's masks and boxes are those of `hclnet.boxes`, pixel for pixel,
+whatever processor computed the heatmap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, Integer, UInt8, UInt16
+
+_FLAT = 1e-6  # of hclnet.fusion.minmax: a smaller range, relative to the values, is rounding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taps:
+    """Interpolation along one axis: output i is the sum over k of `weight[i, k] * input[index[i, k]]`.
+
+    Attributes:
+        index: which inputs.
+        weight: with what weight.
+    """
+
+    index: Integer[np.ndarray, "n k"]
+    weight: Float64[np.ndarray, "n k"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageMaps:
+    """The maps of one image's true class.
+
+    Attributes:
+        grid: the fused map at feature resolution.
+        corrections: see `corrections`.
+        branches: the branches' normalised maps at feature resolution, 0..1 as 0..65535.
+        level: the level t at which the box rule cut.
+    """
+
+    grid: Float32[np.ndarray, "h w"]
+    corrections: bytes
+    branches: UInt16[np.ndarray, "k h w"]
+    level: int
+
+
+@lru_cache
+def taps(length: int, side: int, upsampling: str) -> Taps:
+    """Upsampling from `length` to `side`, as `torch.nn.functional.interpolate(align_corners=False)` does it.
+
+    Args:
+        length: inputs along the axis.
+        side: outputs along the axis.
+        upsampling: `bilinear` or `bicubic` (Keys' kernel with a = -0.75).
+    """
+    at = (np.arange(side) + 0.5) * (length / side) - 0.5
+    if upsampling == "bilinear":
+        at = np.maximum(at, 0)
+        first = np.floor(at).astype(np.int64)
+        index = np.stack([first, first + 1], axis=1)
+        weight = np.stack([1 - (at - first), at - first], axis=1)
+    else:
+        first = np.floor(at).astype(np.int64)
+        index = first[:, None] + np.arange(-1, 3)
+        weight = _cubic(np.abs(at[:, None] - index))
+    return Taps(np.clip(index, 0, length - 1), weight)
+
+
+def upsampled_levels(grid: Float[np.ndarray, "h w"], rows: Taps, columns: Taps) -> UInt8[np.ndarray, "sh sw"]:
+    """Levels of the upsampled, min-max normalised grid, in float64, one operation after the other.
+
+    The page's `levels` does the same in the same order, so that both round alike.
+    """
+    values = _along(_along(grid.astype(np.float64), rows).T, columns).T
+    low, high = values.min(), values.max()
+    if high - low <= _FLAT * max(abs(low), abs(high)):
+        return np.zeros(values.shape, dtype=np.uint8)
+    return np.floor((values - low) / (high - low) * 255).astype(np.uint8)
+
+
+def corrections(predicted: UInt8[np.ndarray, "h w"], levels: UInt8[np.ndarray, "h w"]) -> bytes:
+    """Where and by how much `levels` differs from `predicted`: a list of pairs (pixels since the last one, difference).
+
+    Numbers are in base 128, low digits first, 128 added to every digit but the last; differences d as 2d or -2d - 1.
+    """
+    difference = levels.astype(np.int64).ravel() - predicted.astype(np.int64).ravel()
+    places = np.flatnonzero(difference)
+    gaps = np.diff(places, prepend=0)
+    signed = difference[places]
+    zigzag = np.where(signed >= 0, 2 * signed, -2 * signed - 1)
+    encoded = bytearray()
+    for number in np.stack([gaps, zigzag], axis=1).ravel().tolist():
+        while number > 127:
+            encoded.append(number & 127 | 128)
+            number >>= 7
+        encoded.append(number)
+    return bytes(encoded)
+
+
+def image_maps(
+    grid: Float32[np.ndarray, "h w"],
+    branches: Float[np.ndarray, "k h w"],
+    levels: UInt8[np.ndarray, "s s"],
+    upsampling: str,
+    level: int = 0,
+) -> ImageMaps:
+    """What a report carries of one image.
+
+    Args:
+        grid: the fused map at feature resolution.
+        branches: the normalised maps of the branches, 0..1.
+        levels: the level map that was boxed.
+        upsampling: how the grid became the levels.
+        level: at which the box rule cut.
+    """
+    (height, width), side = grid.shape, len(levels)
+    predicted = upsampled_levels(grid, taps(height, side, upsampling), taps(width, side, upsampling))
+    quantised = np.round(branches * 65535).astype(np.uint16)
+    return ImageMaps(grid, corrections(predicted, levels), quantised, level)
+
+
+def _along(values: Float64[np.ndarray, "h w"], taps: Taps) -> Float64[np.ndarray, "s w"]:
+    total = taps.weight[:, :1] * values[taps.index[:, 0]]
+    for k in range(1, taps.index.shape[1]):
+        total = total + taps.weight[:, k : k + 1] * values[taps.index[:, k]]
+    return total
+
+
+def _cubic(distance: Float64[np.ndarray, "n k"], a: float = -0.75) -> Float64[np.ndarray, "n k"]:
+    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
+    far = a * (((distance - 5) * distance + 8) * distance - 4)
+    return np.where(distance <= 1, near, far)
