@@ -2,7 +2,7 @@
 
     python benchmarks/readme_picture.py OUT --images 6 docs/images/cam-beside-hclnet.jpg
 
-OUT is the folder of `hclnet demo` (or of `hclnet compare` on its data). The images are spread evenly over the test
+OUT is the folder of `hclnet demo` (or of `hclnet compare` on its birds). The images are spread evenly over the test
 split, not picked. White: the drawn truth. Orange: the box from labels alone.
 """
 
@@ -44,7 +44,7 @@ def main() -> None:
     chosen = parser.parse_args()
     rows = json.loads((chosen.out / "compare.json").read_text(encoding="utf-8"))
     by_method = {title(row): row for row in rows}
-    data = read(chosen.out / "data")
+    data = read(chosen.out / "birds")
     tests = data.split("test")
     samples = [tests[round((k + 0.5) * len(tests) / chosen.images)] for k in range(chosen.images)]
     names = chosen.methods.split(",")

@@ -19,7 +19,7 @@ _METHODS = ("cam", "acol", "hclnet")
 
 
 def run_demo(out: Path, options: PartsOptions | None = None, epochs: int = 12) -> None:
-    """Draw `parts` into `out/data`, compare CAM, ACoL and HCLNet on it, box its test images with HCLNet.
+    """Draw `parts` into `out/birds`, compare CAM, ACoL and HCLNet on it, box its test images with HCLNet.
 
     What is there already from an earlier call with the same options is used again.
 
@@ -29,7 +29,7 @@ def run_demo(out: Path, options: PartsOptions | None = None, epochs: int = 12) -
         epochs: of every training.
     """
     started, options = time.monotonic(), options or PartsOptions()
-    data = out / "data"
+    data = out / "birds"
     typer.echo(f"1/3  Drawing {options.classes} species of birds; the head tells which, the body only hints at it.")
     if not _is_drawn(data, options):
         with bar("Drawing") as report:
@@ -43,9 +43,8 @@ def run_demo(out: Path, options: PartsOptions | None = None, epochs: int = 12) -
     locate_files(tests, run, 1, out / "located", ("json", "coco"), {"overlays"}, "auto", {}, listed=0)
     typer.echo("")
     compare_table(rows)
-    typer.echo(
-        f"\nDone in {time.monotonic() - started:.0f} s. Boxes drawn on the test images: {out / 'located/overlays'}/"
-    )
+    typer.echo(f"\nDone in {time.monotonic() - started:.0f} s. Boxes on the test images: {out / 'located/overlays'}/")
+    typer.echo(f"Open in a browser: {(out / 'report.html').resolve()}")
 
 
 def _is_drawn(data: Path, options: PartsOptions) -> bool:
