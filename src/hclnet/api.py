@@ -18,7 +18,7 @@ from hclnet.config import RunConfig, readable, route
 from hclnet.data import read
 from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
-from hclnet.methods import get_method
+from hclnet.methods import check_tune, frozen_note, get_method
 from hclnet.metrics import figures, protocol, save
 from hclnet.pages import evaluation_page, training_page
 from hclnet.progress import bar
@@ -57,6 +57,7 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
     except ValidationError as error:
         raise ValueError(f"{method}: {readable(error)}") from None
     parse_rule(config.inference.box)  # now, not after the training
+    check_tune(known, config.tune)
     # Written out, so that a run is the same training whether the backbone's own stride was named or not.
     return config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})
 
@@ -88,6 +89,8 @@ def train(
     dataset = read(data, config.seed)
     if tell:
         tell(describe(dataset))
+        if note := frozen_note(config.method, config.tune):
+            tell(note)
     result = train_on(dataset, config, Path(out), resume)
     if report and result.finished:
         _report_training(result.localizer, dataset, Path(out), config.seed)

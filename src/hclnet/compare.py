@@ -14,6 +14,7 @@ from hclnet.config import Inference, RunConfig, parse_settings
 from hclnet.data import read
 from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
+from hclnet.methods import frozen_note
 from hclnet.metrics import save
 from hclnet.pages import MethodScores, column, comparison_page
 from hclnet.progress import bar
@@ -91,6 +92,9 @@ def compare(
     if tell:
         tell(describe(dataset))
         tell(f"{len(specs)} methods x {seeds} seeds: {len(plan)} trainings, since fusion and box rule need none")
+        for note in dict.fromkeys(frozen_note(config.method, config.tune) for config, _ in plan.values()):
+            if note:
+                tell(note)
     samples = dataset.split(find_split(dataset, split))
     out.mkdir(parents=True, exist_ok=True)
     record_splits(dataset, out)
@@ -211,10 +215,12 @@ def caption(rows: Sequence[dict[str, Any]]) -> str:
             f"gt_known and top-k loc at box rule {rules}."
         )
     recipe = rows[0]["recipe"]
-    return text + (
+    text += (
         f" Recipe: {recipe['backbone']}, output stride {recipe['output_stride']}, {recipe['size']} px, "
         f"tune {recipe['tune']}, {recipe['epochs']} epochs."
     )
+    notes = (frozen_note(row["method"], row["recipe"]["tune"]) for row in rows)
+    return " ".join([text, *filter(None, dict.fromkeys(notes))])
 
 
 def _cell(value: tuple[float, float, float] | None) -> str:

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from hclnet.backbones.trunk import Features, StageChange, Trunk
+from hclnet.backbones.trunk import Features, Trunk
 from hclnet.data.images import open_image, squash
 from hclnet.types import Sample
 
@@ -107,11 +107,10 @@ def extract(
     images: Float[Tensor, "b 3 s s"],
     stages: Sequence[str],
     dtype: torch.dtype,
-    change: StageChange | None = None,
 ) -> Features:
     """Features of the stages, computed and returned in `dtype`."""
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-        features = trunk(images, stages, change)
+        features = trunk(images, stages)
     return {name: value.to(dtype) for name, value in features.items()}
 
 

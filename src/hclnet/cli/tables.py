@@ -68,6 +68,10 @@ def methods_table() -> None:
     for name in method_names():
         method = get_method(name)
         console.print(f"[bold]{name}[/bold]  {method.paper}. Fusion: {method.fusion}.")
+        if method.changes_images:
+            console.print("  Needs --tune all: it changes the images while training.")
+        if method.frozen:
+            console.print(f"  With --tune heads {method.frozen}")
         _options(console, method.Options)
     console.print("[bold]Of maps and boxes[/bold], for every method; changed without training:")
     _options(console, Inference)

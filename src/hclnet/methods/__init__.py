@@ -17,7 +17,17 @@ from hclnet.config import readable
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch, ClassMaps
 
-__all__ = ["Branch", "ClassMaps", "Method", "Output", "build_method", "get_method", "method_names"]
+__all__ = [
+    "Branch",
+    "ClassMaps",
+    "Method",
+    "Output",
+    "build_method",
+    "check_tune",
+    "frozen_note",
+    "get_method",
+    "method_names",
+]
 
 _SHARED = {"base", "branch"}
 
@@ -40,6 +50,24 @@ def get_method(name: str) -> type[Method]:
         if entry.name == name:
             return entry.load()
     return importlib.import_module(f"hclnet.methods.{name}").METHOD
+
+
+def check_tune(method: type[Method], tune: str) -> None:
+    """Raises:
+    ValueError: nothing would be left of the method.
+    """
+    if tune == "heads" and method.changes_images:
+        raise ValueError(
+            f"{method.name} changes the images while training, but with --tune heads features are computed once, of "
+            f"unchanged images, and kept: nothing of {method.name} would be left. Give it --tune all (in a comparison, "
+            f"{method.name}:tune=all)."
+        )
+
+
+def frozen_note(name: str, tune: str) -> str:
+    """What a frozen trunk leaves of a method, for a person to read; empty where it leaves all or is not frozen."""
+    text = get_method(name).frozen if tune == "heads" else ""
+    return text and f"{name} with --tune heads: {text}"
 
 
 def build_method(name: str, trunk: Trunk, classes: int, options: dict[str, Any] | None = None) -> Method:

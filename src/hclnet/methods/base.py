@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -42,8 +43,11 @@ class Method(nn.Module):
         paper: the source, for `hclnet methods`.
         Options: the method's options with their defaults.
         fusion: how its branches' maps are fused unless the user says otherwise.
-        changes_images: it changes images while training, so features can't be cached.
-        changes_stages: it changes the trunk's stages while training, so features can't be cached.
+        changes_images: it changes images while training, which needs `--tune all`: features of changed images can't be
+            cached.
+        changes_stages: it changes what stages put out while training. With `--tune heads` only the stages that it reads
+            can be changed, so that it acts only there.
+        frozen: what a frozen trunk (`--tune heads`) leaves of the method, where that is not all of it; people read it.
     """
 
     name: ClassVar[str]
@@ -52,6 +56,7 @@ class Method(nn.Module):
     fusion: ClassVar[str] = "addition"
     changes_images: ClassVar[bool] = False
     changes_stages: ClassVar[bool] = False
+    frozen: ClassVar[str] = ""
 
     def __init__(self, trunk: Trunk, classes: int, options: Strict) -> None:
         super().__init__()
@@ -63,6 +68,30 @@ class Method(nn.Module):
         """Args:
         features: of the stages in `reads`.
         classes: for each image, the class whose map is asked for; A's argmax by default.
+        """
+        raise NotImplementedError
+
+    def change_images(
+        self, images: Float[Tensor, "b 3 h w"], targets: Float[Tensor, "b c"], random: np.random.Generator
+    ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b c"]]:
+        """What the trunk sees and learns in place of a batch, in training only and if `changes_images`.
+
+        Args:
+            images: normalised, so that the mean colour is 0; not to be changed in place.
+            targets: class probabilities.
+            random: of this step, a function of seed, epoch and step; all chance comes from it.
+        """
+        raise NotImplementedError
+
+    def change_stage(
+        self, stage: str, features: Float[Tensor, "b d h w"], random: np.random.Generator
+    ) -> Float[Tensor, "b d h w"]:
+        """What goes on in place of a stage's output, in training only and if `changes_stages`.
+
+        Args:
+            stage: its name; stages come in the order in which they are walked.
+            features: its output; not to be changed in place.
+            random: as for `change_images`, and after it.
         """
         raise NotImplementedError
 

@@ -61,13 +61,17 @@ class Branch(nn.Module):
             layers += [nn.Conv2d(width if k else channels, width, 3, padding=1), nn.ReLU()]
         self.convs = nn.Sequential(*layers)
         self.classifier = nn.Conv2d(width if convs else channels, classes, 1)
-        for module in self.modules():  # Xavier, no dropout: reading 6
-            if isinstance(module, nn.Conv2d):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        self.apply(xavier)  # and no dropout: reading 6
 
     def forward(self, features: Float[Tensor, "b d h w"]) -> ClassMaps:
         return ClassMaps(self.convs(features), self.classifier.weight.flatten(1), self.classifier.bias)
+
+
+def xavier(module: nn.Module) -> None:
+    """Start a convolution as ACoL's and SPG's branches do; for `Module.apply`."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
 
 
 def _full_precision(x: Tensor) -> torch.autocast:

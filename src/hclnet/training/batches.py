@@ -53,6 +53,11 @@ def _coin(seed: int, epoch: int, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, epoch, 1 + index])
 
 
+def step_random(seed: int, epoch: int, step: int) -> np.random.Generator:
+    """All the chance in what a method changes in one step. Its seeds are not those of orders and coins."""
+    return np.random.default_rng([seed, epoch, 0, 1 + step])
+
+
 class FeatureBatches(Dataset):
     """Cached features; each image or its mirror image, by a coin."""
 

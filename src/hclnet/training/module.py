@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
+from hclnet.backbones import Features
 from hclnet.config import RunConfig
 from hclnet.features import as_input
 from hclnet.localizer import Localizer
-from hclnet.training.batches import Batch
+from hclnet.training.batches import Batch, step_random
 
 
 class Diverged(ValueError):
@@ -20,7 +24,10 @@ class Diverged(ValueError):
 
 
 class Training(pl.LightningModule):
-    """Teaches a localizer's method, and with `tune=all` its trunk, by the method's own loss."""
+    """Teaches a localizer's method, and with `tune=all` its trunk, by the method's own loss.
+
+    What learns is in training mode: the batch norms of a trunk that is tuned follow its batches.
+    """
 
     def __init__(self, localizer: Localizer, config: RunConfig, total_steps: int) -> None:
         super().__init__()
@@ -30,6 +37,7 @@ class Training(pl.LightningModule):
         self.config = config
         self.total_steps = total_steps
         self.sums: dict[str, Tensor] = {}
+        self.train()
 
     def configure_optimizers(self) -> dict[str, Any]:
         c = self.config
@@ -53,12 +61,10 @@ class Training(pl.LightningModule):
         self.sums = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        features = batch.features
-        if features is None:
-            features = self.trunk(as_input(batch.images, self.trunk, self.device), self.method.reads)
-        true = batch.targets.argmax(1)
+        features, targets = self._features(batch, step_random(self.config.seed, self.current_epoch, batch_idx))
+        true = targets.argmax(1)
         output = self.method(features, true)
-        terms = self.method.loss(output, batch.targets)
+        terms = self.method.loss(output, targets)
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
             values = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
@@ -78,6 +84,19 @@ class Training(pl.LightningModule):
         for name, term in terms.items():
             self.sums[f"loss_{name}"] = self.sums.get(f"loss_{name}", 0) + term.detach() * len(true)
         return total
+
+    def _features(self, batch: Batch, random: np.random.Generator) -> tuple[Features, Float[Tensor, "b c"]]:
+        """Features and targets as the method changes them."""
+        method, targets = self.method, batch.targets
+        change = partial(method.change_stage, random=random) if method.changes_stages else None
+        if batch.features is not None:
+            if change is None:
+                return batch.features, targets
+            return {stage: change(stage, value) for stage, value in batch.features.items()}, targets
+        images = as_input(batch.images, self.trunk, self.device)
+        if method.changes_images:
+            images, targets = method.change_images(images, targets, random)
+        return self.trunk(images, method.reads, change), targets
 
     def epoch_figures(self) -> dict[str, float]:
         """Means over the epoch so far: the loss, its terms, and training top-1 accuracy."""

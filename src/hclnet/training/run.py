@@ -75,11 +75,6 @@ def train_run(
     localizer = Localizer.from_config(config, classes)
     method = localizer.method
     if config.tune == "heads":
-        for what, why in ((method.changes_images, "images"), (method.changes_stages, "the trunk's stages")):
-            if what:
-                raise ValueError(
-                    f"{method.name} changes {why} while training: it needs --tune all, not cached features."
-                )
         with bar(f"Features at {config.size} px") as report:
             store = cached_features(
                 localizer.trunk,
@@ -237,7 +232,6 @@ class _quiet:
         self._catch.__enter__()
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-        warnings.filterwarnings("ignore", message=".*module.s. in eval mode at the start.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
