@@ -12,9 +12,11 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +33,8 @@ Progress = Callable[[int, int], None]
 
 _LAYOUT = 1  # of the cache; a change of how features are computed or stored changes it
 _THREADS = 2
+_USABLE = 0.9  # of a disk's free bytes
+_STALE = 24 * 3600  # seconds
 
 
 def resolve_device(device: str) -> torch.device:
@@ -169,21 +173,32 @@ def cached_features(
         ValueError: an image can't be read, or the disk has no room.
     """
     root = cache_root()
-    key = _key(trunk, stages, samples, size, dtype, device, mirror)
-    entry = root / key
-    if not entry.is_dir():
+    entry = root / _key(trunk, stages, samples, size, dtype, device, mirror)
+    store = _open(entry, stages, dtype, mirror)
+    if store is None:
         shapes = _shapes(trunk, stages, size)
         need = sum(2 * np.prod(s) for s in shapes.values()) * dtype.itemsize * len(samples) * (1 + mirror) // 2
         _make_room(root, int(need))
         _compute(entry, trunk, shapes, samples, size, dtype, device, mirror, progress)
+        store = _open(entry, stages, dtype, mirror)
+    assert store is not None and len(store) == len(samples)
     os.utime(entry)  # least recently *used*
-    store = FeatureStore(
-        {stage: np.load(entry / f"plain-{stage}.npy", mmap_mode="r") for stage in stages},
-        {stage: np.load(entry / f"mirrored-{stage}.npy", mmap_mode="r") for stage in stages} if mirror else {},
-        dtype,
-    )
-    assert len(store) == len(samples)
     return store
+
+
+def _open(entry: Path, stages: Sequence[str], dtype: torch.dtype, mirror: bool) -> FeatureStore | None:
+    """The features in an entry; None where there is none. One whose files are damaged is removed."""
+    if not entry.is_dir():
+        return None
+    try:
+        plain, mirrored = (
+            {stage: np.load(entry / f"{kind}-{stage}.npy", mmap_mode="r") for stage in wanted}
+            for kind, wanted in (("plain", stages), ("mirrored", stages if mirror else ()))
+        )
+    except (OSError, EOFError, ValueError):
+        shutil.rmtree(entry, ignore_errors=True)
+        return None
+    return FeatureStore(plain, mirrored, dtype)
 
 
 def _compute(
@@ -285,18 +300,39 @@ def cache_root() -> Path:
 
 
 def _make_room(root: Path, need: int) -> None:
-    limit = float(os.environ.get("HCLNET_CACHE_GB", "20")) * 1e9
+    _sweep(root)
+    limit = _limit()
     entries = sorted((p for p in root.iterdir() if p.is_dir() and p.suffix != ".part"), key=lambda p: p.stat().st_mtime)
-    sizes = {p: sum(f.stat().st_size for f in p.iterdir()) for p in entries}
+    sizes = {p: _size(p) for p in entries}
+    could_be_free = shutil.disk_usage(root).free + sum(sizes.values())
+    if need > limit or need >= _USABLE * could_be_free:
+        raise ValueError(
+            f"The features would take {need / 1e9:.3g} GB in {root}: {could_be_free / 1e9:.3g} GB could be free there "
+            f"and HCLNET_CACHE_GB allows {limit / 1e9:.3g}. Set HCLNET_CACHE to a larger disk and HCLNET_CACHE_GB, "
+            f"take a smaller --size, or --tune all, which caches nothing."
+        )
     for entry in entries:
-        if sum(sizes.values()) + need <= limit and need < 0.9 * shutil.disk_usage(root).free:
+        if sum(sizes.values()) + need <= limit and need < _USABLE * shutil.disk_usage(root).free:
             break
         shutil.rmtree(entry, ignore_errors=True)
         del sizes[entry]
-    free = shutil.disk_usage(root).free
-    if need > limit or need >= 0.9 * free:
-        raise ValueError(
-            f"The features would take {need / 1e9:.1f} GB in {root}: {free / 1e9:.1f} GB are free there and "
-            f"HCLNET_CACHE_GB allows {limit / 1e9:.0f}. Set HCLNET_CACHE to a larger disk and HCLNET_CACHE_GB, take a "
-            f"smaller --size, or --tune all, which caches nothing."
-        )
+
+
+def _limit() -> float:
+    text = os.environ.get("HCLNET_CACHE_GB", "20")
+    try:
+        return float(text) * 1e9
+    except ValueError:
+        raise ValueError(f"HCLNET_CACHE_GB is {text!r}; set it to a number of gigabytes, such as 20.") from None
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed processes left half written: what nobody has written to for a day."""
+    for part in root.glob("*.part"):
+        with suppress(OSError):
+            if time.time() - max(p.stat().st_mtime for p in (part, *part.iterdir())) > _STALE:
+                shutil.rmtree(part)
+
+
+def _size(folder: Path) -> int:
+    return sum(f.stat().st_size for f in folder.iterdir())
