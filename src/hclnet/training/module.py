@@ -20,7 +20,10 @@ class Diverged(ValueError):
 
 
 class Training(pl.LightningModule):
-    """Teaches a localizer's method, and with `tune=all` its trunk, by the method's own loss."""
+    """Teaches a localizer's method, and with `tune=all` its trunk, by the method's own loss.
+
+    What learns is in training mode: the batch norms of a trunk that is tuned follow its batches.
+    """
 
     def __init__(self, localizer: Localizer, config: RunConfig, total_steps: int) -> None:
         super().__init__()
@@ -30,6 +33,7 @@ class Training(pl.LightningModule):
         self.config = config
         self.total_steps = total_steps
         self.sums: dict[str, Tensor] = {}
+        self.train()
 
     def configure_optimizers(self) -> dict[str, Any]:
         c = self.config
@@ -62,11 +66,12 @@ class Training(pl.LightningModule):
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
             values = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
+            kept = "The checkpoint of the last whole epoch is kept" if self.current_epoch else "No epoch was whole yet"
             raise Diverged(
                 f"The loss is not a number any more (epoch {self.current_epoch + 1}, step {batch_idx + 1}: {values}). "
                 f"Most often the learning rate is too high (lr={self.config.lr:g}; try --set lr="
-                f"{self.config.lr / 10:g}), or float16-like precision overflows (try --set precision=float32). "
-                f"The checkpoint of the last whole epoch is kept."
+                f"{self.config.lr / 10:g}), or bfloat16 overflows (try --set precision=float32). {kept}; with other "
+                f"settings it is another run: give it another --out."
             )
         hits = (output.logits.detach().argmax(1) == true).sum()
         for name, value in {
