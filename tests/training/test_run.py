@@ -8,9 +8,11 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from hclnet import api
 from hclnet.backbones import build_trunk
+from hclnet.cli.app import app
 from hclnet.localizer import Localizer
 from hclnet.training import is_finished
 from hclnet.training.module import Training
@@ -289,6 +291,13 @@ def test_a_learning_rate_far_too_high_is_explained(birds, tmp_path):
         train(birds, tmp_path / "run", lr=1e30)
     train(birds, tmp_path / "run")  # nothing is lost, so nothing is in the way
     assert is_finished(tmp_path / "run")
+
+
+def test_on_the_command_line_that_is_a_sentence(birds, tmp_path):
+    arguments = ["train", birds, "--size", 64, "--device", "cpu", "--set", "lr=1e30", "--set", "batch=4"]
+    done = CliRunner().invoke(app, [str(a) for a in (*arguments, "--set", "width=8", "--out", tmp_path / "run")])
+    assert done.exit_code == 2 and "Error: The loss is not a number any more" in done.output
+    assert "Traceback" not in done.output
 
 
 def test_the_signal_handler_is_given_back(whole, birds, tmp_path):

@@ -152,7 +152,7 @@ def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
         CheckpointError: the folder has a run already and `resume` is not set, or its configuration is another.
     """
     settings = out / "config.yaml"
-    if _has_progress(out):
+    if has_progress(out):
         if not resume:
             raise CheckpointError(f"{out} has a run already. Go on with --resume, or name another folder with --out.")
         before, now = RunConfig.load(settings).training_key(), config.training_key()
@@ -167,7 +167,8 @@ def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
     _write_json(out / "state.json", {"finished": False, "epochs": 0, "seconds": 0.0})
 
 
-def _has_progress(out: Path) -> bool:
+def has_progress(out: Path) -> bool:
+    """Whether a run folder holds anything that was learnt."""
     return (out / "checkpoints" / "last.ckpt").is_file() or (out / "localizer").is_dir()
 
 
