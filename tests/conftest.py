@@ -20,3 +20,23 @@ def _feature_cache(tmp_path_factory: pytest.TempPathFactory):
     os.environ["HCLNET_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield
     os.environ.pop("HCLNET_CACHE") if before is None else os.environ.update(HCLNET_CACHE=before)
+
+
+@pytest.fixture(scope="session")
+def birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny drawn data set with boxes: 3 classes, 12 training and 6 test images of 64 px."""
+    from hclnet.data.parts import PartsOptions, write
+
+    root = tmp_path_factory.mktemp("birds")
+    write(PartsOptions(classes=3, train=4, test=2, size=64), root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(birds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of HCLNet on the birds, as `hclnet train` leaves it."""
+    from hclnet.api import train
+
+    run = tmp_path_factory.mktemp("runs") / "mine"
+    train(birds, run, size=64, epochs=1, device="cpu")
+    return run

@@ -19,13 +19,6 @@ from hclnet.training import TrainResult
 RECIPE: dict[str, Any] = {"size": 64, "epochs": 1, "device": "cpu"}
 
 
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("birds")
-    write(PartsOptions(classes=3, train=4, test=2, size=64), root)
-    return root
-
-
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The labels of the trainings that were started."""

@@ -23,7 +23,7 @@ from hclnet.metrics import figures, protocol, save
 from hclnet.pages import evaluation_page, training_page
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
-from hclnet.training import TrainResult, prepare_run, train_run
+from hclnet.training import TrainResult, has_progress, prepare_run, train_run
 from hclnet.types import DataSet, Localization, Records
 
 
@@ -100,9 +100,14 @@ def train(
 def train_on(
     dataset: DataSet, config: RunConfig, out: Path, resume: bool = False, label: str = "Training"
 ) -> TrainResult:
-    """Train on a data set that is read already. Only the labelled images are handed on; the truth stays here."""
+    """Train on a data set that is read already. Only the labelled images are handed on; the truth stays here.
+
+    Raises:
+        ValueError: as `train`; or a run that goes on had other training images.
+    """
     if resume:
         dataset = with_recorded_splits(dataset, out)
+        _check_same_images(dataset, out)
     prepare_run(config, out, resume)
     record_splits(dataset, out)
     return train_run(config, dataset.classes, dataset.split("train"), out, label)
@@ -235,10 +240,8 @@ def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
     Raises:
         ValueError: what is written down is of other classes, hence of another data set.
     """
-    try:
-        with (out / "data.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
+    rows = _recorded(out)
+    if not rows:
         return dataset
     if changed := {row["class"] for row in rows} ^ set(dataset.classes):
         raise ValueError(
@@ -247,3 +250,24 @@ def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
         )
     known = {row["id"]: row["split"] for row in rows}
     return replace(dataset, samples=tuple(replace(s, split=known.get(s.id, s.split)) for s in dataset.samples))
+
+
+def _recorded(out: Path) -> list[dict[str, str]]:
+    try:
+        with (out / "data.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError:
+        return []
+
+
+def _check_same_images(dataset: DataSet, out: Path) -> None:
+    """What an epoch is, and so what is left to do, depends on the training images."""
+    if not (has_progress(out) and (rows := _recorded(out))):
+        return
+    before = {(row["id"], row["class"]) for row in rows if row["split"] == "train"}
+    now = {(s.id, dataset.classes[s.label]) for s in dataset.samples if s.split == "train"}
+    if before != now:
+        raise ValueError(
+            f"{out} can't be resumed: of its training images in {dataset.root} {len(now - before)} have come and "
+            f"{len(before - now)} have gone. Name another folder with --out, or bring the images back as they were."
+        )

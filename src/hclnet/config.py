@@ -68,7 +68,10 @@ class RunConfig(Strict):
         return self.model_dump(exclude={"inference", "device", "workers"})
 
     def write(self, path: Path) -> None:
-        path.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+        """Replaced whole, or on error not at all."""
+        part = path.with_name(f"{path.name}.part")
+        part.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+        part.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:

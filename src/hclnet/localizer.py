@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from hclnet import __version__
 from hclnet.backbones import Features, Trunk, build_trunk
@@ -28,6 +29,7 @@ from hclnet.types import Localization, LocatedObject
 
 _FORMAT = 1
 _WEIGHTS, _SETTINGS = "model.safetensors", "localizer.json"
+_PREDICTIONS = 5  # shown besides the classes asked for
 
 
 class Localizer:
@@ -90,8 +92,10 @@ class Localizer:
             inference = Inference(**{**self.inference.model_dump(), **changes})
         except ValidationError as error:
             raise ValueError(readable(error)) from None
-        kept = (self.trunk, self.method, self.classes, self.size)
-        return Localizer(*kept, inference, self.precision).to(self.device)
+        parse_rule(inference.box)
+        other = copy(self)
+        other.inference = inference
+        return other
 
     @torch.inference_mode()
     def locate(
@@ -108,10 +112,7 @@ class Localizer:
             ValueError: the image can't be read, or a class is unknown.
         """
         path = os.fspath(image) if isinstance(image, str | Path) else ""
-        if path:
-            picture = open_image(path)
-        else:
-            picture = upright_rgb(Image.fromarray(image) if isinstance(image, np.ndarray) else image)
+        picture = _picture(image)
         features = self.features(squash(picture, self.size)[None])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             probabilities = self.method(features).logits.float().softmax(1)[0].cpu()
@@ -120,7 +121,9 @@ class Localizer:
         else:
             if unknown := [name for name in classes if name not in self.classes]:
                 raise ValueError(f"No such class: {', '.join(unknown)}. There are {_some(self.classes)}.")
-            asked = torch.tensor([self.classes.index(name) for name in classes])
+            if not classes:
+                raise ValueError(f"No class is asked for. Name at least one of {_some(self.classes)}.")
+            asked = torch.tensor([self.classes.index(name) for name in dict.fromkeys(classes)])
             asked = asked[probabilities[asked].argsort(descending=True)]
         fused, parts = self._maps(features, asked)
         return self._localization(path, picture.size, probabilities, asked, fused, parts)
@@ -151,9 +154,9 @@ class Localizer:
             if levels.any():
                 x0, y0, x1, y1 = scale(found, (side, side), size)[0].tolist()
                 objects.append(LocatedObject(name, score, (x0, y0, x1, y1)))
-        best = torch.cat([asked, probabilities.argsort(descending=True)[: max(5, len(asked))]])
-        ranked = list(dict.fromkeys(best.tolist()))
-        predictions = tuple((self.classes[k], float(probabilities[k])) for k in ranked)
+        ranked = probabilities.argsort(descending=True, stable=True)
+        shown = {*ranked[:_PREDICTIONS].tolist(), *asked.tolist()}
+        predictions = tuple((self.classes[k], float(probabilities[k])) for k in ranked.tolist() if k in shown)
         return Localization(path, size, tuple(objects), predictions, dict(zip(names, fused)), dict(zip(names, parts)))
 
     def save(self, folder: str | Path) -> None:
@@ -176,7 +179,7 @@ class Localizer:
             for key, tensor in module.state_dict().items()
         }
         part = folder / f"{_WEIGHTS}.part"
-        save_file(tensors, part)
+        part.write_bytes(save(tensors))  # `save_file` would make it the owner's alone to read
         part.replace(folder / _WEIGHTS)
         part = folder / f"{_SETTINGS}.part"
         part.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -192,6 +195,8 @@ class Localizer:
         folder = Path(folder)
         home = folder / "localizer" if (folder / "localizer").is_dir() else folder
         if not (home / _SETTINGS).is_file():
+            if (folder / "config.yaml").is_file():
+                raise ValueError(f"{folder} holds no localizer yet: its training was cut off. Go on with --resume.")
             raise ValueError(f"{folder} holds no localizer ({_SETTINGS}). Give the folder that `hclnet train` wrote.")
         try:
             settings = json.loads((home / _SETTINGS).read_text(encoding="utf-8"))
@@ -209,10 +214,13 @@ class Localizer:
                     {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
                 )
             size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
-            precision = settings["precision"]
-        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ValueError(f"The localizer in {home} can't be loaded: {readable(error)}") from None
-        return cls(trunk, method, classes, size, inference, precision).to(device)
+            localizer = cls(trunk, method, classes, size, inference, settings["precision"])
+        except KeyError as error:
+            raise ValueError(f"The localizer in {home} can't be loaded: {_SETTINGS} has no {error}.") from None
+        except (OSError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:
+            reason = " ".join(readable(error).split())
+            raise ValueError(f"The localizer in {home} can't be loaded: {reason}") from None
+        return localizer.to(device)
 
     @classmethod
     def from_config(cls, config: RunConfig, classes: tuple[str, ...]) -> Localizer:
@@ -249,6 +257,19 @@ class Localizer:
         # Two classes are called crane, two maillot: their WordNet ids tell them apart.
         unique = tuple(n if names.count(n) == 1 else f"{n} ({s})" for n, s in zip(names, synsets))
         return cls(trunk, method, unique, 224, Inference()).to(device)
+
+
+def _picture(image: str | Path | Image.Image | np.ndarray) -> Image.Image:
+    if isinstance(image, str | Path):
+        return open_image(image)
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise ValueError(
+                f"An image given as an array is height x width x 3 in uint8: red, green, blue, 0..255. This array is "
+                f"{' x '.join(map(str, image.shape))} in {image.dtype}."
+            )
+        image = Image.fromarray(image)
+    return upright_rgb(image)
 
 
 def _some(names: tuple[str, ...], most: int = 12) -> str:

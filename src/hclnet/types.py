@@ -119,8 +119,9 @@ class Localization:
         path: the image's path; empty for an image that came from memory.
         size: width and height of the upright image, pixels.
         objects: one per class asked for, most probable first. A class whose heatmap is flat has none.
-        predictions: the most probable classes with their probabilities, best first.
-        heatmaps: by label, the fused map of that class, 0..1, in the map's own resolution over the whole image.
+        predictions: the most probable classes and those asked for with their probabilities, best first.
+        heatmaps: by label, the fused map of each class asked for, 0..1, in the map's own resolution over the whole
+            image; most probable first.
         branches: by label, the normalised map of every branch, feature resolution.
     """
 
@@ -134,12 +135,12 @@ class Localization:
     @property
     def label(self) -> str:
         """The most probable class asked for."""
-        return self.predictions[0][0]
+        return next(iter(self.heatmaps))
 
     @property
     def score(self) -> float:
         """Its probability."""
-        return self.predictions[0][1]
+        return dict(self.predictions)[self.label]
 
     @property
     def box(self) -> Box | None:

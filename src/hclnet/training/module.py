@@ -68,11 +68,12 @@ class Training(pl.LightningModule):
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
             values = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
+            kept = "The checkpoint of the last whole epoch is kept" if self.current_epoch else "No epoch was whole yet"
             raise Diverged(
                 f"The loss is not a number any more (epoch {self.current_epoch + 1}, step {batch_idx + 1}: {values}). "
                 f"Most often the learning rate is too high (lr={self.config.lr:g}; try --set lr="
-                f"{self.config.lr / 10:g}), or float16-like precision overflows (try --set precision=float32). "
-                f"The checkpoint of the last whole epoch is kept."
+                f"{self.config.lr / 10:g}), or bfloat16 overflows (try --set precision=float32). {kept}; with other "
+                f"settings it is another run: give it another --out."
             )
         hits = (output.logits.detach().argmax(1) == true).sum()
         for name, value in {

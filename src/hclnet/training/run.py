@@ -24,14 +24,11 @@ from hclnet.features import cached_features
 from hclnet.localizer import Localizer
 from hclnet.progress import bar
 from hclnet.training.batches import FeatureBatches, ImageBatches, loader
+from hclnet.training.checkpoint import CheckpointError, WholeFiles
 from hclnet.training.module import Training
 from hclnet.types import Sample
 
 _PACKAGES = ("hclnet", "torch", "torchvision", "timm", "lightning", "numpy", "numba", "pillow", "safetensors")
-
-
-class CheckpointError(ValueError):
-    """A run folder is not as it has to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +101,7 @@ def train_run(
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
+            plugins=[WholeFiles()],
             callbacks=[
                 _Rows(out / "metrics.csv", report, config.epochs * len(batches)),
                 ModelCheckpoint(
@@ -127,7 +125,8 @@ def train_run(
     localizer.to(localizer.device)
     localizer.save(out / "localizer")
     seconds = time.monotonic() - started
-    _write_state(out, finished=not interrupted, epochs=trainer.current_epoch, seconds=seconds)
+    state = {"finished": not interrupted, "epochs": trainer.current_epoch, "seconds": seconds}
+    _write_json(out / "state.json", state)
     return TrainResult(localizer, not interrupted, trainer.current_epoch, seconds)
 
 
@@ -148,7 +147,7 @@ def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
         CheckpointError: the folder has a run already and `resume` is not set, or its configuration is another.
     """
     settings = out / "config.yaml"
-    if _has_progress(out):
+    if has_progress(out):
         if not resume:
             raise CheckpointError(f"{out} has a run already. Go on with --resume, or name another folder with --out.")
         before, now = RunConfig.load(settings).training_key(), config.training_key()
@@ -159,11 +158,12 @@ def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
         raise CheckpointError(f"{out} is not empty and holds no run. Name another folder with --out.")
     out.mkdir(parents=True, exist_ok=True)
     config.write(settings)
-    (out / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
-    _write_state(out, finished=False, epochs=0, seconds=0.0)
+    _write_json(out / "environment.json", environment(), indent=2)
+    _write_json(out / "state.json", {"finished": False, "epochs": 0, "seconds": 0.0})
 
 
-def _has_progress(out: Path) -> bool:
+def has_progress(out: Path) -> bool:
+    """Whether a run folder holds anything that was learnt."""
     return (out / "checkpoints" / "last.ckpt").is_file() or (out / "localizer").is_dir()
 
 
@@ -185,10 +185,10 @@ def environment() -> dict[str, object]:
     }
 
 
-def _write_state(out: Path, **state: object) -> None:
-    part = out / "state.json.part"
-    part.write_text(json.dumps(state) + "\n", encoding="utf-8")
-    part.replace(out / "state.json")
+def _write_json(path: Path, content: dict[str, object], indent: int | None = None) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 class _Rows(Callback):
@@ -197,7 +197,7 @@ class _Rows(Callback):
     def __init__(self, path: Path, report, steps: int) -> None:
         self.path, self.report, self.steps = path, report, steps
         self.rows: list[dict[str, object]] = []
-        self.started = 0.0
+        self.started = self.lr = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, module: Training) -> None:
         if self.path.exists():
@@ -207,14 +207,16 @@ class _Rows(Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, module: Training) -> None:
         self.started = time.monotonic()
 
+    def on_train_batch_start(self, trainer: pl.Trainer, module: Training, *_: object) -> None:
+        self.lr = trainer.optimizers[0].param_groups[0]["lr"]  # after the step it is the next one's
+
     def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: object) -> None:
         self.report(trainer.global_step, self.steps)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: Training) -> None:
         figures = module.epoch_figures()
-        lr = trainer.optimizers[0].param_groups[0]["lr"]
         seconds = round(time.monotonic() - self.started, 3)
-        self.rows.append({"epoch": trainer.current_epoch + 1, "lr": lr, **figures, "seconds": seconds})
+        self.rows.append({"epoch": trainer.current_epoch + 1, "lr": self.lr, **figures, "seconds": seconds})
         part = self.path.with_suffix(".part")
         with part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(self.rows[-1]))
@@ -232,6 +234,7 @@ class _quiet:
         self._catch.__enter__()
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*The dirpath has changed from .*")  # a run folder that was moved
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=".*GPU available but not used.*")

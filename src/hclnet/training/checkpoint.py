@@ -1,0 +1,46 @@
+"""Checkpoints: each is on disk whole, or is still the one before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+
+class CheckpointError(ValueError):
+    """A run folder is not as it has to be."""
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes beside the checkpoint and renames, so that a process killed while it writes damages nothing.
+
+    Lightning's own way goes through the system's folder for temporary files. That is often on another disk, and from
+    there a file is not renamed but copied.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.part")
+        torch.save(checkpoint, part)
+        part.replace(path)
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
+        """Raises:
+        CheckpointError: the file is damaged.
+        """
+        try:
+            found = super().load_checkpoint(path, *args, **options)
+            missing = {"state_dict", "optimizer_states", "lr_schedulers", "loops"} - set(found)
+        except Exception as error:  # a damaged file can fail in any way
+            reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        else:
+            if not missing:
+                return found
+            reason = f"it has no {', '.join(sorted(missing))}"
+        raise CheckpointError(
+            f"{path} is damaged: {reason}. Delete it and begin again with the same command, or name another folder "
+            f"with --out."
+        )

@@ -1,0 +1,183 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hclnet.boxes import parse_rule, scale, to_levels
+from hclnet.config import Inference, RunConfig
+from hclnet.data import read
+from hclnet.evaluate import evaluate_localizer
+from hclnet.localizer import Localizer
+from hclnet.methods import method_names
+from hclnet.types import Records, Sample, Truth
+from reference import labelling
+
+NAMES = ("wren", "owl", "kite")
+SIDE = 24
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """Ten images of many shapes, with no, one and two true boxes; more than go through the trunk at once."""
+    root, rng = tmp_path_factory.mktemp("scene"), np.random.default_rng(0)
+    samples, boxes = [], {}
+    for k in range(10):
+        width, height = (int(v) for v in rng.integers(40, 120, 2))
+        blots = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+        blots.resize((width, height)).save(root / f"{k}.png")
+        samples.append(Sample(f"s{k}", root / f"{k}.png", k % 3, "test"))
+        count = (1, 2, 0)[k % 3] if k else 1
+        corners = rng.random((count, 2, 2)) * [width / 2, height / 2] + [[0, 0], [width / 2, height / 2]]
+        if count:
+            boxes[f"s{k}"] = corners.reshape(count, 4)
+    return samples, Truth(boxes)
+
+
+def random_localizer(method="hclnet", classes=NAMES, **options):
+    config = RunConfig(data="", method=method, options=options, size=64, device="cpu", seed=1, precision="float32")
+    return Localizer.from_config(config, classes)
+
+
+@pytest.fixture(scope="module")
+def localizer():
+    return random_localizer(width=8).with_inference(map_size=SIDE)
+
+
+def literal(localizer, sample, true_boxes):
+    """One row, by asking for the box of the true class as anybody would, and by 256 flood fills."""
+    found = localizer.locate(sample.path, top=len(localizer.classes), classes=[localizer.classes[sample.label]])
+    levels = to_levels(found.heatmap)
+    on_map = scale(true_boxes, found.size, (SIDE, SIDE)).tolist()
+    row = {"boxes": found.box or (0.0,) * 4, "size": found.size, "level_iou": [], "level_best": []}
+    for t in range(256):
+        components = labelling.components(levels > t)
+        largest = labelling.largest_box(components)
+        row["level_iou"].append(max((labelling.iou(largest, true) for true in on_map), default=np.nan))
+        row["level_best"].append(labelling.best_iou(components, on_map) if on_map else np.nan)
+    row["iou"] = row["level_iou"][parse_rule(localizer.inference.box).level(levels)]
+    row["ranked"] = [localizer.classes.index(name) for name, _ in found.predictions]
+    row["scores"] = [score for _, score in found.predictions]
+    return row
+
+
+@pytest.mark.parametrize("changes", [{}, {"fusion": "l1", "box": "fixed:0.3"}], ids=str)
+def test_records_are_what_locating_each_image_gives(scene, localizer, changes):
+    samples, truth = scene
+    chosen = localizer.with_inference(**changes)
+    (records,) = evaluate_localizer(chosen, samples, truth)
+    assert len(records) == len(samples) and records.ids == [s.id for s in samples]
+    assert records.paths == [str(s.path) for s in samples] and records.labels.tolist() == [s.label for s in samples]
+    for i, sample in enumerate(samples):
+        row = literal(chosen, sample, truth.boxes.get(sample.id, np.zeros((0, 4))))
+        assert tuple(records.sizes[i]) == row["size"]
+        np.testing.assert_allclose(records.boxes[i], row["boxes"], atol=1e-9)
+        np.testing.assert_allclose(records.iou[i], row["iou"], atol=1e-9)
+        for column in ("level_iou", "level_best"):
+            # In a batch and alone the last bit of a map may differ, and so on which side of a level a pixel lies.
+            agree = np.isclose(getattr(records, column)[i], row[column], atol=1e-9, equal_nan=True)
+            assert agree.sum() >= 254, column
+        assert records.top_classes[i].tolist() == row["ranked"] and records.rank[i] == row["ranked"].index(sample.label)
+        np.testing.assert_allclose(records.top_scores[i], row["scores"], atol=1e-5)
+
+
+def assert_close(one, other):
+    for field in fields(Records):
+        mine, theirs = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(mine, list):
+            assert mine == theirs
+        else:
+            np.testing.assert_allclose(mine, theirs, atol=1e-5, err_msg=field.name)
+
+
+def test_with_and_without_the_cache_and_again_from_it(scene, localizer):
+    fresh, cached, again = (evaluate_localizer(localizer, *scene, cache=cache)[0] for cache in (False, True, True))
+    assert_close(fresh, cached)
+    assert_close(cached, again)
+
+
+def test_many_settings_in_one_pass_are_each_by_itself(scene, localizer):
+    variants = [
+        Inference(map_size=SIDE),
+        Inference(map_size=SIDE, box="fixed:0.2"),
+        Inference(map_size=SIDE, fusion="max"),
+        Inference(map_size=32, fusion="l1", box="fixed:0.2"),
+    ]
+    together = evaluate_localizer(localizer, *scene, variants)
+    for variant, records in zip(variants, together, strict=True):
+        assert_close(records, evaluate_localizer(localizer.with_inference(**variant.model_dump()), *scene)[0])
+    assert not np.array_equal(together[0].boxes, together[1].boxes)
+    assert not np.array_equal(together[0].level_iou, together[2].level_iou)
+
+
+CLASSIFIERS = [(name, {}) for name in method_names()]
+CLASSIFIERS += [("hclnet", {"classify": which, "branches": k}) for which in ("last", "mean") for k in (2, 3)]
+
+
+@pytest.mark.parametrize("method, options", CLASSIFIERS, ids=str)
+def test_the_true_class_does_not_change_what_an_image_is_taken_for(scene, method, options):
+    samples, truth = scene
+    localizer = random_localizer(method, **options).with_inference(map_size=SIDE)
+    first = evaluate_localizer(localizer, samples, truth)[0]
+    for shift in (1, 2):
+        renamed = [replace(s, label=(s.label + shift) % 3) for s in samples]
+        other = evaluate_localizer(localizer, renamed, truth)[0]
+        np.testing.assert_array_equal(first.top_classes, other.top_classes)
+        np.testing.assert_array_equal(first.top_scores, other.top_scores)
+        assert not np.array_equal(first.rank, other.rank)
+
+
+def test_the_true_class_decides_which_map_is_boxed(scene, localizer):
+    samples, truth = scene
+    renamed = [replace(s, label=(s.label + 1) % 3) for s in samples]
+    first, other = (evaluate_localizer(localizer, chosen, truth)[0] for chosen in (samples, renamed))
+    assert not np.array_equal(first.boxes, other.boxes)
+
+
+def test_images_without_a_true_box_are_classified_only(scene, localizer):
+    samples, truth = scene
+    (records,) = evaluate_localizer(localizer, samples, truth)
+    without = [i for i, s in enumerate(samples) if s.id not in truth.boxes]
+    assert without and np.isnan(records.iou[without]).all() and np.isnan(records.level_best[without]).all()
+    assert not np.isnan(np.delete(records.iou, without)).any()
+    (none,) = evaluate_localizer(localizer, samples, Truth())
+    assert np.isnan(none.iou).all() and none.boxes.any()
+    np.testing.assert_array_equal(none.top_classes, records.top_classes)
+
+
+def test_a_constant_map_is_a_box_of_zeros_and_no_nan(scene, localizer):
+    samples, truth = scene
+    flat = random_localizer(width=8).with_inference(map_size=SIDE)
+    with torch.no_grad():
+        for parameter in flat.method.parameters():
+            parameter.zero_()
+    (records,) = evaluate_localizer(flat, samples, truth)
+    known = [i for i, s in enumerate(samples) if s.id in truth.boxes]
+    assert not records.boxes.any() and not records.iou[known].any() and not records.level_iou[known].any()
+    np.testing.assert_allclose(records.top_scores, 1 / 3)
+    # All classes alike: none is said to be right.
+    assert (records.rank == 2).all()
+
+
+def test_at_most_five_classes_are_kept(scene):
+    samples, truth = scene
+    many = random_localizer("cam", tuple(f"class {k}" for k in range(7)), width=8).with_inference(map_size=SIDE)
+    (records,) = evaluate_localizer(many, samples, truth)
+    assert records.top_classes.shape == (len(samples), 5) and (np.diff(records.top_scores, axis=1) <= 0).all()
+    at = records.rank[:, None] == np.arange(5)
+    np.testing.assert_array_equal(at, records.top_classes == records.labels[:, None])
+
+
+def test_progress_is_told_and_masks_are_no_boxes(scene, localizer, tmp_path):
+    samples, _ = scene
+    told = []
+    masks = Truth(masks={s.id: tmp_path / "mask.png" for s in samples})
+    (records,) = evaluate_localizer(localizer, samples, masks, progress=lambda *at: told.append(at))
+    assert told == [(8, 10), (10, 10)] and np.isnan(records.iou).all()
+
+
+def test_drawn_birds_from_the_reader_to_the_records(birds, trained):
+    dataset = read(birds)
+    (records,) = evaluate_localizer(Localizer.load(trained), dataset.split("test"), dataset.truth)
+    assert len(records) == 6 and not np.isnan(records.level_iou).any() and records.level_best.max() > 0
