@@ -127,7 +127,7 @@ def _rows(
 
 
 def _on_map(boxes: Float[np.ndarray, "n 4"], size: np.ndarray, side: int) -> Float[np.ndarray, "n 4"]:
-    return scale(boxes, tuple(size), (side, side))
+    return scale(boxes, tuple(size.tolist()), (side, side))
 
 
 def _feature_batches(localizer: Localizer, samples: Sequence[Sample], cache: bool):
@@ -154,7 +154,7 @@ def _records(
 ) -> Records:
     boxes, ious, level_iou, level_best = (np.stack(column) for column in zip(*rows))
     on_image = np.concatenate(
-        [scale(b[None].astype(np.float64), (side, side), tuple(size)) for b, size in zip(boxes, sizes)]
+        [scale(b[None].astype(np.float64), (side, side), tuple(size.tolist())) for b, size in zip(boxes, sizes)]
     )
     return Records(
         ids=[s.id for s in samples],
