@@ -62,3 +62,17 @@ def max_box_acc(level_maps, true_boxes, thresholds=THRESHOLDS):
     second = np.array([b for _, b in ious])
     v1 = (first >= 0.5).mean(axis=0).max()
     return v1, np.mean([(second >= t).mean(axis=0).max() for t in (0.3, 0.5, 0.7)])
+
+
+def pxap(heatmaps, masks, ignores):
+    """PxAP over heatmaps with their true masks, a threshold at a time: the sum of precision times growth of recall."""
+    edges = [*THRESHOLDS, 1.0]
+    area, reached = 0.0, 0.0
+    total = sum(mask.sum() for mask in masks)
+    for edge in edges[::-1]:
+        right = sum(((h >= edge) & m).sum() for h, m in zip(heatmaps, masks))
+        wrong = sum(((h >= edge) & ~m & ~i).sum() for h, m, i in zip(heatmaps, masks, ignores))
+        if right + wrong:
+            area += right / (right + wrong) * (right / total - reached)
+            reached = right / total
+    return area

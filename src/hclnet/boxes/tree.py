@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Integer, Real, UInt8
 from numba import njit
 
-from hclnet.boxes.geometry import iou
+from hclnet.boxes.geometry import best_iou
 
 LEVELS = 256
 
@@ -58,8 +58,7 @@ class ComponentTree:
         Args:
             true_boxes: half-open, map pixels, not necessarily whole.
         """
-        # `iou` and not a kernel of its own: the result is then never an ulp below that of the largest component.
-        overlap = iou(self.box, true_boxes).max(axis=1, initial=0.0)
+        overlap = best_iou(self.box, true_boxes)
         best = best_nodes(self.level, self.parent, self.first, overlap)
         return np.where(best >= 0, overlap[best], 0.0)
 
