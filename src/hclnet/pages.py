@@ -32,6 +32,11 @@ from hclnet.types import DataSet, Records
 
 _ERASE_AT = 0.7
 
+PAIRED = (
+    "Points, with paired 95 % intervals: a bootstrap over the same images for both. A difference whose interval is "
+    "without 0 is more than the luck of these images; how much trainings vary only more seeds tell."
+)
+
 
 @dataclass(slots=True)
 class MethodScores:
@@ -78,10 +83,10 @@ def evaluation_page(
     name = localizer.method.name
     one = column(name, localizer, records, maps)
     known = "gt_known" in figures
-    lines = (Line(name, {key: (figures[key],) * 3 for key in MEANINGS if key in figures}),)
+    lines = (Line(name, {key: (figures[key], *figures["intervals"][key]) for key in MEANINGS if key in figures}),)
     spread = (
-        "One training: how far the figures vary from seed to seed is not measured here; "
-        "hclnet compare --seeds 3 measures it."
+        "Small figures: 95 % interval over images (bootstrap). How far the figures vary from training to training is not "
+        "in it; hclnet compare --seeds 3 measures that."
     )
     curves = ()
     if known:
@@ -163,6 +168,7 @@ def comparison_page(
         else "One seed: how far the figures vary from seed to seed is not measured; --seeds 3 measures it."
     )
     table = tuple(Line(line["method"], {key: line[key] for key in MEANINGS if key in line}) for line in lines)
+    differences = tuple(Line(line["method"], line["difference"]) for line in lines if "difference" in line)
     curves = (threshold_chart([_series(one) for one in scores], len(seeds)),) if all(s.curves for s in scores) else ()
     over = f", {len(seeds)} seeds each" if several else ""
     return Page(
@@ -172,7 +178,7 @@ def comparison_page(
         classes=dataset.classes,
         columns=columns,
         true_boxes=_boxes_of(dataset, records),
-        results=Results(table, caption, spread),
+        results=Results(table, caption, spread, differences, PAIRED),
         charts=curves,
         facts=(("Data", f"{dataset.root} ({dataset.kind}), {split}"), *facts, *_written()),
         notes=(f"Pictures and filters are of seed {seeds[0]}.",) if several else (),

@@ -17,13 +17,13 @@ COUNTS = ("images", "images_with_boxes", "images_with_masks")
 MEANINGS = {
     "top1_cls": ("Top-1 classification", "the true class is the most probable"),
     "top5_cls": ("Top-5 classification", "it is among the five most probable"),
-    "top1_loc": ("Top-1 Loc", "most probable, and its box has IoU >= 0.5"),
-    "top5_loc": ("Top-5 Loc", "among the five, and its box has IoU >= 0.5"),
-    "gt_known": ("GT-known Loc", "its box has IoU >= 0.5, whatever was predicted"),
+    "top1_loc": ("Top-1 Loc", "right class first, and box IoU >= 0.5"),
+    "top5_loc": ("Top-5 Loc", "class in the five, and box IoU >= 0.5"),
+    "gt_known": ("GT-known Loc", "box IoU >= 0.5, whatever the prediction"),
     "max_box_acc": ("MaxBoxAcc", "the same at the one best threshold"),
-    "max_box_acc_v2": ("MaxBoxAccV2", "every component, mean over IoU 0.3, 0.5, 0.7"),
-    "top1_loc_best": ("Top-1 Loc, best threshold", "at the threshold of MaxBoxAcc"),
-    "pxap": ("PxAP", "area under the pixels' precision-recall curve"),
+    "max_box_acc_v2": ("MaxBoxAccV2", "any component, mean of IoU .3, .5, .7"),
+    "top1_loc_best": ("Top-1 Loc, best t", "at the threshold of MaxBoxAcc"),
+    "pxap": ("PxAP", "area under the pixels' precision-recall"),
 }
 
 
