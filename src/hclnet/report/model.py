@@ -76,7 +76,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the table: a name and figures, fractions, as (value, lowest, highest): over seeds, or of an interval."""
+    """A line of the table: a name and figures, fractions, as (value, lowest, highest), over seeds or of an interval."""
 
     name: str
     figures: Mapping[str, Spread]
