@@ -63,7 +63,7 @@ def compare_table(rows: Sequence[dict[str, Any]]) -> None:
 
 
 # What of a comparison is set side by side on a terminal; compare.md and compare.json have all of it.
-_DIFFERENCES = ("top1_cls", "top1_loc", "gt_known", "max_box_acc", "max_box_acc_v2", "pxap")
+_DIFFERENCES = ("pxap", "top1_cls", "top1_loc", "gt_known", "max_box_acc", "max_box_acc_v2")
 
 
 def _differences(console: Console, lines: Sequence[dict[str, Any]]) -> None:
@@ -73,13 +73,14 @@ def _differences(console: Console, lines: Sequence[dict[str, Any]]) -> None:
     others = [line for line in lines if "difference" in line]
     if not others:
         return
-    shown = [m for m in _DIFFERENCES if any(m in line["difference"] for line in others)][-5:]
-    table = Table(box=None, padding=(1, 1, 0, 0))
+    shown = [m for m in _DIFFERENCES if any(m in line["difference"] for line in others)][-4:]
+    table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column(f"minus {lines[0]['method']}", overflow="fold", min_width=16)
     for metric in shown:
         table.add_column(_HEADERS[metric], justify="right", no_wrap=True)
     for line in others:
-        table.add_row(line["method"], *(change(line["difference"].get(m), "{}\n[dim]{} {}[/dim]") for m in shown))
+        table.add_row(line["method"], *(change(line["difference"].get(m), "{}\n[dim]{} to {}[/dim]") for m in shown))
+    console.print()
     console.print(table)
     console.print(PAIRED, highlight=False)
 
