@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -88,6 +89,35 @@ def test_what_differs_in_fusion_and_box_is_trained_once(birds: Path, tmp_path: P
     assert [(r["fusion"], r["box"]) for r in rows[::2][:3]] == [
         ("addition", "otsu3"), ("max", "otsu3"), ("l1", "fixed:0.3")
     ]  # fmt: skip
+
+
+def test_methods_after_the_first_have_paired_differences_over_seeds(birds: Path, tmp_path: Path):
+    rows = compare(birds, ["cam", "cam:box=fixed:0.3"], tmp_path, seeds=2, protocol="wsoleval", **RECIPE)
+    base, other = rows[:2], rows[2:]
+    assert all("difference" not in row for row in base) and other[0]["difference"] == other[1]["difference"]
+    assert all(row["protocol"]["name"] == "wsoleval" and row["protocol"]["upsampling"] == "bicubic" for row in rows)
+    for metric in METRICS:
+        value, low, high = other[0]["difference"][metric]
+        assert value == median(r[metric] for r in other) - median(r[metric] for r in base)
+        assert low <= value <= high
+        if metric in ("top1_cls", "max_box_acc", "pxap"):
+            assert value == low == high == 0  # the box rule has no part in them
+        low, high = other[0]["intervals"][metric]
+        assert 0 <= low <= high <= 1
+    first, second = markdown(rows).split("| minus cam |")
+    assert "Protocol wsoleval" in first and "paired 95 % intervals" in second
+    assert "| cam (box=fixed:0.3) | +0.0 [+0.0 to +0.0] |" in second
+    with (tmp_path / "classes.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["method"] for line in lines] == ["cam"] * 3 + ["cam (box=fixed:0.3)"] * 3
+    assert all(float(line["top1_cls_difference"]) == 0 for line in lines[3:])
+    assert not any(line["top1_cls_difference"] for line in lines[:3])
+
+
+def test_an_unknown_protocol_is_refused_before_any_training(birds: Path, tmp_path: Path, trainings: list[str]):
+    with pytest.raises(ValueError, match="hclnet, wsoleval"):
+        compare(birds, ["cam"], tmp_path, protocol="mine", **RECIPE)
+    assert not trainings
 
 
 def test_a_row_is_what_evaluate_says_of_its_run(birds: Path, tmp_path: Path):

@@ -16,10 +16,10 @@ from hclnet.backbones import choose_stride
 from hclnet.boxes import parse_rule
 from hclnet.config import RunConfig, readable, route
 from hclnet.data import read
-from hclnet.evaluate import evaluate_localizer
+from hclnet.evaluate import evaluate_localizer, protocol_of
 from hclnet.localizer import Localizer
 from hclnet.methods import check_tune, frozen_note, get_method
-from hclnet.metrics import figures, protocol, save
+from hclnet.metrics import Resampled, class_table, figures, hits, intervals, resamples, save, weighted_figures
 from hclnet.pages import evaluation_page, training_page
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
@@ -29,10 +29,12 @@ from hclnet.types import DataSet, Localization, Records
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Records and what is reduced from them: figures (fractions) and the protocol they were measured under.
+    """Records, what is reduced from them, and where both are.
 
     Attributes:
-        folder: where records and figures are kept.
+        records: a row an image.
+        figures: fractions, their intervals, and the protocol they were measured under.
+        folder: has `records.npz`, `figures.json` and `classes.csv`.
         report: the page to look at, if one was asked for.
     """
 
@@ -120,6 +122,7 @@ def evaluate(
     device: str = "auto",
     out: str | Path | None = None,
     report: bool = True,
+    protocol: str = "hclnet",
     **inference: Any,
 ) -> Evaluation:
     """Score a run on a split, and keep the records beside it.
@@ -128,8 +131,10 @@ def evaluate(
         run: a run folder.
         data: another data set than the run's own; it must have the run's classes.
         split: which part of it.
-        out: folder for `records.npz`, `figures.json` and `report.html`; `<run>/evaluation/<split>` by default.
+        out: folder for `records.npz`, `figures.json`, `classes.csv` and `report.html`; by default
+            `<run>/evaluation/<split>`, with another protocol than our own `<split>-<protocol>`.
         report: write the report.
+        protocol: `hclnet`, our own, or `wsoleval`; see docs/protocols.md.
         inference: settings of maps and boxes, such as `box="fixed:0.2"`.
 
     Raises:
@@ -152,26 +157,52 @@ def evaluate(
     maps: list[ImageMaps] = []
     keep = (lambda _, one: maps.append(one)) if report else None
     with bar("Scoring") as progress:
-        (records,) = evaluate_localizer(localizer, samples, dataset.truth, None, cache, progress, keep)
+        (records,) = evaluate_localizer(localizer, samples, dataset.truth, None, cache, progress, keep, protocol)
     measured, scored = summary(localizer, records), samples[0].split
-    home = Path(out) if out else run / "evaluation" / scored
+    home = run / "evaluation" / (scored if protocol == "hclnet" else f"{scored}-{protocol}")
+    home = Path(out) if out else home
     home.mkdir(parents=True, exist_ok=True)
     save(records, home / "records.npz")
     (home / "figures.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    write_class_table(class_table(records.labels, dataset.classes, [hits(records)]), home / "classes.csv")
     page = None
     if report:
         page = write(evaluation_page(localizer, dataset, scored, records, maps, measured, run), home / "report.html")
     return Evaluation(records, measured, home, page)
 
 
-def summary(localizer: Localizer, records: Records) -> dict[str, Any]:
-    """All figures of a table of records, with the settings and the protocol they belong to."""
+def write_class_table(rows: list[dict[str, Any]], path: Path) -> None:
+    """A line a class; of each figure the value, and the ends of its 95 % interval as `..._low` and `..._high`."""
+    flat = []
+    for row in rows:
+        line: dict[str, Any] = {}
+        for name, value in row.items():
+            ends = ("", "_low", "_high")
+            line |= {name + end: v for end, v in zip(ends, value)} if isinstance(value, list) else {name: value}
+        flat.append(line)
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(name for line in flat for name in line)))
+        writer.writeheader()
+        writer.writerows(flat)
+    part.replace(path)
+
+
+def summary(localizer: Localizer, records: Records, values: Resampled | None = None) -> dict[str, Any]:
+    """All figures of a table of records with their intervals, the settings and the protocol they belong to.
+
+    Args:
+        localizer: that was scored.
+        records: of the images.
+        values: the figures over `resamples`, if they are at hand.
+    """
+    values = weighted_figures(records, resamples(len(records))) if values is None else values
     settings = localizer.inference
     measured = figures(records)
     named = {"method": localizer.method.name, "fusion": localizer.fusion, "box": settings.box}
-    if "gt_known" in measured:
-        named["protocol"] = protocol(settings.map_size, settings.upsampling, settings.box)
-    return {**named, **measured}
+    if "gt_known" in measured or "pxap" in measured:
+        named["protocol"] = protocol_of(records.protocol, settings).describe(settings.box)
+    return {**named, **measured, "intervals": intervals(values)}
 
 
 def load(run: str | Path, device: str = "auto") -> Localizer:

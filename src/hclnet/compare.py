@@ -9,19 +9,41 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hclnet.api import describe, find_split, make_config, record_splits, summary, train_on, with_recorded_splits
+import numpy as np
+
+from hclnet.api import (
+    describe,
+    find_split,
+    make_config,
+    record_splits,
+    summary,
+    train_on,
+    with_recorded_splits,
+    write_class_table,
+)
 from hclnet.config import Inference, RunConfig, parse_settings
 from hclnet.data import read
 from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
 from hclnet.methods import frozen_note
-from hclnet.metrics import save
-from hclnet.pages import MethodScores, column, comparison_page
+from hclnet.metrics import (
+    MEANINGS,
+    Hits,
+    Resampled,
+    class_table,
+    differences,
+    get_protocol,
+    hits,
+    resamples,
+    save,
+    weighted_figures,
+)
+from hclnet.pages import PAIRED, MethodScores, column, comparison_page
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
 from hclnet.training import is_finished
 
-METRICS = ("top1_cls", "top5_cls", "top1_loc", "top5_loc", "gt_known", "max_box_acc", "max_box_acc_v2", "top1_loc_best")
+METRICS = tuple(MEANINGS)
 
 
 def split_specs(text: str) -> list[str]:
@@ -59,6 +81,7 @@ def compare(
     split: str = "test",
     tell: Callable[[str], None] | None = None,
     report: bool = True,
+    protocol: str = "hclnet",
     **settings: Any,
 ) -> list[dict[str, Any]]:
     """Train and score methods under one recipe; finished runs in `out` are used again, unfinished ones go on.
@@ -71,15 +94,18 @@ def compare(
         split: that is scored.
         tell: called with lines for a person.
         report: write the report.
+        protocol: that localisation is scored under, `hclnet` or `wsoleval`.
         settings: of training, for all methods alike.
 
     Returns:
-        Rows, as in `compare.json`: method, settings, seed, figures.
+        Rows, as in `compare.json`: method, settings, seed, figures with their intervals. Those of the methods after the
+        first also have, as `difference`, by how much their medians over seeds exceed the first's: `[value, low, high]`.
 
     Raises:
         ValueError: a method, a setting or the data is not as it has to be. All are checked before the first training.
     """
     out, first = Path(out), int(settings.pop("seed", None) or 0)
+    get_protocol(protocol)  # whether there is such a one, now and not after the training
     specs = _distinct([(spec, *parse_spec(spec)) for spec in methods])
     plan: dict[str, tuple[RunConfig, list[tuple[str, dict[str, Any], RunConfig]]]] = {}
     for seed in range(first, first + seeds):
@@ -99,6 +125,9 @@ def compare(
     out.mkdir(parents=True, exist_ok=True)
     record_splits(dataset, out)
     rows: dict[tuple[int, str], dict[str, Any]] = {}
+    drawn = resamples(len(samples))  # the same for all, so that they are paired
+    values: dict[str, list[Resampled]] = {spec: [] for spec, *_ in specs}
+    right: dict[str, list[Hits]] = {spec: [] for spec, *_ in specs}
     scores = {spec: MethodScores("") for spec, *_ in specs}
     for number, (key, (config, members)) in enumerate(plan.items(), 1):
         run = out / "runs" / f"{config.method}-{hashlib.sha256(key.encode()).hexdigest()[:8]}-seed{config.seed}"
@@ -115,21 +144,34 @@ def compare(
         maps: list[list[ImageMaps]] = [[] for _ in members]
         keep = (lambda k, one, maps=maps: maps[k].append(one)) if pictured else None
         with bar(f"{label}: scoring") as progress:
-            tables = evaluate_localizer(localizer, samples, dataset.truth, variants, cache, progress, keep)
+            tables = evaluate_localizer(localizer, samples, dataset.truth, variants, cache, progress, keep, protocol)
         for (spec, own, variant), records, kept in zip(members, tables, maps):
             shown = localizer.with_inference(**variant.inference.model_dump())
             row = {"method": spec.partition(":")[0], "settings": own, "seed": config.seed}
             recipe = {k: v for k, v in config.training_key().items() if k not in ("data", "method", "options", "seed")}
-            row |= {k: v for k, v in summary(shown, records).items() if k != "method"} | {"recipe": recipe}
+            values[spec].append(weighted_figures(records, drawn))
+            right[spec].append(hits(records))
+            measured = summary(shown, records, values[spec][-1])
+            row |= {k: v for k, v in measured.items() if k != "method"} | {"recipe": recipe}
             rows[config.seed, spec] = row | {"run": run.relative_to(out).as_posix()}
-            save(records, run / f"records-{_slug(variant.inference)}.npz")
+            save(records, run / f"records-{_slug(variant.inference, protocol)}.npz")
             if report:
                 scores[spec].name = title(row)
                 scores[spec].add(records, row)
             if pictured:
                 scores[spec].column = column(title(row), shown, records, kept)
         _write(out / "compare.json", _ordered(rows, specs, first, seeds))
+    baseline = specs[0][0]
+    for (_, spec), row in rows.items():
+        if spec != baseline:
+            row["difference"] = differences(values[spec], values[baseline])
     ordered = _ordered(rows, specs, first, seeds)
+    _write(out / "compare.json", ordered)
+    labels, by_class = np.array([s.label for s in samples]), []
+    for spec, *_ in specs:
+        lines = class_table(labels, dataset.classes, right[spec], right[baseline] if spec != baseline else ())
+        by_class += [{"method": title(rows[first, spec]), **line} for line in lines]
+    write_class_table(by_class, out / "classes.csv")
     if report:
         page = comparison_page(
             dataset,
@@ -161,8 +203,9 @@ def _ordered(rows: dict, specs: list, first: int, seeds: int) -> list[dict[str, 
     return [rows[key] for key in keys if key in rows]
 
 
-def _slug(inference: Inference) -> str:
-    return hashlib.sha256(inference.model_dump_json().encode()).hexdigest()[:8]
+def _slug(inference: Inference, protocol: str) -> str:
+    told = inference.model_dump_json() + ("" if protocol == "hclnet" else protocol)
+    return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -172,7 +215,10 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One line per method and settings: `{"method": ..., "seeds": n, metric: (median, lowest, highest)}`."""
+    """One line per method and settings: `{"method": ..., "seeds": n, metric: (median, lowest, highest)}`.
+
+    And, but for the first, `difference`: by how much its medians exceed the first's, `{metric: [value, low, high]}`.
+    """
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         groups.setdefault(title(row), []).append(row)
@@ -183,6 +229,8 @@ def summarise(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             if all(metric in m for m in members):
                 values = [m[metric] for m in members]
                 line[metric] = (statistics.median(values), min(values), max(values))
+        if "difference" in members[0]:
+            line["difference"] = members[0]["difference"]
         lines.append(line)
     return lines
 
@@ -200,7 +248,20 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     table = ["| method | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
     for line in lines:
         table.append(f"| {line['method']} | " + " | ".join(_cell(line.get(m)) for m in shown) + " |")
-    return "\n".join([*table, "", caption(rows)])
+    table += ["", caption(rows)]
+    others = [line for line in lines if "difference" in line]
+    if others:
+        table += ["", f"| minus {lines[0]['method']} | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
+        for line in others:
+            cells = (change(line["difference"].get(m), "{} [{} to {}]") for m in shown)
+            table.append(f"| {line['method']} | " + " | ".join(cells) + " |")
+        table += ["", PAIRED]
+    return "\n".join(table)
+
+
+def change(value: Sequence[float] | None, form: str) -> str:
+    """A difference and the ends of its interval, in points, set into a form with three places."""
+    return "-" if value is None else form.format(*(f"{100 * v:+.1f}" for v in value))
 
 
 def caption(rows: Sequence[dict[str, Any]]) -> str:

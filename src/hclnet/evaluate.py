@@ -9,19 +9,19 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
-from hclnet.boxes import Rule, component_tree, parse_rule, scale, to_levels
+from hclnet.boxes import Rule, parse_rule
 from hclnet.config import Inference
 from hclnet.data.images import image_size
 from hclnet.features import cached_features, image_batches, inference_batch
 from hclnet.heatmaps import branch_maps, fused_maps, heatmaps
 from hclnet.localizer import Localizer
 from hclnet.methods import Output
-from hclnet.metrics import localisation_row
+from hclnet.metrics import Counts, Found, Scoring, Table, get_protocol
 from hclnet.progress import Report
 from hclnet.report import ImageMaps, image_maps
-from hclnet.types import Records, Sample, Truth
+from hclnet.types import MaskFiles, Records, Sample, Truth
 
 _NO_BOXES = np.zeros((0, 4))
 
@@ -35,6 +35,7 @@ def evaluate_localizer(
     cache: bool = False,
     progress: Report | None = None,
     keep: Callable[[int, ImageMaps], None] | None = None,
+    protocol: str = "hclnet",
 ) -> list[Records]:
     """Score a localizer on images whose class, and where known whose boxes, are given.
 
@@ -49,15 +50,18 @@ def evaluate_localizer(
         cache: keep the trunk's features on disk, for a trunk that many localizers share.
         progress: called with images done and images in all.
         keep: called for every image in order, for each variant's number, with what a report draws of its maps.
+        protocol: that localisation is scored under. `wsoleval` has its own upsampling and map size, whatever the
+            variants say.
 
     Returns:
         A table of records per variant, rows in the order of the samples.
 
     Raises:
-        ValueError: an image can't be read.
+        ValueError: an image or a mask can't be read, or there is no such protocol.
     """
     variants = list(variants or [localizer.inference])
     rules = [parse_rule(v.box) for v in variants]
+    scoring = [protocol_of(protocol, v) for v in variants]
     # Variants that differ only in the box rule share their maps.
     groups: dict[Inference, list[int]] = {}
     for k, variant in enumerate(variants):
@@ -66,7 +70,8 @@ def evaluate_localizer(
     labels = np.array([s.label for s in samples], dtype=np.int64)
     k = min(5, len(localizer.classes))
     top_classes, top_scores, ranks = [], [], []
-    rows: list[list[tuple]] = [[] for _ in variants]
+    masked = any(s.id in truth.masks for s in samples)
+    tables = [Table(samples, sizes, each, masked) for each in scoring]
     done = 0
     with ThreadPoolExecutor(2) as pool:  # the component tree releases the interpreter
         for features in _feature_batches(localizer, samples, cache):
@@ -82,26 +87,34 @@ def evaluate_localizer(
             own = output.logits.gather(1, true[:, None])
             ranks.append(((output.logits >= own).sum(1) - 1).cpu().numpy())
             for shared, members in groups.items():
-                maps = heatmaps(output, shared, localizer.method.fusion).cpu().numpy()
+                under = scoring[members[0]]
+                maps = _maps(output, shared, localizer.method.fusion, under)
                 small = _small(output, shared, localizer.method.fusion) if keep else [None] * len(maps)
                 boxes = [
-                    _on_map(truth.boxes.get(s.id, _NO_BOXES), size, shared.map_size)
-                    for s, size in zip(samples[chunk], sizes[chunk])
+                    under.true_boxes(truth.boxes.get(s.id, _NO_BOXES), tuple(size))
+                    for s, size in zip(samples[chunk], sizes[chunk].tolist())
                 ]
-                chosen = [rules[m] for m in members]
-                work = partial(_rows, rules=chosen, upsampling=shared.upsampling)
-                for found in pool.map(work, maps, boxes, small):
-                    for member, (row, kept) in zip(members, found):
-                        rows[member].append(row)
+                masks = [truth.masks.get(s.id) for s in samples[chunk]]
+                look = partial(_look, scoring=under, rules=[rules[m] for m in members])
+                for row, (found, pixels, kept) in enumerate(pool.map(look, maps, boxes, masks, small), done):
+                    for member, one in zip(members, found):
+                        tables[member].put(row, one, pixels)
                         if keep:
-                            keep(member, kept)
+                            keep(member, replace(kept, level=one.level))
             done = chunk.stop
             if progress:
                 progress(done, len(samples))
-    return [
-        _records(samples, labels, sizes, top_classes, top_scores, ranks, found, variant.map_size)
-        for found, variant in zip(rows, variants)
-    ]
+    classified = [np.concatenate(column) for column in (top_classes, top_scores, ranks)]
+    return [table.records(*classified) for table in tables]
+
+
+def protocol_of(name: str, inference: Inference) -> Scoring:
+    """The protocol of a name with the settings of maps; `wsoleval` has its own.
+
+    Raises:
+        ValueError: there is no such protocol.
+    """
+    return get_protocol(name, inference.map_size, inference.upsampling) if name == "hclnet" else get_protocol(name)
 
 
 def _small(output: Output, settings: Inference, default_fusion: str) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -110,24 +123,25 @@ def _small(output: Output, settings: Inference, default_fusion: str) -> list[tup
     return list(zip(fused, branch_maps(output).transpose(0, 1).cpu().numpy()))
 
 
-def _rows(
-    heatmap: Float[np.ndarray, "s s"],
-    boxes: Float[np.ndarray, "n 4"],
+def _maps(output: Output, settings: Inference, default_fusion: str, scoring: Scoring) -> Float[np.ndarray, "b h w"]:
+    """Heatmaps, or for a protocol with an upsampling of its own the maps that it starts from."""
+    own = scoring.name != "hclnet" and not settings.upsample_first
+    return (fused_maps if own else heatmaps)(output, settings, default_fusion).cpu().numpy()
+
+
+def _look(
+    map: Float[np.ndarray, "h w"],
+    true_boxes: Real[np.ndarray, "m 4"],
+    mask: MaskFiles | None,
     small: tuple[np.ndarray, np.ndarray] | None,
-    rules: list[Rule],
-    upsampling: str,
-) -> list[tuple[tuple, ImageMaps | None]]:
-    levels = to_levels(heatmap)
-    tree = component_tree(levels)
-    rows = [localisation_row(levels, tree, boxes, rule) for rule in rules]
-    if small is None:
-        return [(row, None) for row in rows]
-    maps = image_maps(*small, levels, upsampling)
-    return [(row, replace(maps, level=rule.level(levels, tree))) for row, rule in zip(rows, rules)]
-
-
-def _on_map(boxes: Float[np.ndarray, "n 4"], size: np.ndarray, side: int) -> Float[np.ndarray, "n 4"]:
-    return scale(boxes, tuple(size.tolist()), (side, side))
+    scoring: Scoring,
+    rules: Sequence[Rule],
+) -> tuple[list[Found], tuple[Counts, Counts] | None, ImageMaps | None]:
+    heatmap = map if scoring.name == "hclnet" else scoring.heatmap(map)
+    levels = scoring.levels(heatmap)
+    found = scoring.locate(levels, true_boxes, rules)
+    pixels = scoring.pixels(heatmap, levels, mask) if mask else None
+    return found, pixels, image_maps(*small, levels, scoring.upsampling) if small else None
 
 
 def _feature_batches(localizer: Localizer, samples: Sequence[Sample], cache: bool):
@@ -140,32 +154,3 @@ def _feature_batches(localizer: Localizer, samples: Sequence[Sample], cache: boo
     else:
         for images in image_batches([s.path for s in samples], localizer.size, batch):
             yield localizer.features(images)
-
-
-def _records(
-    samples: Sequence[Sample],
-    labels: np.ndarray,
-    sizes: np.ndarray,
-    top_classes: list[np.ndarray],
-    top_scores: list[np.ndarray],
-    ranks: list[np.ndarray],
-    rows: list[tuple],
-    side: int,
-) -> Records:
-    boxes, ious, level_iou, level_best = (np.stack(column) for column in zip(*rows))
-    on_image = np.concatenate(
-        [scale(b[None].astype(np.float64), (side, side), tuple(size.tolist())) for b, size in zip(boxes, sizes)]
-    )
-    return Records(
-        ids=[s.id for s in samples],
-        paths=[str(s.path) for s in samples],
-        labels=labels,
-        sizes=sizes,
-        top_classes=np.concatenate(top_classes),
-        top_scores=np.concatenate(top_scores),
-        rank=np.concatenate(ranks),
-        boxes=on_image,
-        iou=ious,
-        level_iou=level_iou,
-        level_best=level_best,
-    )

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from hclnet import __version__
+from hclnet.evaluate import protocol_of
 from hclnet.localizer import Localizer
 from hclnet.metrics import MEANINGS, accuracy_by_level, describe_protocol
 from hclnet.report import (
@@ -31,6 +32,11 @@ from hclnet.report import (
 from hclnet.types import DataSet, Records
 
 _ERASE_AT = 0.7
+
+PAIRED = (
+    "Points, with paired 95 % intervals: a bootstrap over the same images for both. A difference whose interval is "
+    "without 0 is more than the luck of these images; how much trainings vary only more seeds tell."
+)
 
 
 @dataclass(slots=True)
@@ -59,10 +65,9 @@ class MethodScores:
 def column(name: str, localizer: Localizer, records: Records, maps: Sequence[ImageMaps]) -> Column:
     """What a localizer found in some images, as a report shows it."""
     inference, options = localizer.inference, localizer.method.options
+    scoring = protocol_of(records.protocol, inference)
     threshold = getattr(options, "threshold", _ERASE_AT)
-    return Column(
-        name, records, maps, inference.map_size, inference.upsampling, localizer.fusion, inference.box, threshold
-    )
+    return Column(name, records, maps, scoring.map_size, scoring.upsampling, localizer.fusion, inference.box, threshold)
 
 
 def evaluation_page(
@@ -78,10 +83,10 @@ def evaluation_page(
     name = localizer.method.name
     one = column(name, localizer, records, maps)
     known = "gt_known" in figures
-    lines = (Line(name, {key: (figures[key],) * 3 for key in MEANINGS if key in figures}),)
+    lines = (Line(name, {key: (figures[key], *figures["intervals"][key]) for key in MEANINGS if key in figures}),)
     spread = (
-        "One training: how far the figures vary from seed to seed is not measured here; "
-        "hclnet compare --seeds 3 measures it."
+        "Small figures: 95 % interval over images (bootstrap). How far the figures vary from training to training is "
+        "not in it; hclnet compare --seeds 3 measures that."
     )
     curves = ()
     if known:
@@ -163,6 +168,11 @@ def comparison_page(
         else "One seed: how far the figures vary from seed to seed is not measured; --seeds 3 measures it."
     )
     table = tuple(Line(line["method"], {key: line[key] for key in MEANINGS if key in line}) for line in lines)
+    differences = tuple(
+        Line(line["method"], {key: tuple(value) for key, value in line["difference"].items()})
+        for line in lines
+        if "difference" in line
+    )
     curves = (threshold_chart([_series(one) for one in scores], len(seeds)),) if all(s.curves for s in scores) else ()
     over = f", {len(seeds)} seeds each" if several else ""
     return Page(
@@ -172,7 +182,7 @@ def comparison_page(
         classes=dataset.classes,
         columns=columns,
         true_boxes=_boxes_of(dataset, records),
-        results=Results(table, caption, spread),
+        results=Results(table, caption, spread, differences, PAIRED),
         charts=curves,
         facts=(("Data", f"{dataset.root} ({dataset.kind}), {split}"), *facts, *_written()),
         notes=(f"Pictures and filters are of seed {seeds[0]}.",) if several else (),

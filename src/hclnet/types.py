@@ -25,11 +25,24 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class MaskFiles:
+    """Where the true mask of an image is: grey pictures of any size that show the whole image, bright where it holds.
+
+    Attributes:
+        foreground: one file or, for several objects, more; the mask is where any of them holds.
+        ignore: what is counted neither as object nor as background, apart from the foreground in it.
+    """
+
+    foreground: tuple[Path, ...]
+    ignore: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Truth:
     """Boxes and masks by sample id, for scoring only. `hclnet.training` neither takes nor imports it."""
 
     boxes: dict[str, Float[np.ndarray, "n 4"]] = field(default_factory=dict)
-    masks: dict[str, Path] = field(default_factory=dict)
+    masks: dict[str, MaskFiles] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.boxes or self.masks)
@@ -70,20 +83,25 @@ class DataSet:
 class Records:
     """One row an image, held as columns: everything that a metric, an interval or a report is reduced from.
 
-    Localisation columns describe the map of the *true* class; they are NaN where the image has no true box.
+    Localisation columns describe the map of the *true* class; they are NaN where the image has no true box. What IoU,
+    component and level mean is the protocol's (`hclnet.metrics.protocols`).
 
     Attributes:
         ids: sample ids.
         paths: image paths.
         labels: true classes.
         sizes: width and height of the upright image, pixels.
-        top_classes: the k most probable classes, best first (k = min(5, classes)).
+        top_classes: the k most probable classes, best first (k = min(5, classes)); k = 0 if nothing was classified.
         top_scores: their probabilities.
-        rank: position of the true class among all classes, 0 for the best.
+        rank: position of the true class among all classes, 0 for the best; -1 if nothing was classified.
         boxes: box at the box rule, image pixels; all zeros where the rule found none.
         iou: best IoU of that box with a true box of the image, 0..1.
         level_iou: at each level t = 0..255, the same for the largest component of `level > t`.
         level_best: at each level, the best IoU of *any* component with a true box.
+        inside: pixels of the true mask by the bin that their score is in, ascending; all 0 without a true mask, and
+            without bins (b = 0) if no image has one.
+        outside: the same of the background's pixels.
+        protocol: name of the protocol that localisation was measured under.
     """
 
     ids: list[str]
@@ -97,6 +115,14 @@ class Records:
     iou: Float[np.ndarray, "n"]
     level_iou: Float[np.ndarray, "n 256"]
     level_best: Float[np.ndarray, "n 256"]
+    inside: Integer[np.ndarray, "n b"] = None
+    outside: Integer[np.ndarray, "n b"] = None
+    protocol: str = "hclnet"
+
+    def __post_init__(self) -> None:
+        for name in ("inside", "outside"):
+            if getattr(self, name) is None:
+                setattr(self, name, np.zeros((len(self.ids), 0), dtype=np.uint16))
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -73,9 +73,15 @@ def test_the_whole_path(hclnet: Run, birds: Path, tmp_path: Path):
     read = json.loads(figures.read_text())
     assert {
         "images", "top1_cls", "top5_cls", "top1_loc", "top5_loc", "gt_known", "max_box_acc", "max_box_acc_threshold",
-        "max_box_acc_v2", "top1_loc_best", "protocol",
+        "max_box_acc_v2", "top1_loc_best", "pxap", "protocol", "intervals",
     } <= set(read)  # fmt: skip
     assert read["images"] == 6 and 0 <= read["top1_loc"] <= read["top1_cls"] <= read["top5_cls"] <= 1
+
+    done = hclnet("evaluate", run, "--protocol", "wsoleval", "--device", "cpu", "--no-report")
+    assert done.exit_code == 0 and "Protocol wsoleval: maps of 224 px, bicubic upsampling" in done.stdout
+    theirs = json.loads((run / "evaluation" / "test-wsoleval" / "figures.json").read_text())
+    assert theirs["protocol"]["name"] == "wsoleval" and theirs["top1_cls"] == read["top1_cls"]
+    assert (run / "evaluation" / "test-wsoleval" / "classes.csv").read_text().startswith("class,images,top1_cls,")
 
     out = tmp_path / "compared"
     done = hclnet(

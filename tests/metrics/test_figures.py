@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.metrics import MEANINGS, accuracy_by_level, describe_protocol, figures, protocol
+from hclnet.metrics import MEANINGS, Hclnet, accuracy_by_level, describe_protocol, figures, weighted_figures
 from hclnet.types import Records
 
 
@@ -92,6 +92,41 @@ def test_with_fewer_than_five_classes_top5_is_all():
     assert result["top5_cls"] == 1.0 and result["top5_loc"] == result["gt_known"]
 
 
+def test_without_a_classifier_there_is_only_localisation():
+    some = records([-1, -1], [0.8, 0.4], level_iou={3: [0.8, 0.4]}, level_best={3: [0.8, 0.4]}, classes=0)
+    assert set(figures(some)) == {
+        "images", "images_with_boxes", "gt_known", "max_box_acc", "max_box_acc_threshold", "max_box_acc_v2",
+    }  # fmt: skip
+    assert figures(some)["gt_known"] == 0.5
+
+
+def test_pxap_is_over_the_pixels_of_the_images_with_a_mask():
+    some = records([0, 0, 0], [NAN, NAN, NAN])
+    some.inside = np.array([[1, 0, 3], [0, 0, 0], [0, 0, 0]])
+    some.outside = np.array([[2, 2, 0], [0, 0, 0], [4, 0, 1]])
+    result = figures(some)
+    assert (result["images"], result["images_with_masks"]) == (3, 2)
+    # thresholds from the top: precision 3/4 at recall 3/4, 3/6 at 3/4, 4/13 at 1
+    assert result["pxap"] == pytest.approx(3 / 4 * 3 / 4 + 4 / 13 * 1 / 4)
+    assert "gt_known" not in result
+
+
+def test_weights_are_as_if_the_rows_were_there_so_often():
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random(30) < 0.2, NAN, rng.random(30))
+    at = {t: rng.random(30) for t in (3, 50, 200)}
+    some = records(rng.integers(0, 8, 30), values, at, at)
+    some.inside, some.outside = rng.integers(0, 9, (2, 30, 4))
+    weights = rng.integers(0, 4, (5, 30))
+    result = weighted_figures(some, weights)
+    for row, weight in enumerate(weights):
+        again = np.repeat(np.arange(30), weight)
+        drawn = records(some.rank[again], some.iou[again])
+        drawn.level_iou, drawn.level_best = some.level_iou[again], some.level_best[again]
+        drawn.inside, drawn.outside = some.inside[again], some.outside[again]
+        assert {name: value[row] for name, value in result.items()} == pytest.approx(figures(drawn))
+
+
 def test_no_records_are_refused():
     with pytest.raises(ValueError, match="at least one image"):
         figures(records([], []))
@@ -115,13 +150,6 @@ def test_the_figures_are_in_order(data):
     assert all(0 <= value <= 1 for name, value in result.items() if not name.startswith("images"))
 
 
-def test_the_protocol_says_how_it_was_measured():
-    result = protocol(224, "bilinear", "fixed:0.2")
-    assert result["name"] == "hclnet" and result["levels"] == "floor(255 h) > t, t = 0..255"
-    assert (result["map_size"], result["upsampling"], result["rule"]) == (224, "bilinear", "fixed:0.2")
-    assert {"components", "iou"} <= set(result)
-
-
 def test_accuracy_by_level_is_over_the_boxed_images():
     some = records([0, 1, 0], [0.8, 0.1, NAN], level_iou={0: [0.5, 0.49, 0.9], 7: [0.9, 0.5, 0.0]})
     curve = accuracy_by_level(some)
@@ -133,15 +161,21 @@ def test_accuracy_by_level_is_over_the_boxed_images():
 
 
 def test_every_figure_in_fractions_has_its_meaning():
-    measured = figures(records([0, 1], [0.9, 0.2]))
+    some = records([0, 1], [0.9, 0.2])
+    some.inside, some.outside = np.ones((2, 2, 3), dtype=np.int64)
+    measured = figures(some)
     assert set(MEANINGS) == {n for n in measured if not n.startswith("images") and n != "max_box_acc_threshold"}
 
 
 def test_the_protocol_in_words():
     measured = figures(records([0, 1], [0.9, 0.2], level_iou={51: [0.9, 0.2]}))
-    told = describe_protocol({**measured, "protocol": protocol(224, "bilinear", "otsu3")})
+    told = describe_protocol({**measured, "protocol": Hclnet().describe("otsu3")})
     assert told == (
         "Percent of 2 images. Protocol hclnet: maps of 224 px, bilinear upsampling, box rule otsu3; the best threshold "
         "is 0.20 of the maximum."
+    )
+    told = describe_protocol({"images": 7, "pxap": 0.5, "protocol": Hclnet().describe("otsu3"), "intervals": {}})
+    assert told == (
+        "Percent of 7 images, with 95 % intervals over images. Protocol hclnet: maps of 224 px, bilinear upsampling."
     )
     assert "classification only" in describe_protocol(figures(records([0], [NAN])))

@@ -1,15 +1,16 @@
 import zipfile
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hclnet.boxes import component_tree, iou, parse_rule
-from hclnet.metrics import concatenate, load_records, localisation_row, save
-from hclnet.types import Records
+from hclnet.boxes import parse_rule
+from hclnet.metrics import Hclnet, Table, WsolEval, concatenate, load_records, save
+from hclnet.types import Records, Sample
 
 
-def some_records(n, classes=5, seed=0):
+def some_records(n, classes=5, seed=0, bins=0, protocol="hclnet"):
     rng = np.random.default_rng(seed)
     top = np.argsort(rng.random((n, classes)), axis=1)
     values = rng.random(n)
@@ -26,6 +27,9 @@ def some_records(n, classes=5, seed=0):
         iou=values,
         level_iou=rng.random((n, 256)) + 0 * values[:, None],
         level_best=rng.random((n, 256)) + 0 * values[:, None],
+        inside=rng.integers(0, 99, (n, bins)),
+        outside=rng.integers(0, 99, (n, bins)),
+        protocol=protocol,
     )
 
 
@@ -33,16 +37,16 @@ def assert_equal(a, b):
     for field in fields(Records):
         x, y = getattr(a, field.name), getattr(b, field.name)
         assert type(x) is type(y)
-        if isinstance(x, list):
+        if isinstance(x, list | str):
             assert x == y
         else:
             assert x.dtype == y.dtype
             np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.parametrize("n", [0, 1, 7])
-def test_what_is_saved_is_what_is_loaded(tmp_path, n):
-    records = some_records(n)
+@pytest.mark.parametrize(("n", "bins", "protocol"), [(0, 0, "hclnet"), (1, 256, "hclnet"), (7, 1001, "wsoleval")])
+def test_what_is_saved_is_what_is_loaded(tmp_path, n, bins, protocol):
+    records = some_records(n, bins=bins, protocol=protocol)
     save(records, tmp_path / "records.npz")
     assert_equal(load_records(tmp_path / "records.npz"), records)
     assert [p.name for p in tmp_path.iterdir()] == ["records.npz"]
@@ -134,49 +138,31 @@ def test_concatenate_keeps_order_and_types():
     assert parts[0].ids == some_records(3, seed=1).ids
 
 
-def test_concatenate_refuses_nothing_and_different_classifiers():
+def test_concatenate_refuses_nothing_different_classifiers_and_different_protocols():
     with pytest.raises(ValueError, match="no records"):
         concatenate([])
     with pytest.raises(ValueError, match="top 2 and the top 5"):
         concatenate([some_records(1), some_records(1, classes=2)])
+    with pytest.raises(ValueError, match="hclnet and wsoleval"):
+        concatenate([some_records(1), some_records(1, protocol="wsoleval")])
 
 
-def two_plateaus():
-    levels = np.zeros((10, 10), dtype=np.uint8)
-    levels[0:2, 0:2] = 200
-    levels[4:8, 4:10] = 100
-    return levels
-
-
-def test_a_localisation_row_by_hand():
-    levels = two_plateaus()
-    truth = np.array([[0, 0, 2, 4], [4, 4, 10, 10.0]])
-    box, value, level_iou, level_best = localisation_row(levels, component_tree(levels), truth, parse_rule("fixed:0.2"))
-    assert box.tolist() == [4, 4, 10, 8]
-    assert value == pytest.approx(24 / 36)
-    np.testing.assert_allclose(level_iou, [24 / 36] * 100 + [0.5] * 100 + [0] * 56)
-    np.testing.assert_allclose(level_best, [24 / 36] * 100 + [0.5] * 100 + [0] * 56)
-
-    # Only the small plateau has a true box: level_best finds it beside the large one, level_iou does not.
-    _, value, level_iou, level_best = localisation_row(
-        levels, component_tree(levels), truth[:1], parse_rule("fixed:0.5")
-    )
-    assert value == 0.5
-    np.testing.assert_allclose(level_iou, [0] * 100 + [0.5] * 100 + [0] * 56)
-    np.testing.assert_allclose(level_best, [0.5] * 200 + [0] * 56)
-
-
-@pytest.mark.parametrize("text", ["fixed:0.1", "fixed:0.9", "otsu3"])
-def test_a_localisation_row_agrees_with_itself(text):
-    levels = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)
-    truth, rule = np.array([[3.5, 2, 20, 18.25], [0, 0, 30, 20]]), parse_rule(text)
-    box, value, level_iou, level_best = localisation_row(levels, component_tree(levels), truth, rule)
-    assert value == level_iou[rule.level(levels)] == iou(box[None], truth).max()
-    assert (level_best >= level_iou).all() and level_best.max() > 0
-
-
-def test_a_localisation_row_without_truth_has_a_box_and_nan():
-    levels = two_plateaus()
-    row = localisation_row(levels, component_tree(levels), np.zeros((0, 4)), parse_rule("fixed:0.2"))
-    assert row[0].tolist() == [4, 4, 10, 8]
-    assert all(np.isnan(column).all() for column in row[1:])
+@pytest.mark.parametrize("protocol", [Hclnet(map_size=20), WsolEval(map_size=20)])
+def test_a_table_is_filled_in_any_order_and_has_boxes_in_image_pixels(protocol):
+    samples = [Sample(f"{i}", Path(f"{i}.jpg"), i, "test") for i in range(3)]
+    table = Table(samples, np.array([[40, 60], [20, 20], [10, 20]]), protocol, masks=True)
+    levels = np.zeros((20, 20), dtype=np.uint8)
+    levels[4:8, 10:16] = 255
+    truth = np.array([[10, 4, 16, 8]])
+    counts = np.arange(protocol.bins), np.ones(protocol.bins, dtype=np.int64)
+    for row in (2, 0, 1):
+        (found,) = protocol.locate(levels, truth[: row != 1], [parse_rule("fixed:0.5")])
+        table.put(row, found, counts if row == 2 else None)
+    records = table.records()
+    assert records.boxes.tolist() == [[20, 12, 32, 24], [10, 4, 16, 8], [5, 4, 8, 8]]
+    assert np.isnan(records.iou).tolist() == [False, True, False]
+    assert (records.level_iou[0, :255] == records.iou[0]).all() and records.level_iou[0, 255] == 0
+    assert records.inside[2].tolist() == counts[0].tolist() and not records.inside[:2].any()
+    assert records.protocol == protocol.name and records.rank.tolist() == [-1] * 3
+    classified = table.records(np.zeros((3, 2), np.int64), np.zeros((3, 2)), np.array([0, 1, 0]))
+    assert classified.rank.tolist() == [0, 1, 0] and classified.iou is records.iou

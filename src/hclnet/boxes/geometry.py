@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Float64, Real
+from numba import njit
 
 
 def iou(boxes: Real[np.ndarray, "n 4"], others: Real[np.ndarray, "m 4"]) -> Float64[np.ndarray, "n m"]:
@@ -19,6 +22,19 @@ def iou(boxes: Real[np.ndarray, "n 4"], others: Real[np.ndarray, "m 4"]) -> Floa
     overlap = np.maximum(width, 0) * np.maximum(height, 0)
     union = _area(a) + _area(b) - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=overlap > 0)
+
+
+def best_iou(
+    boxes: Real[np.ndarray, "n 4"], true_boxes: Real[np.ndarray, "m 4"], inclusive: bool = False
+) -> Float64[np.ndarray, " n"]:
+    """Of every box the best IoU with any true box, 0..1; 0 without true boxes.
+
+    Args:
+        boxes: half-open, or inclusive.
+        true_boxes: as `boxes`.
+        inclusive: the pixel at `x1, y1` belongs to the box, whose width is `x1 - x0 + 1`, as in wsolevaluation.
+    """
+    return _best_iou(boxes, true_boxes.astype(np.float64), 1 if inclusive else 0)
 
 
 def scale(
@@ -43,3 +59,20 @@ def scale(
 def _area(boxes: Float64[np.ndarray, "*n 4"]) -> Float64[np.ndarray, "*n"]:
     # A box with its corners swapped has no area: two negative sides must not multiply to a positive one.
     return np.maximum(boxes[..., 2] - boxes[..., 0], 0) * np.maximum(boxes[..., 3] - boxes[..., 1], 0)
+
+
+# `no_type_check` keeps run-time checkers of annotations out of what numba compiles.
+@njit(nogil=True, cache=True)
+@no_type_check
+def _best_iou(boxes, true_boxes, extra):
+    best = np.zeros(len(boxes), dtype=np.float64)
+    for i in range(len(boxes)):
+        x0, y0, x1, y1 = boxes[i]
+        area = max(x1 - x0 + extra, 0) * max(y1 - y0 + extra, 0)
+        for j in range(len(true_boxes)):
+            u0, v0, u1, v1 = true_boxes[j]
+            overlap = max(min(x1, u1) - max(x0, u0) + extra, 0.0) * max(min(y1, v1) - max(y0, v0) + extra, 0.0)
+            if overlap > 0:
+                true_area = max(u1 - u0 + extra, 0.0) * max(v1 - v0 + extra, 0.0)
+                best[i] = max(best[i], overlap / (area + true_area - overlap))
+    return best

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Integer, Real, UInt8
 from numba import njit
 
-from hclnet.boxes.geometry import iou
+from hclnet.boxes.geometry import best_iou
 
 LEVELS = 256
 
@@ -49,7 +49,7 @@ class ComponentTree:
 
         Of components with equally many pixels it is the one whose first pixel comes first in raster order.
         """
-        best = _best_nodes(self.level, self.parent, self.first, self.area.astype(np.float64))
+        best = best_nodes(self.level, self.parent, self.first, self.area.astype(np.float64))
         return np.where(best[:, None] >= 0, self.box[best], np.int32(0))
 
     def best_iou(self, true_boxes: Real[np.ndarray, "m 4"]) -> Float64[np.ndarray, " 256"]:
@@ -58,9 +58,8 @@ class ComponentTree:
         Args:
             true_boxes: half-open, map pixels, not necessarily whole.
         """
-        # `iou` and not a kernel of its own: the result is then never an ulp below that of the largest component.
-        overlap = iou(self.box, true_boxes).max(axis=1, initial=0.0)
-        best = _best_nodes(self.level, self.parent, self.first, overlap)
+        overlap = best_iou(self.box, true_boxes)
+        best = best_nodes(self.level, self.parent, self.first, overlap)
         return np.where(best >= 0, overlap[best], 0.0)
 
     def components(self, t: int) -> Integer[np.ndarray, " k"]:
@@ -81,42 +80,67 @@ def component_tree(levels: UInt8[np.ndarray, "h w"]) -> ComponentTree:
     """
     if levels.size == 0:
         raise ValueError(f"a level map of shape {levels.shape} has no pixel, so no components; pass at least 1 x 1.")
-    return ComponentTree(*_build(np.ascontiguousarray(levels)))
+    return ComponentTree(*build(np.ascontiguousarray(levels), EIGHT)[:5])
 
 
 # The eight neighbours in a ring, as (dy, dx): N, NE, E, SE, S, SW, W, NW.
 _RING = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
 
-def _representatives() -> Integer[np.ndarray, "256 4"]:
-    """For each set of neighbours, as bits over the ring: one neighbour of each 8-connected group, then -1.
+def _representatives(connectivity: int) -> Integer[np.ndarray, "256 4"]:
+    """For each set of neighbours, as bits over the ring: one neighbour of each connected group, then -1.
 
     Neighbours that touch each other are already in one component, so one look-up answers for the group: on a smooth map
-    one in place of eight. There are at most four groups, the four corners.
+    one in place of eight. There are at most four groups. A group of 4-connected neighbours counts only if it touches
+    the pixel in their midst, that is if it has one that is not a corner.
     """
+    apart = (lambda y, x: max(y, x)) if connectivity == 8 else (lambda y, x: y + x)
     table = np.full((256, 4), -1, dtype=np.int8)
     for mask in range(256):
         left = [i for i in range(8) if mask >> i & 1]
         count = 0
         while left:
-            table[mask, count] = left[0]
-            count += 1
             group = [left.pop(0)]
             for a in group:
-                touching = [b for b in left if max(abs(_RING[a][d] - _RING[b][d]) for d in (0, 1)) == 1]
+                touching = [b for b in left if apart(*(abs(_RING[a][d] - _RING[b][d]) for d in (0, 1))) == 1]
                 group += touching
                 left = [b for b in left if b not in touching]
+            if at_pixel := [i for i in group if apart(*map(abs, _RING[i])) == 1]:
+                table[mask, count] = at_pixel[0]
+                count += 1
     return table
 
 
-_REPRESENTATIVES = _representatives()
+EIGHT, FOUR = _representatives(8), _representatives(4)
+
+
+def _outlines() -> Integer[np.ndarray, " 256"]:
+    """For each set of neighbours: by how much a pixel among them adds to twice the area within the outline.
+
+    The outline of a component is the polygon through the centres of its border pixels. Of each 2 x 2 window it holds a
+    half if three of the pixels belong to the component, and all if four do. So a pixel that joins two or three others
+    in a window adds one half.
+    """
+    windows = [sum(1 << (corner + k) % 8 for k in range(3)) for corner in (0, 2, 4, 6)]  # N NE E, E SE S, ...
+    return np.array([sum((mask & w).bit_count() >= 2 for w in windows) for mask in range(256)], dtype=np.uint8)
+
+
+_OUTLINES = _outlines()
 
 
 # `no_type_check` keeps run-time checkers of annotations out of what numba compiles.
 @njit(nogil=True, cache=True)
 @no_type_check
-def _build(levels):
-    """Level, parent, area, box and first pixel of every node; see `ComponentTree`."""
+def build(levels, representatives):
+    """Level, parent, area, box and first pixel of every node; see `ComponentTree`.
+
+    Then for every node twice the area within its outline, without holes of the 8-connected component, and for every
+    pixel its node.
+
+    Args:
+        levels: the level map, contiguous.
+        representatives: `EIGHT` or `FOUR`, for components of that connectivity.
+    """
     height, width = levels.shape
     pixels = height * width
     # A border below every level spares the bounds checks.
@@ -124,7 +148,7 @@ def _build(levels):
     size = (height + 2) * stride
     # One block for all working arrays: after the first call the allocator keeps a block of this size at hand, where
     # five smaller ones may go back to the system and be paged in again at every map, at a cost like the tree's own.
-    scratch = np.empty(5 * size, dtype=np.int32)
+    scratch = np.empty(6 * size, dtype=np.int32)
     padded = scratch[:size]
     padded[:] = -1
     starts = np.zeros(LEVELS + 1, dtype=np.int64)
@@ -148,7 +172,8 @@ def _build(levels):
     offsets = np.array([-stride, -stride + 1, 1, stride + 1, stride, stride - 1, -1, -stride - 1])
     root = scratch[2 * size : 3 * size]  # union-find, compressed
     latest = scratch[3 * size : 4 * size]  # of a union-find root: the last pixel to join its component
-    above = scratch[4 * size :]  # the pixel that took in the component of which this one was the latest
+    above = scratch[4 * size : 5 * size]  # the pixel that took in the component of which this one was the latest
+    gain = scratch[5 * size :]  # what the pixel adds to twice the area within the outline
     nodes = pixels
     for i in range(pixels):
         p = order[i]
@@ -164,12 +189,13 @@ def _build(levels):
             | (padded[p - 1] >= v) << 6
             | (padded[p - stride - 1] >= v) << 7
         )
+        gain[p] = _OUTLINES[mask]
         # p joins the first neighbouring component under that one's root, which keeps the paths short.
         top = p
         root[p] = p
         above[p] = p
         for j in range(4):
-            neighbour = _REPRESENTATIVES[mask, j]
+            neighbour = representatives[mask, j]
             if neighbour < 0:
                 break
             r = p + offsets[neighbour]
@@ -204,11 +230,16 @@ def _build(levels):
             n += 1
 
     area = np.zeros(nodes, dtype=np.int32)
+    outline = np.zeros(nodes, dtype=np.int32)
+    node_of = np.empty((height, width), dtype=np.int32)
     first = np.empty(nodes, dtype=np.int32)
     box = np.empty((nodes, 4), dtype=np.int32)
     for y in range(height):
         for x in range(width):
-            n = node[(y + 1) * stride + x + 1]
+            p = (y + 1) * stride + x + 1
+            n = node[p]
+            node_of[y, x] = n
+            outline[n] += gain[p]
             if area[n] == 0:
                 first[n] = y * width + x
                 box[n, 0] = x
@@ -221,12 +252,13 @@ def _build(levels):
     for n in range(nodes - 1, 0, -1):
         q = parent[n]
         area[q] += area[n]
+        outline[q] += outline[n]
         first[q] = min(first[q], first[n])
         box[q, 0] = min(box[q, 0], box[n, 0])
         box[q, 1] = min(box[q, 1], box[n, 1])
         box[q, 2] = max(box[q, 2], box[n, 2])
         box[q, 3] = max(box[q, 3], box[n, 3])
-    return level, parent, area, box, first
+    return level, parent, area, box, first, outline, node_of
 
 
 @njit(nogil=True, cache=True)
@@ -238,7 +270,7 @@ def _better(i, j, score, first):
 
 @njit(nogil=True, cache=True)
 @no_type_check
-def _best_nodes(level, parent, first, score):
+def best_nodes(level, parent, first, score):
     """For each t, the node with the highest score among those in the mask `levels > t`; -1 if there is none.
 
     A sparse table for range maxima, run backwards: a node enters as the two overlapping power-of-two runs that cover

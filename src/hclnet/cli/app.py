@@ -64,6 +64,7 @@ JsonFile = Annotated[
 Box = Annotated[
     str | None, typer.Option(help="Box rule: otsu3, or fixed:T (T of the maximum).", show_default="the run's")
 ]
+Protocol = Annotated[str, typer.Option(help="What is measured how: hclnet or wsoleval; see docs/protocols.md.")]
 Fusion = Annotated[str | None, typer.Option(help="max, addition or l1.", show_default="the run's")]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
 
@@ -124,6 +125,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
     box: Box = None,
     fusion: Fusion = None,
+    protocol: Protocol = "hclnet",
     device: Device = None,
     json_file: JsonFile = None,
     no_report: NoReport = False,
@@ -132,12 +134,13 @@ def evaluate(
     from hclnet import api
     from hclnet.cli.tables import figures_table
 
-    result = api.evaluate(run, data, split, device or "auto", report=not no_report, box=box, fusion=fusion)
+    result = api.evaluate(run, data, split, device or "auto", None, not no_report, protocol, box=box, fusion=fusion)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(result.figures, indent=2) + "\n", encoding="utf-8")
-    figures_table(result.figures)
-    typer.echo(f"Per-image records: {result.folder / 'records.npz'}")
+    figures = result.figures
+    figures_table(f"{figures['method']}, fusion {figures['fusion']}, {figures['images']} images", figures)
+    typer.echo(f"Records: {result.folder / 'records.npz'}   By class: {result.folder / 'classes.csv'}")
     if result.report:
         typer.echo(f"Report: {result.report}")
 
@@ -157,6 +160,7 @@ def compare(
     device: Device = None,
     settings: Set = None,
     split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
+    protocol: Protocol = "hclnet",
     out: Annotated[Path, typer.Option(help="Runs, records, compare.json, compare.md, report.html.")] = Path(
         "runs/compare"
     ),
@@ -171,13 +175,13 @@ def compare(
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
     given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or []), **recipe}
     try:
-        rows = run_compare(data, split_specs(methods), out, seeds, split, typer.echo, not no_report, **given)
+        rows = run_compare(data, split_specs(methods), out, seeds, split, typer.echo, not no_report, protocol, **given)
     except KeyboardInterrupt:
         typer.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
         raise typer.Exit(130) from None
     (out / "compare.md").write_text(markdown(rows) + "\n", encoding="utf-8")
     compare_table(rows)
-    typer.echo(f"Rows: {out / 'compare.json'}   Markdown: {out / 'compare.md'}")
+    typer.echo(f"Rows: {out / 'compare.json'}   Markdown: {out / 'compare.md'}   By class: {out / 'classes.csv'}")
     if not no_report:
         typer.echo(f"Report: {out / 'report.html'}")
 

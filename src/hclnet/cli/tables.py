@@ -19,18 +19,20 @@ _HEADERS = {
     "max_box_acc": "MaxBox\nAcc",
     "max_box_acc_v2": "MaxBox\nAccV2",
     "top1_loc_best": "T1 Loc,\nbest t",
+    "pxap": "PxAP\n",
 }
 
 
-def figures_table(figures: dict[str, Any]) -> None:
-    """The figures of one evaluation, with their protocol or why there is none."""
-    title = f"{figures['method']}, fusion {figures['fusion']}, {figures['images']} images"
-    table = Table(title=title, title_justify="left", box=None)
-    for header, side in (("figure", "left"), ("%", "right"), ("what it says", "left")):
-        table.add_column(header, justify=side)
+def figures_table(title: str, figures: dict[str, Any]) -> None:
+    """The figures of one evaluation with their intervals, and their protocol or why there is none."""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for header, side in (("figure", "left"), ("%", "right"), ("95 %", "left")):
+        table.add_column(header, justify=side, no_wrap=True)
+    table.add_column("what it says")
     for key, (name, meaning) in MEANINGS.items():
         if key in figures:
-            table.add_row(name, f"{100 * figures[key]:.1f}", meaning)
+            low, high = (100 * v for v in figures["intervals"][key])
+            table.add_row(name, f"{100 * figures[key]:.1f}", f"[dim]{low:.1f}-{high:.1f}[/dim]", meaning)
     console = Console()
     console.print(table)
     console.print(describe_protocol(figures), highlight=False)
@@ -57,6 +59,30 @@ def compare_table(rows: Sequence[dict[str, Any]]) -> None:
     console.print(table)
     told = caption(rows).replace("with the lowest and highest", "± half the distance from lowest to highest")
     console.print(told, highlight=False)
+    _differences(console, lines)
+
+
+# What of a comparison is set side by side on a terminal; compare.md and compare.json have all of it.
+_DIFFERENCES = ("pxap", "top1_cls", "top1_loc", "gt_known", "max_box_acc", "max_box_acc_v2")
+
+
+def _differences(console: Console, lines: Sequence[dict[str, Any]]) -> None:
+    from hclnet.compare import change
+    from hclnet.pages import PAIRED
+
+    others = [line for line in lines if "difference" in line]
+    if not others:
+        return
+    shown = [m for m in _DIFFERENCES if any(m in line["difference"] for line in others)][-4:]
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column(f"minus {lines[0]['method']}", overflow="fold", min_width=16)
+    for metric in shown:
+        table.add_column(_HEADERS[metric], justify="right", no_wrap=True)
+    for line in others:
+        table.add_row(line["method"], *(change(line["difference"].get(m), "{}\n[dim]{} to {}[/dim]") for m in shown))
+    console.print()
+    console.print(table)
+    console.print(PAIRED, highlight=False)
 
 
 def methods_table() -> None:

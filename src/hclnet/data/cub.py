@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hclnet.types import DataSet, Sample, Truth
+from hclnet.types import DataSet, MaskFiles, Sample, Truth
 
 KIND = "CUB-200-2011 layout"
 _FILES = ("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt", "bounding_boxes.txt")
@@ -62,7 +62,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
             boxes[sample_id] = np.array([[x, y, x + width, y + height]], dtype=np.float64)
         mask = (root / "segmentations" / name).with_suffix(".png")
         if mask.is_file():
-            masks[sample_id] = mask
+            masks[sample_id] = MaskFiles((mask,))
     classes = tuple(names[class_id] for class_id in order)
     bare = tuple(_bare(name) for name in classes)
     if len(set(bare)) == len(bare):

@@ -1,26 +1,51 @@
-"""From boxes to figures. `localisation_row` compares one map with the true boxes, over the box rule and all 256 levels;
-the rows of all images are the `Records`, which `save`, `load_records` and `concatenate` keep. Every metric is a
-reduction of them (`figures`, `accuracy_by_level`, `box_kinds`), to be read with how it was measured (`protocol`).
-Nothing in here needs torch.
+"""From boxes to figures. A protocol (`get_protocol`) looks at one map, the true boxes and the true mask; what it finds
+on all images is a `Table`, hence `Records`, which `save`, `load_records` and `concatenate` keep. Every metric is a
+reduction of them (`figures`, `accuracy_by_level`, `box_kinds`), to be read with its interval (`intervals`,
+`differences`) and how it was measured (the protocol's `describe`). Nothing in here needs torch.
 """
 
 from hclnet.metrics.failures import KINDS, box_kinds, containment, describe_kinds, kind_of_box
-from hclnet.metrics.figures import MEANINGS, accuracy_by_level, describe_protocol, figures, protocol
-from hclnet.metrics.records import concatenate, load_records, localisation_row, save
+from hclnet.metrics.figures import (
+    COUNTS,
+    MEANINGS,
+    accuracy_by_level,
+    describe_protocol,
+    figures,
+    weighted_figures,
+)
+from hclnet.metrics.intervals import Hits, Resampled, class_table, differences, hits, intervals, resamples
+from hclnet.metrics.masks import Counts
+from hclnet.metrics.protocols import PROTOCOLS, Found, Hclnet, Scoring, WsolEval, get_protocol
+from hclnet.metrics.records import Table, concatenate, load_records, save
 
 __all__ = [
+    "COUNTS",
     "KINDS",
     "MEANINGS",
+    "PROTOCOLS",
+    "Counts",
+    "Found",
+    "Hclnet",
+    "Hits",
+    "Resampled",
+    "Scoring",
+    "Table",
+    "WsolEval",
     "accuracy_by_level",
     "box_kinds",
+    "class_table",
     "concatenate",
     "containment",
     "describe_kinds",
     "describe_protocol",
+    "differences",
     "figures",
+    "get_protocol",
+    "hits",
+    "intervals",
     "kind_of_box",
     "load_records",
-    "localisation_row",
-    "protocol",
+    "resamples",
     "save",
+    "weighted_figures",
 ]

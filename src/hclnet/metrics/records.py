@@ -5,49 +5,83 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float64, Int32, Real, UInt8
+from jaxtyping import Float, Integer
 
-from hclnet.boxes import ComponentTree, Rule, iou
-from hclnet.types import Records
+from hclnet.boxes import scale
+from hclnet.metrics.masks import Counts
+from hclnet.metrics.protocols import Found, Scoring
+from hclnet.types import Records, Sample
 
-_COLUMNS = tuple(field.name for field in fields(Records))
+_COLUMNS = tuple(field.name for field in fields(Records) if field.name != "protocol")
 
 
-def localisation_row(
-    levels: UInt8[np.ndarray, "h w"], tree: ComponentTree, true_boxes: Real[np.ndarray, "m 4"], rule: Rule
-) -> tuple[Int32[np.ndarray, " 4"], float, Float64[np.ndarray, " 256"], Float64[np.ndarray, " 256"]]:
-    """What one map contributes to the records: the box, its IoU, and the IoUs at every level.
+class Table:
+    """Records in the making: the localisation columns, filled row by row, in any order.
 
     Args:
-        levels: the level map of the true class.
-        tree: its component tree.
-        true_boxes: half-open, in pixels of the map, as they are: neither rounded nor clipped.
-        rule: the box rule.
-
-    Returns:
-        The box at the rule, map pixels, zeros if the mask is empty. Its best IoU with a true box. At each level t the
-        same for the largest component of `levels > t`. At each level the best IoU of any component with a true box.
-        Without true boxes all but the box is NaN.
+        samples: the images, a row each.
+        sizes: their width and height, pixels.
+        protocol: that is scored under.
+        masks: whether any of them has a true mask.
     """
-    level = rule.level(levels, tree)
-    boxes = tree.largest_boxes()
-    if not len(true_boxes):
-        nothing = np.full(len(boxes), np.nan)
-        return boxes[level], float("nan"), nothing, nothing.copy()
-    level_iou = iou(boxes, true_boxes).max(axis=1)
-    return boxes[level], float(level_iou[level]), level_iou, tree.best_iou(true_boxes)
+
+    def __init__(
+        self, samples: Sequence[Sample], sizes: Integer[np.ndarray, "n 2"], protocol: Scoring, masks: bool
+    ) -> None:
+        n, self._protocol = len(samples), protocol
+        bins = protocol.bins if masks else 0
+        counts = np.min_scalar_type(protocol.map_size**2)
+        # Single precision: an IoU is a fraction of whole pixels, and no two that matter are nearer than 1e-6.
+        self._records = Records(
+            ids=[s.id for s in samples],
+            paths=[str(s.path) for s in samples],
+            labels=np.array([s.label for s in samples], dtype=np.int64),
+            sizes=sizes,
+            top_classes=np.zeros((n, 0), dtype=np.int64),
+            top_scores=np.zeros((n, 0), dtype=np.float32),
+            rank=np.full(n, -1, dtype=np.int64),
+            boxes=np.zeros((n, 4)),
+            iou=np.zeros(n, dtype=np.float32),
+            level_iou=np.zeros((n, 256), dtype=np.float32),
+            level_best=np.zeros((n, 256), dtype=np.float32),
+            inside=np.zeros((n, bins), dtype=counts),
+            outside=np.zeros((n, bins), dtype=counts),
+            protocol=protocol.name,
+        )
+
+    def put(self, row: int, found: Found, pixels: tuple[Counts, Counts] | None) -> None:
+        """What was found on a map, and its pixels in and out of the true mask if there is one."""
+        records, side = self._records, self._protocol.map_size
+        size = tuple(records.sizes[row].tolist())
+        records.boxes[row] = scale(found.box[None], (side, side), size)[0]
+        records.iou[row] = found.iou
+        records.level_iou[row] = found.level_iou
+        records.level_best[row] = found.level_best
+        if pixels:
+            records.inside[row], records.outside[row] = pixels
+
+    def records(
+        self,
+        top_classes: Integer[np.ndarray, "n k"] | None = None,
+        top_scores: Float[np.ndarray, "n k"] | None = None,
+        rank: Integer[np.ndarray, " n"] | None = None,
+    ) -> Records:
+        """The whole table; without arguments, one of maps that no classifier stands behind."""
+        if rank is None:
+            return self._records
+        return replace(self._records, top_classes=top_classes, top_scores=top_scores, rank=rank)
 
 
 def concatenate(parts: Sequence[Records]) -> Records:
     """All rows of all parts, in order.
 
     Raises:
-        ValueError: there are no parts, or they are about different numbers of classes.
+        ValueError: there are no parts, or they are of different classifiers or protocols.
     """
     if not parts:
         raise ValueError("there are no records to put together; pass at least one part, which may have no rows.")
@@ -57,11 +91,13 @@ def concatenate(parts: Sequence[Records]) -> Records:
             f"the parts hold the top {' and the top '.join(map(str, widths))} classes, so they come from different "
             "classifiers; put together only records of one model."
         )
+    if len(protocols := sorted({part.protocol for part in parts})) > 1:
+        raise ValueError(f"the parts were scored under {' and '.join(protocols)}; put together only one protocol's.")
     columns = {}
     for name in _COLUMNS:
         values = [getattr(part, name) for part in parts]
         columns[name] = list(chain(*values)) if isinstance(values[0], list) else np.concatenate(values)
-    return Records(**columns)
+    return Records(**columns, protocol=parts[0].protocol)
 
 
 def save(records: Records, path: str | Path) -> None:
@@ -72,8 +108,9 @@ def save(records: Records, path: str | Path) -> None:
     """
     path = Path(path)
     columns = {name: getattr(records, name) for name in _COLUMNS}
+    columns["protocol"] = records.protocol
     # Text as fixed-width unicode: a list of str would be pickled.
-    columns = {name: np.array(c, dtype=np.str_) if isinstance(c, list) else c for name, c in columns.items()}
+    columns = {name: np.array(c, dtype=np.str_) if isinstance(c, list | str) else c for name, c in columns.items()}
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         # An open file, since `savez` appends .npz to a name that lacks it.
@@ -100,12 +137,13 @@ def load_records(path: str | Path) -> Records:
                 columns = {name: stored[name] for name in stored.files}
         except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path} is not a readable records file ({error}); run the evaluation again.") from error
-    if set(columns) != set(_COLUMNS):
-        missing, extra = sorted(set(_COLUMNS) - set(columns)), sorted(set(columns) - set(_COLUMNS))
+    if set(columns) != (known := {*_COLUMNS, "protocol"}):
+        missing, extra = sorted(known - set(columns)), sorted(set(columns) - known)
         raise ValueError(
             f"{path} does not hold records of this version: missing columns {missing}, unknown columns {extra}; run "
             "the evaluation again."
         )
+    protocol = str(columns.pop("protocol"))
     if len({len(column) for column in columns.values()}) != 1:
         raise ValueError(f"{path} has columns of different lengths, so it is damaged; run the evaluation again.")
-    return Records(**{name: c.tolist() if c.dtype.kind == "U" else c for name, c in columns.items()})
+    return Records(**{name: c.tolist() if c.dtype.kind == "U" else c for name, c in columns.items()}, protocol=protocol)

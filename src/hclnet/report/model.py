@@ -76,7 +76,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the table: a name and figures as (median, lowest, highest) over seeds, fractions."""
+    """A line of the table: a name and figures, fractions, as (value, lowest, highest), over seeds or of an interval."""
 
     name: str
     figures: Mapping[str, Spread]
@@ -90,11 +90,15 @@ class Results:
         lines: one per method.
         caption: unit, images, protocol, recipe.
         spread: what the spread is over, or why there is none.
+        differences: by how much the methods after the first exceed it, each with its interval.
+        paired: what the differences are.
     """
 
     lines: tuple[Line, ...]
     caption: str
     spread: str
+    differences: tuple[Line, ...] = ()
+    paired: str = ""
 
 
 @dataclass(frozen=True, slots=True)

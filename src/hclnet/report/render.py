@@ -20,7 +20,7 @@ from hclnet.data.images import open_image
 from hclnet.metrics import MEANINGS, accuracy_by_level, box_kinds, describe_kinds
 from hclnet.report.draw import drawn_chart, heat_colours
 from hclnet.report.maps import ImageMaps, Taps, taps
-from hclnet.report.model import Column, Page, Results
+from hclnet.report.model import Column, Page, Results, Spread
 
 _THUMBNAIL, _QUALITY = 256, 70
 _CHUNK = 24  # images in one script element; the page reads those it needs
@@ -146,7 +146,18 @@ def _table(results: Results) -> dict[str, Any]:
             }
             for line in results.lines
         ],
+        "differences": [
+            {"name": line.name, "cells": [_change(line.figures.get(key)) for key in shown]}
+            for line in results.differences
+        ],
     }
+
+
+def _change(value: Spread | None) -> dict[str, str] | None:
+    if value is None:
+        return None
+    change, low, high = (f"{100 * v:+.1f}".replace("-", "−") for v in value)
+    return {"text": change, "spread": f"{low} to {high}", "sure": value[1] > 0 or value[2] < 0}
 
 
 def _cell(value: tuple[float, float, float], best: bool) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""True masks, and how the pixels of a map lie in them: counts by bin of the score, which PxAP is reduced from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Integer, Real, UInt8
+from PIL import Image
+
+from hclnet.types import MaskFiles
+
+Counts = Integer[np.ndarray, " b"]
+
+
+def read_mask(
+    files: MaskFiles, side: int, share: float, interpolation: int
+) -> tuple[Bool[np.ndarray, "s s"], Bool[np.ndarray, "s s"]]:
+    """The true mask on a map, and what is to be ignored; the two have no pixel in common.
+
+    Args:
+        files: of one image.
+        side: of the map, pixels.
+        share: a pixel counts where it is brighter than this share of the brightest in its file, 0..1.
+        interpolation: how files are brought to the map's size, such as `cv2.INTER_NEAREST`.
+
+    Raises:
+        ValueError: a file is missing or no image; the message names it.
+    """
+
+    def read(path: Path) -> Bool[np.ndarray, "s s"]:
+        grey = _grey(path)
+        return cv2.resize(grey, (side, side), interpolation=interpolation) > share * int(grey.max())
+
+    foreground = np.zeros((side, side), dtype=bool)
+    for path in files.foreground:
+        foreground |= read(path)
+    ignore = read(files.ignore) & ~foreground if files.ignore else np.zeros_like(foreground)
+    return foreground, ignore
+
+
+def count_pixels(
+    bins: Integer[np.ndarray, "s s"],
+    foreground: Bool[np.ndarray, "s s"],
+    ignore: Bool[np.ndarray, "s s"],
+    count: int,
+) -> tuple[Counts, Counts]:
+    """How many pixels of each bin are in the foreground, and how many in the background.
+
+    Args:
+        bins: of every pixel, 0 to `count - 1`.
+        foreground: the true mask.
+        ignore: pixels that are not counted.
+        count: of bins.
+    """
+    kind = np.min_scalar_type(bins.size)
+    inside = np.bincount(bins[foreground], minlength=count)
+    outside = np.bincount(bins[~(foreground | ignore)], minlength=count)
+    return inside.astype(kind), outside.astype(kind)
+
+
+def pxap(inside: Real[np.ndarray, "*r b"], outside: Real[np.ndarray, "*r b"]) -> Real[np.ndarray, "*r"]:
+    """Area under the pixels' precision-recall curve, 0..1, by counts over all images; NaN without a foreground pixel.
+
+    Each bin's lower edge is a threshold: the sum over them of precision times growth of recall (Choe et al. 2020).
+    """
+    found = np.cumsum(inside[..., ::-1], axis=-1, dtype=np.float64)
+    wrong = np.cumsum(outside[..., ::-1], axis=-1, dtype=np.float64)
+    precision = np.divide(found, found + wrong, out=np.zeros_like(found), where=found > 0)
+    area = (precision * inside[..., ::-1]).sum(axis=-1)
+    return np.divide(area, found[..., -1], out=np.full_like(area, np.nan), where=found[..., -1] > 0)
+
+
+def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("L"))
+    except FileNotFoundError:
+        raise ValueError(f"There is no mask file {path}.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"The mask {path} can't be read: {error}. Replace it by a whole image.") from None

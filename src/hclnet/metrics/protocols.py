@@ -1,0 +1,244 @@
+"""Protocols: how a map and the true boxes become IoUs, and with a true mask counts of pixels.
+
+`hclnet` is our own; `wsoleval` is that of Choe et al., "Evaluating Weakly Supervised Object Localization Methods
+Right", CVPR 2020, as their code wsolevaluation computes it. docs/protocols.md says both in full. A protocol looks at a
+map once: what it finds at every level costs the same however many thresholds, IoUs and true boxes it is asked about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float64, Int32, Int64, Real, UInt8
+
+from hclnet.boxes import Rule, best_iou, component_tree, contours, normalise, scale, to_levels
+from hclnet.metrics.masks import Counts, count_pixels, read_mask
+from hclnet.types import MaskFiles
+
+
+class Found(NamedTuple):
+    """What one map contributes to the records.
+
+    Attributes:
+        level: the box rule's.
+        box: at that level; half-open, map pixels, zeros if the mask is empty.
+        iou: its best IoU with a true box.
+        level_iou: at each level t = 0..255 the same of the largest component of `levels > t`.
+        level_best: at each level the best IoU of any component with a true box. Without true boxes IoUs are NaN.
+    """
+
+    level: int
+    box: Int32[np.ndarray, " 4"]
+    iou: float
+    level_iou: Float64[np.ndarray, " 256"]
+    level_best: Float64[np.ndarray, " 256"]
+
+
+@runtime_checkable
+class Scoring(Protocol):
+    """A protocol, with its settings. `bins` is how many bins PxAP has."""
+
+    name: ClassVar[str]
+    bins: ClassVar[int]
+    map_size: int
+    upsampling: str
+
+    def heatmap(self, map: Real[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
+        """A map of any size at `map_size`, in 0..1. ValueError if it is empty or not finite."""
+        ...
+
+    def levels(self, heatmap: Float[np.ndarray, "s s"]) -> UInt8[np.ndarray, "s s"]:
+        """The heatmap in 256 levels."""
+        ...
+
+    def true_boxes(self, boxes: Real[np.ndarray, "m 4"], size: tuple[int, int]) -> Real[np.ndarray, "m 4"]:
+        """True boxes of an image of this width and height, on the map."""
+        ...
+
+    def locate(
+        self, levels: UInt8[np.ndarray, "s s"], true_boxes: Real[np.ndarray, "m 4"], rules: Sequence[Rule]
+    ) -> list[Found]:
+        """What a level map contributes under each box rule."""
+        ...
+
+    def pixels(
+        self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles
+    ) -> tuple[Counts, Counts]:
+        """Pixels in each bin inside and outside of the true mask."""
+        ...
+
+    def describe(self, rule: str) -> dict[str, str | int]:
+        """How figures under this protocol and box rule are measured, to be written beside them."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hclnet:
+    """Our own protocol, the default: 8-connected components by pixels, half-open boxes, true boxes as they are.
+
+    Args:
+        map_size: side of the level maps, pixels.
+        upsampling: of smaller maps, `bilinear` or `bicubic`; larger ones are averaged down.
+        normalisation: see `hclnet.boxes.normalise`.
+    """
+
+    name: ClassVar[str] = "hclnet"
+    bins: ClassVar[int] = 256
+
+    map_size: int = 224
+    upsampling: str = "bilinear"
+    normalisation: str = "minmax"
+
+    def heatmap(self, map: Real[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
+        enlarged = cv2.INTER_LINEAR if self.upsampling == "bilinear" else cv2.INTER_CUBIC
+        how = cv2.INTER_AREA if max(map.shape) > self.map_size else enlarged
+        if map.size and np.isfinite(map.flat[0]) and (map == map.flat[0]).all():
+            return np.zeros((self.map_size, self.map_size), dtype=np.float32)  # else rounding errors would be stretched
+        return normalise(_resize(map.astype(np.float32), self.map_size, how), self.normalisation)
+
+    def levels(self, heatmap: Float[np.ndarray, "s s"]) -> UInt8[np.ndarray, "s s"]:
+        return to_levels(heatmap)
+
+    def true_boxes(self, boxes: Real[np.ndarray, "m 4"], size: tuple[int, int]) -> Float64[np.ndarray, "m 4"]:
+        return scale(boxes, size, (self.map_size, self.map_size))
+
+    def locate(
+        self, levels: UInt8[np.ndarray, "s s"], true_boxes: Real[np.ndarray, "m 4"], rules: Sequence[Rule]
+    ) -> list[Found]:
+        tree = component_tree(levels)
+        boxes = tree.largest_boxes()
+        chosen = [rule.level(levels, tree) for rule in rules]
+        if not len(true_boxes):
+            return [_nothing(level, boxes[level]) for level in chosen]
+        level_iou, level_best = best_iou(boxes, true_boxes), tree.best_iou(true_boxes)
+        return [Found(t, boxes[t], float(level_iou[t]), level_iou, level_best) for t in chosen]
+
+    def pixels(
+        self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles
+    ) -> tuple[Counts, Counts]:
+        # Sampled at the centres of pixels.
+        foreground, ignore = read_mask(mask, self.map_size, 0.5, cv2.INTER_NEAREST_EXACT)
+        return count_pixels(levels, foreground, ignore, self.bins)
+
+    def describe(self, rule: str) -> dict[str, str | int]:
+        return {
+            "name": self.name,
+            "map_size": self.map_size,
+            "upsampling": self.upsampling,
+            "normalisation": self.normalisation,
+            "levels": "floor(255 h) > t, t = 0..255",
+            "components": "8-connected; the one with the most pixels, or for max_box_acc_v2 every one",
+            "iou": "half-open boxes; true boxes scaled to the map, not rounded",
+            "rule": rule,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WsolEval:
+    """wsolevaluation's, to the letter: OpenCV's contours, inclusive boxes cut at the edge, true boxes in whole pixels.
+
+    Args:
+        map_size: side of the level maps, pixels; 224 in wsolevaluation.
+    """
+
+    name: ClassVar[str] = "wsoleval"
+    bins: ClassVar[int] = 1001
+    upsampling: ClassVar[str] = "bicubic"
+
+    map_size: int = 224
+
+    def heatmap(self, map: Real[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
+        if not np.isfinite(map).all():
+            raise ValueError(
+                "a map has NaN or infinite values, so it has no heatmap; look for a diverged training or an overflow "
+                "in half precision, and compute the maps in float32."
+            )
+        values = _resize(map.astype(np.float64), self.map_size, cv2.INTER_CUBIC)
+        values = values - values.min()
+        high = values.max()
+        return values / high if high > 0 else values
+
+    def levels(self, heatmap: Float[np.ndarray, "s s"]) -> UInt8[np.ndarray, "s s"]:
+        return (heatmap * 255).astype(np.uint8)
+
+    def true_boxes(self, boxes: Real[np.ndarray, "m 4"], size: tuple[int, int]) -> Int64[np.ndarray, "m 4"]:
+        return scale(boxes, size, (self.map_size, self.map_size)).astype(np.int64)
+
+    def locate(
+        self, levels: UInt8[np.ndarray, "s s"], true_boxes: Real[np.ndarray, "m 4"], rules: Sequence[Rule]
+    ) -> list[Found]:
+        found = contours(levels)
+        boxes = found.largest_boxes()
+        chosen = [rule.level(levels, found.components) for rule in rules]
+        if not len(true_boxes):
+            return [_nothing(level, boxes[level]) for level in chosen]
+        # Its "no contour" is the box 0, 0, 0, 0, which holds the pixel in the corner.
+        edge = np.array([levels.shape[1] - 1, levels.shape[0] - 1])
+
+        def overlap(half_open: Int32[np.ndarray, "n 4"]) -> Float64[np.ndarray, " n"]:
+            cut = half_open.copy()
+            cut[:, 2:] = np.minimum(cut[:, 2:], edge)
+            return best_iou(cut, true_boxes, inclusive=True)
+
+        level_iou = overlap(boxes)
+        level_best = found.best(overlap, nothing=level_iou[-1])
+        # It has 1000 thresholds int(t * 255), t < 1: they are the levels 0 to 254.
+        level_iou[-1] = level_best[-1] = 0.0
+        return [Found(t, boxes[t], float(level_iou[t]), level_iou, level_best) for t in chosen]
+
+    def pixels(
+        self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles
+    ) -> tuple[Counts, Counts]:
+        foreground, ignore = read_mask(mask, self.map_size, 0.0, cv2.INTER_NEAREST)
+        return count_pixels(_thousandths(heatmap), foreground, ignore, self.bins)
+
+    def describe(self, rule: str) -> dict[str, str | int]:
+        return {
+            "name": self.name,
+            "map_size": self.map_size,
+            "upsampling": self.upsampling,
+            "normalisation": "minmax",
+            "levels": "uint8(255 h) > t, t = 0..254",
+            "components": "OpenCV's contours; the one of the largest area, or for max_box_acc_v2 every one, holes too",
+            "iou": "inclusive boxes, x1 and y1 at most the last pixel; true boxes scaled to the map and truncated",
+            "rule": rule,
+        }
+
+
+PROTOCOLS: dict[str, type[Scoring]] = {"hclnet": Hclnet, "wsoleval": WsolEval}
+
+_EDGES = np.append(np.arange(0, 1, 0.001), [1.0, 2.0])
+
+
+def get_protocol(name: str, map_size: int = 224, upsampling: str = "bilinear") -> Scoring:
+    """The protocol of a name; `upsampling` is of our own only.
+
+    Raises:
+        ValueError: there is no such protocol.
+    """
+    if name not in PROTOCOLS:
+        raise ValueError(f"there is no protocol {name!r}; choose one of {', '.join(PROTOCOLS)}.")
+    return Hclnet(map_size, upsampling) if name == "hclnet" else WsolEval(map_size)
+
+
+def _nothing(level: int, box: Int32[np.ndarray, " 4"]) -> Found:
+    nothing = np.full(256, np.nan)
+    return Found(level, box, float("nan"), nothing, nothing)
+
+
+def _resize(map: Float[np.ndarray, "h w"], side: int, how: int) -> Float[np.ndarray, "s s"]:
+    if 0 in map.shape:
+        raise ValueError(f"a map of shape {map.shape} has no pixel; each needs at least one.")
+    return map if map.shape == (side, side) else cv2.resize(map, (side, side), interpolation=how)
+
+
+def _thousandths(heatmap: Float[np.ndarray, "s s"]) -> Int64[np.ndarray, "s s"]:
+    """The bin i of each score, `edge[i] <= score < edge[i + 1]`, by a guess that is one off at most."""
+    bins = (heatmap * 1000).astype(np.int64)
+    bins -= _EDGES[bins] > heatmap
+    bins += _EDGES[bins + 1] <= heatmap
+    return bins
