@@ -10,9 +10,9 @@ import torch
 from PIL import Image, ImageDraw
 from torch.nn import functional as F
 
-from hclnet.boxes import Rule, component_tree, parse_rule, scale, to_levels
+from hclnet.boxes import Rule, parse_rule, scale, to_levels
 from hclnet.fusion import minmax
-from hclnet.metrics import accuracy_by_level, figures, localisation_row
+from hclnet.metrics import Hclnet, accuracy_by_level, figures
 from hclnet.report import Column, Line, Page, Results, image_maps, threshold_chart, threshold_series
 from hclnet.types import Records
 
@@ -104,11 +104,9 @@ def _row(
     normalised = minmax(torch.from_numpy(grids)).numpy()
     grid = normalised.sum(0) if branches > 1 else grids[0]
     levels = levels_of(grid, upsampling)
-    tree = component_tree(levels)
     true = scale(box, size, (SIDE, SIDE)) if boxed else np.zeros((0, 4))
-    return localisation_row(levels, tree, true, rule), image_maps(
-        grid, normalised, levels, upsampling, rule.level(levels, tree)
-    )
+    level, *found = Hclnet(SIDE, upsampling).locate(levels, true, [rule])[0]
+    return tuple(found), image_maps(grid, normalised, levels, upsampling, level)
 
 
 def page(folder: Path, count: int = 30, methods: int = 3, boxed: bool = True, **changes) -> Page:
@@ -163,6 +161,7 @@ def tiled(one: Page, times: int) -> Page:
             if isinstance(getattr(each.records, f.name), list)
             else np.concatenate([getattr(each.records, f.name)] * times)
             for f in fields(Records)
+            if f.name != "protocol"
         }
         parts["ids"] = [f"{name} {i // len(each.records)}" for i, name in enumerate(parts["ids"])]
         columns.append(
