@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from hclnet.data import read
+from hclnet.types import MaskFiles
 
 FILES = {
     "images.txt": "1 001.Red_bird/one.jpg\n2 001.Red_bird/two words.jpg\n3 010.Blue_bird/three.png\n",
@@ -48,7 +49,7 @@ def test_read(root: Path):
         "001.Red_bird/two words": [[0, 0, 8, 6]],
     }
     assert dataset.truth.boxes["001.Red_bird/one"].dtype == np.float64
-    assert dataset.truth.masks == {"001.Red_bird/one": root / "segmentations/001.Red_bird/one.png"}
+    assert dataset.truth.masks == {"001.Red_bird/one": MaskFiles((root / "segmentations/001.Red_bird/one.png",))}
 
 
 def test_a_byte_order_mark_blank_lines_and_windows_line_ends(root: Path):
