@@ -134,8 +134,8 @@ def test_the_command_line_ends_with_the_reports_path(run, data, tmp_path):
     out = tmp_path / "r"
     assert last("train", str(data), "--method", "cam", "--out", str(out), *SET) == str(out / "report.html")
     assert last("evaluate", str(out)) == str(out / "evaluation" / "test" / "report.html")
-    assert last("evaluate", str(out), "--no-report").endswith("records.npz")
+    assert last("evaluate", str(out), "--no-report").endswith("classes.csv")
     both = ["compare", str(data), "--methods", "cam", *SET, "--out", str(tmp_path / "c")]
     assert last(*both) == str(tmp_path / "c" / "report.html")
     (tmp_path / "c" / "report.html").unlink()
-    assert last(*both, "--no-report").endswith("compare.md") and not (tmp_path / "c" / "report.html").exists()
+    assert last(*both, "--no-report").endswith("classes.csv") and not (tmp_path / "c" / "report.html").exists()
