@@ -185,6 +185,16 @@ def test_files_that_hold_no_weights(tmp_path, content, message):
         read_tensors(tmp_path / "w.pth")
 
 
+def test_an_error_without_words_is_named(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise EOFError
+
+    save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "w")
+    monkeypatch.setattr("hclnet.backbones.weights.load_file", fail)
+    with pytest.raises(ValueError, match=r"can't be read as weights: EOFError\."):
+        read_tensors(tmp_path / "w")
+
+
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
 def test_a_truncated_file_is_refused(tmp_path, suffix):
     path = tmp_path / f"w.{suffix}"

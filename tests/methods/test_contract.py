@@ -14,7 +14,7 @@ from hclnet.backbones import BACKBONES, build_trunk
 from hclnet.config import Inference, RunConfig
 from hclnet.heatmaps import heatmaps
 from hclnet.localizer import Localizer
-from hclnet.methods import build_method, get_method, method_names
+from hclnet.methods import Method, build_method, get_method, method_names
 
 OPTIONS = {
     "cam": [{"convs": 0}, {"convs": 0, "stage": "stage4"}],
@@ -29,6 +29,8 @@ OPTIONS = {
         {"classify": "last"},
         {"classify": "mean", "branches": 3},
     ],
+    "adl": [{"stage": "head"}],
+    "spg": [{"b2_high": 0.9, "b1_low": 0.3}],
 }
 # Every choice of options on one backbone, every backbone with the defaults.
 DEFAULT = RunConfig(data="").backbone
@@ -93,6 +95,15 @@ def test_it_says_what_it_is(name):
         ValueError, match=rf"Options of {name}: nonsense.*It has {', '.join(method.Options.model_fields)}"
     ):
         build_method(name, trunk(DEFAULT), CLASSES, {"nonsense": 1})
+
+
+@every_method
+def test_it_implements_the_changes_that_it_declares_and_no_others(name):
+    method = get_method(name)
+    assert method.changes_images == (method.change_images is not Method.change_images)
+    assert method.changes_stages == (method.change_stage is not Method.change_stage)
+    # With a frozen trunk one that changes images is refused; one that changes stages says what is left.
+    assert bool(method.frozen) or not method.changes_stages
 
 
 def test_the_options_above_belong_to_methods():

@@ -15,7 +15,16 @@ from hclnet.training.batches import Batch, _coin, step_random
 from hclnet.training.module import Training
 
 CHANGING = [n for n in method_names() if get_method(n).changes_images or get_method(n).changes_stages]
-RECIPE = {"tune": "all", "size": 64, "weights": "none", "batch": 4, "device": "cpu", "precision": "float32", "width": 8}
+RECIPE = {
+    "tune": "all",
+    "size": 64,
+    "weights": "none",
+    "batch": 4,
+    "device": "cpu",
+    "precision": "float32",
+    "width": 8,
+    "report": False,
+}
 
 
 @pytest.fixture(scope="module")

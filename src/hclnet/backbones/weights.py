@@ -49,8 +49,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"Where you trust it, load it and save its state dict alone, as safetensors or by torch.save."
         ) from None
     except Exception as error:  # a damaged file can fail in any way
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise ValueError(f"{path} can't be read as weights: {reason}.") from None
+        raise ValueError(f"{path} can't be read as weights: {_reason(error)}.") from None
     for wrapper in ("state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
             found = found[wrapper]
@@ -113,12 +112,16 @@ def hub_tensors(trunk: Trunk, model: str, torchvision_weights: str) -> dict[str,
         from torchvision.models import get_model_weights
 
         address = get_model_weights(torchvision_weights).IMAGENET1K_V1.url
-        reason = str(error).splitlines()[0].partition(". ")[0]
         raise ValueError(
             f"The ImageNet weights of {trunk.name} are not on this machine and can't be had from timm's hub "
-            f"({repository}: {reason}). Fetch them where there is a network, for example from "
+            f"({repository}: {_reason(error)}). Fetch them where there is a network, for example from "
             f"{address}, and give the file with --weights FILE; or start from random weights with --weights none."
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of what an exception says, or its name where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].partition(". ")[0].rstrip(".")
 
 
 def _prefix(name: str, tensors: Tensors) -> str | None:
