@@ -8,11 +8,13 @@ from PIL import Image
 from hclnet.boxes import parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig
 from hclnet.data import read
+from hclnet.data.images import open_image, squash
 from hclnet.evaluate import evaluate_localizer
+from hclnet.heatmaps import fused_maps
 from hclnet.localizer import Localizer
 from hclnet.methods import method_names
 from hclnet.types import MaskFiles, Records, Sample, Truth
-from reference import labelling
+from reference import labelling, wsoleval
 
 NAMES = ("wren", "owl", "kite")
 SIDE = 24
@@ -172,10 +174,32 @@ def test_at_most_five_classes_are_kept(scene):
 def test_progress_is_told_and_masks_are_no_boxes(scene, localizer, tmp_path):
     samples, _ = scene
     told = []
-    Image.new("L", (8, 8), 255).save(tmp_path / "mask.png")
-    masks = Truth(masks={s.id: MaskFiles((tmp_path / "mask.png",)) for s in samples})
+    Image.fromarray(np.eye(50, dtype=np.uint8) * 255).save(tmp_path / "mask.png")
+    masks = Truth(masks={s.id: MaskFiles((tmp_path / "mask.png",)) for s in samples[1:]})
     (records,) = evaluate_localizer(localizer, samples, masks, progress=lambda *at: told.append(at))
     assert told == [(8, 10), (10, 10)] and np.isnan(records.iou).all()
+    pixels = (records.inside + records.outside).sum(axis=1)
+    assert pixels.tolist() == [0] + 9 * [SIDE**2] and 0 < records.inside[1].sum() < 2 * SIDE
+
+
+def test_under_wsoleval_maps_go_its_way_from_feature_resolution_on(scene, localizer):
+    samples, truth = scene
+    (records,) = evaluate_localizer(localizer, samples, truth, protocol="wsoleval")
+    assert records.protocol == "wsoleval"
+    for i, sample in enumerate(samples):
+        features = localizer.features(squash(open_image(sample.path), localizer.size)[None])
+        with torch.inference_mode():
+            output = localizer.method(features, torch.tensor([sample.label]))
+            fused = fused_maps(output, localizer.inference, localizer.method.fusion)[0].numpy()
+        levels = (wsoleval.heatmap(fused) * 255).astype(np.uint8)
+        if sample.id not in truth.boxes:
+            assert np.isnan(records.iou[i])
+            continue
+        true = [wsoleval.true_box(box, tuple(records.sizes[i])) for box in truth.boxes[sample.id]]
+        at = np.arange(0, 255, 17)
+        for column, expected in zip(("level_iou", "level_best"), wsoleval.best_ious(levels, true, (at + 0.5) / 255)):
+            found = getattr(records, column)[i, at]
+            assert np.isclose(found, expected, atol=1e-6).sum() >= len(at) - 1, column
 
 
 def test_drawn_birds_from_the_reader_to_the_records(birds, trained):
