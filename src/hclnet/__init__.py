@@ -30,6 +30,7 @@ _HOME = {
     "load": "api",
     "locate": "api",
     "read": "data",
+    "score": "scoring",
     "train": "api",
 }
 

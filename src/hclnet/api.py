@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from hclnet.backbones import choose_stride
 from hclnet.boxes import parse_rule
 from hclnet.config import RunConfig, readable, route
-from hclnet.data import read
+from hclnet.data import find_split, read
 from hclnet.evaluate import evaluate_localizer, protocol_of
 from hclnet.localizer import Localizer
 from hclnet.methods import check_tune, frozen_note, get_method
@@ -233,12 +233,6 @@ def _report_training(localizer: Localizer, dataset: DataSet, out: Path, seed: in
         localizer, [samples[i] for i in chosen], dataset.truth, keep=lambda _, one: maps.append(one)
     )
     write(training_page(localizer, dataset, split, records, maps, out), out / "report.html")
-
-
-def find_split(dataset: DataSet, split: str) -> str:
-    """The split that is meant: `test` is also what people call `val` where there is no test."""
-    counts = dataset.counts()
-    return "val" if split == "test" and "test" not in counts and "val" in counts else split
 
 
 def _check_classes(localizer: Localizer, dataset: DataSet) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 
 from hclnet.api import (
     describe,
-    find_split,
     make_config,
     record_splits,
     summary,
@@ -22,14 +21,16 @@ from hclnet.api import (
     write_class_table,
 )
 from hclnet.config import Inference, RunConfig, parse_settings
-from hclnet.data import read
+from hclnet.data import find_split, read
 from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
 from hclnet.methods import frozen_note
 from hclnet.metrics import (
     MEANINGS,
+    PAIRED,
     Hits,
     Resampled,
+    change,
     class_table,
     differences,
     get_protocol,
@@ -38,7 +39,7 @@ from hclnet.metrics import (
     save,
     weighted_figures,
 )
-from hclnet.pages import PAIRED, MethodScores, column, comparison_page
+from hclnet.pages import MethodScores, column, comparison_page
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
 from hclnet.training import is_finished
@@ -257,11 +258,6 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
             table.append(f"| {line['method']} | " + " | ".join(cells) + " |")
         table += ["", PAIRED]
     return "\n".join(table)
-
-
-def change(value: Sequence[float] | None, form: str) -> str:
-    """A difference and the ends of its interval, in points, set into a form with three places."""
-    return "-" if value is None else form.format(*(f"{100 * v:+.1f}" for v in value))
 
 
 def caption(rows: Sequence[dict[str, Any]]) -> str:

@@ -16,7 +16,7 @@ from jaxtyping import Float64
 from hclnet import __version__
 from hclnet.evaluate import protocol_of
 from hclnet.localizer import Localizer
-from hclnet.metrics import MEANINGS, accuracy_by_level, describe_protocol
+from hclnet.metrics import MEANINGS, PAIRED, accuracy_by_level, describe_protocol
 from hclnet.report import (
     Chart,
     Column,
@@ -32,11 +32,6 @@ from hclnet.report import (
 from hclnet.types import DataSet, Records
 
 _ERASE_AT = 0.7
-
-PAIRED = (
-    "Points, with paired 95 % intervals: a bootstrap over the same images for both. A difference whose interval is "
-    "without 0 is more than the luck of these images; how much trainings vary only more seeds tell."
-)
 
 
 @dataclass(slots=True)

@@ -146,6 +146,29 @@ def evaluate(
 
 
 @app.command()
+def score(
+    maps: Annotated[
+        list[Path],
+        typer.Argument(help="A folder of <image id>.npy, or an .npz or .safetensors file.", show_default=False),
+    ],
+    truth: Annotated[str, typer.Option(help="A data set with boxes or masks.", show_default=False)],
+    split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
+    protocol: Protocol = "hclnet",
+    box: Annotated[str | None, typer.Option(help="Box rule of GT-known.", show_default="otsu3")] = None,
+    map_size: Annotated[int, typer.Option(min=8, help="Side that maps are brought to, px.")] = 224,
+    normalise: Annotated[str, typer.Option(help="minmax, max, pas or ivr:P; of protocol hclnet.")] = "minmax",
+    json_file: JsonFile = None,
+    records: Annotated[
+        Path | None, typer.Option(help="Write per-image records here (.npz).", show_default=False)
+    ] = None,
+) -> None:
+    """Score heatmaps that anything made; those of several methods side by side, the first as the baseline."""
+    from hclnet.cli.score import score_files
+
+    score_files(maps, truth, split, protocol, box, map_size, normalise, json_file, records)
+
+
+@app.command()
 def compare(
     data: Data,
     methods: Annotated[str, typer.Option(help="cam,acol,hclnet,'hclnet:branches=1,fusion=max'")] = "cam,acol,hclnet",

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from hclnet.metrics import MEANINGS, describe_protocol
+from hclnet.metrics import MEANINGS, PAIRED, change, describe_protocol
 
 _HEADERS = {
     "top1_cls": "Top-1\ncls",
@@ -59,28 +59,26 @@ def compare_table(rows: Sequence[dict[str, Any]]) -> None:
     console.print(table)
     told = caption(rows).replace("with the lowest and highest", "± half the distance from lowest to highest")
     console.print(told, highlight=False)
-    _differences(console, lines)
+    others = [(line["method"], line["difference"]) for line in lines if "difference" in line]
+    if others:
+        console.print()
+        differences_table(lines[0]["method"], others)
 
 
 # What of a comparison is set side by side on a terminal; compare.md and compare.json have all of it.
 _DIFFERENCES = ("pxap", "top1_cls", "top1_loc", "gt_known", "max_box_acc", "max_box_acc_v2")
 
 
-def _differences(console: Console, lines: Sequence[dict[str, Any]]) -> None:
-    from hclnet.compare import change
-    from hclnet.pages import PAIRED
-
-    others = [line for line in lines if "difference" in line]
-    if not others:
-        return
-    shown = [m for m in _DIFFERENCES if any(m in line["difference"] for line in others)][-4:]
+def differences_table(baseline: str, others: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """By how much the others exceed the baseline, in points with paired intervals, a method a line."""
+    shown = [m for m in _DIFFERENCES if any(m in difference for _, difference in others)][-4:]
+    console = Console()
     table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column(f"minus {lines[0]['method']}", overflow="fold", min_width=16)
+    table.add_column(f"minus {baseline}", overflow="fold", min_width=16)
     for metric in shown:
         table.add_column(_HEADERS[metric], justify="right", no_wrap=True)
-    for line in others:
-        table.add_row(line["method"], *(change(line["difference"].get(m), "{}\n[dim]{} to {}[/dim]") for m in shown))
-    console.print()
+    for name, difference in others:
+        table.add_row(name, *(change(difference.get(m), "{}\n[dim]{} to {}[/dim]") for m in shown))
     console.print(table)
     console.print(PAIRED, highlight=False)
 

@@ -15,7 +15,7 @@ from hclnet.types import DataSet
 
 READERS: tuple[ModuleType, ...] = (cub, folder)
 
-__all__ = ["READERS", "read"]
+__all__ = ["READERS", "find_split", "read"]
 
 
 def read(root: str | Path, seed: int = 0) -> DataSet:
@@ -43,6 +43,12 @@ def read(root: str | Path, seed: int = 0) -> DataSet:
     raise ValueError(
         f"{root} is no data set that hclnet knows.\nLooked for:\n{looked}\nFound: {_contents(root)}.{hint}"
     )
+
+
+def find_split(dataset: DataSet, split: str) -> str:
+    """The split that is meant: `test` is also what people call `val` where there is no test."""
+    counts = dataset.counts()
+    return "val" if split == "test" and "test" not in counts and "val" in counts else split
 
 
 def _contents(root: Path, most: int = 8) -> str:

@@ -13,7 +13,17 @@ from hclnet.metrics.figures import (
     figures,
     weighted_figures,
 )
-from hclnet.metrics.intervals import Hits, Resampled, class_table, differences, hits, intervals, resamples
+from hclnet.metrics.intervals import (
+    PAIRED,
+    Hits,
+    Resampled,
+    change,
+    class_table,
+    differences,
+    hits,
+    intervals,
+    resamples,
+)
 from hclnet.metrics.masks import Counts
 from hclnet.metrics.protocols import PROTOCOLS, Found, Hclnet, Scoring, WsolEval, get_protocol
 from hclnet.metrics.records import Table, concatenate, load_records, save
@@ -22,6 +32,7 @@ __all__ = [
     "COUNTS",
     "KINDS",
     "MEANINGS",
+    "PAIRED",
     "PROTOCOLS",
     "Counts",
     "Found",
@@ -33,6 +44,7 @@ __all__ = [
     "WsolEval",
     "accuracy_by_level",
     "box_kinds",
+    "change",
     "class_table",
     "concatenate",
     "containment",

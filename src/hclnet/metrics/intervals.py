@@ -18,6 +18,11 @@ from jaxtyping import Float64, Integer, UInt8
 from hclnet.metrics.figures import COUNTS, figures
 from hclnet.types import Records
 
+PAIRED = (
+    "Points, with paired 95 % intervals: a bootstrap over the same images for both. A difference whose interval is "
+    "without 0 is more than the luck of these images; how much trainings vary only more seeds tell."
+)
+
 RESAMPLES = 1000
 CONFIDENCE = 0.95
 
@@ -49,6 +54,11 @@ def differences(ours: Sequence[Resampled], baseline: Sequence[Resampled]) -> dic
     a, b = _median(ours), _median(baseline)
     both = {name: a[name] - b[name] for name in a if name in b and name not in COUNTS}
     return {name: [float(value[0]), *_interval(value[1:])] for name, value in both.items()}
+
+
+def change(value: Sequence[float] | None, form: str) -> str:
+    """A difference and the ends of its interval, in points, set into a form with three places."""
+    return "-" if value is None else form.format(*(f"{100 * v:+.1f}" for v in value))
 
 
 def hits(records: Records) -> dict[str, Float64[np.ndarray, " n"]]:

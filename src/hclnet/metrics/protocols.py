@@ -214,15 +214,21 @@ PROTOCOLS: dict[str, type[Scoring]] = {"hclnet": Hclnet, "wsoleval": WsolEval}
 _EDGES = np.append(np.arange(0, 1, 0.001), [1.0, 2.0])
 
 
-def get_protocol(name: str, map_size: int = 224, upsampling: str = "bilinear") -> Scoring:
-    """The protocol of a name; `upsampling` is of our own only.
+def get_protocol(
+    name: str, map_size: int = 224, upsampling: str = "bilinear", normalisation: str = "minmax"
+) -> Scoring:
+    """The protocol of a name; `upsampling` and `normalisation` are of our own only.
 
     Raises:
-        ValueError: there is no such protocol.
+        ValueError: there is no such protocol, or it has no such normalisation.
     """
     if name not in PROTOCOLS:
         raise ValueError(f"there is no protocol {name!r}; choose one of {', '.join(PROTOCOLS)}.")
-    return Hclnet(map_size, upsampling) if name == "hclnet" else WsolEval(map_size)
+    if name == "hclnet":
+        return Hclnet(map_size, upsampling, normalisation)
+    if normalisation != "minmax":
+        raise ValueError(f"protocol {name} normalises by minmax; {normalisation} is for protocol hclnet.")
+    return WsolEval(map_size)
 
 
 def _nothing(level: int, box: Int32[np.ndarray, " 4"]) -> Found:
