@@ -106,6 +106,14 @@ def test_keeping_maps_changes_no_record_and_every_variant_has_its_own_level(run,
     assert [len(part) for part in kept] == [9, 9, 9] and kept[0][0].grid is kept[1][0].grid
 
 
+def test_under_another_protocol_the_page_says_whose_boxes_the_slider_draws(run, tmp_path):
+    result = hclnet.evaluate(run, out=tmp_path, protocol="wsoleval")
+    assert "Protocol wsoleval" in result.report.read_text() and "unlike the protocol" in result.report.read_text()
+    assert "unlike the protocol" not in hclnet.evaluate(run, out=tmp_path).report.read_text()
+    page = embedded(hclnet.evaluate(run, out=tmp_path, protocol="wsoleval").report)
+    assert page["columns"][0]["iou"] == result.records.iou.tolist() and list(page["taps"]) == ["4-224-bicubic"]
+
+
 def test_comparison_reports_all_methods_over_seeds_with_pictures_of_the_first(data, tmp_path):
     methods = ["cam", "hclnet", "hclnet:fusion=max"]
     rows = hclnet.compare(data, methods, tmp_path, seeds=2, **RECIPE)
@@ -134,8 +142,8 @@ def test_the_command_line_ends_with_the_reports_path(run, data, tmp_path):
     out = tmp_path / "r"
     assert last("train", str(data), "--method", "cam", "--out", str(out), *SET) == str(out / "report.html")
     assert last("evaluate", str(out)) == str(out / "evaluation" / "test" / "report.html")
-    assert last("evaluate", str(out), "--no-report").endswith("classes.csv")
+    assert not last("evaluate", str(out), "--no-report").endswith("report.html")
     both = ["compare", str(data), "--methods", "cam", *SET, "--out", str(tmp_path / "c")]
     assert last(*both) == str(tmp_path / "c" / "report.html")
     (tmp_path / "c" / "report.html").unlink()
-    assert last(*both, "--no-report").endswith("classes.csv") and not (tmp_path / "c" / "report.html").exists()
+    assert not last(*both, "--no-report").endswith("report.html") and not (tmp_path / "c" / "report.html").exists()

@@ -101,6 +101,7 @@ def evaluation_page(
         true_boxes=_boxes_of(dataset, records),
         results=Results(lines, describe_protocol(figures), spread),
         charts=(*curves, *_learning(run)),
+        notes=_notes(records),
         facts=(
             ("Run", str(run)),
             ("Data", f"{dataset.root} ({dataset.kind}), {split}"),
@@ -180,7 +181,7 @@ def comparison_page(
         results=Results(table, caption, spread, differences, PAIRED),
         charts=curves,
         facts=(("Data", f"{dataset.root} ({dataset.kind}), {split}"), *facts, *_written()),
-        notes=(f"Pictures and filters are of seed {seeds[0]}.",) if several else (),
+        notes=((f"Pictures and filters are of seed {seeds[0]}.",) if several else ()) + _notes(records),
     )
 
 
@@ -199,6 +200,16 @@ def _series(scores: MethodScores) -> Series:
 def _boxes_of(dataset: DataSet, records: Records) -> dict[str, Float64[np.ndarray, "_ 4"]]:
     boxes = dataset.truth.boxes
     return {name: boxes[name] for name in records.ids if name in boxes and len(boxes[name])}
+
+
+def _notes(records: Records) -> tuple[str, ...]:
+    """What a reader has to know where the boxes that were scored are not those that the page can find itself."""
+    if records.protocol == "hclnet":
+        return ()
+    return (
+        f"At the box rule, boxes and IoUs are those of the protocol {records.protocol}. At the threshold slider "
+        "the page boxes the 8-connected component with the most pixels, unlike the protocol, which goes by contours.",
+    )
 
 
 def _learning(run: Path) -> tuple[Chart, ...]:
