@@ -83,17 +83,28 @@ def learning_charts(rows: Sequence[Mapping[str, str]]) -> tuple[Chart, ...]:
     ends = (epochs[0], epochs[-1])
     top1 = Series("top-1", epochs, [float(row["top1"]) for row in rows])
     return (
-        Chart("loss", "Loss", "Mean over each epoch.", "epoch", "loss", ends, max(max(s.y) for s in loss), tuple(loss)),
         Chart(
-            "top1",
-            "Training accuracy",
-            "Top-1 on the training images as they were seen, mean over each epoch.",
-            "epoch",
-            "top-1",
-            ends,
-            1.0,
-            (top1,),
+            key="loss",
+            title="Loss",
+            caption="Mean over each epoch.",
+            x_label="epoch",
+            y_label="loss",
+            x_range=ends,
+            y_top=max(max(s.y) for s in loss),
+            series=tuple(loss),
+            whole=True,
+        ),
+        Chart(
+            key="top1",
+            title="Training accuracy",
+            caption="Top-1 on the training images as they were seen, mean over each epoch.",
+            x_label="epoch",
+            y_label="top-1",
+            x_range=ends,
+            y_top=1.0,
+            series=(top1,),
             percent=True,
+            whole=True,
         ),
     )
 

@@ -30,7 +30,9 @@ def drawn_chart(chart: Chart) -> dict[str, Any]:
 
     return {
         "chart": chart,
-        "x_ticks": [{"at": across(x), "text": f"{x:g}"} for x in _ticks(left, right) if left <= x <= right],
+        "x_ticks": [
+            {"at": across(x), "text": f"{x:g}"} for x in _ticks(left, right, chart.whole) if left <= x <= right
+        ],
         "y_ticks": [{"at": up(y), "text": f"{100 * y:g}%" if chart.percent else f"{y:g}"} for y in y_ticks],
         "series": [
             {
@@ -63,10 +65,10 @@ def heat_colours() -> str:
     return base64.b64encode((table * 255).round().astype(np.uint8).tobytes()).decode()
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high).round(12).tolist()
+    return MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10], integer=whole).tick_values(low, high).round(12).tolist()
 
 
 def _path(xs: Sequence[float], ys: Sequence[float], across, up) -> str:

@@ -59,6 +59,7 @@ class Chart:
     Attributes:
         key: in the page's addresses.
         percent: whether y is a share that is read in percent.
+        whole: whether x is counted in whole numbers.
         follows: whether it shows where the threshold slider stands.
     """
 
@@ -71,6 +72,7 @@ class Chart:
     y_top: float
     series: tuple[Series, ...]
     percent: bool = False
+    whole: bool = False
     follows: bool = False
 
 
