@@ -118,3 +118,14 @@ def test_the_branches_maps_are_normalised_alone():
     for k, i in product(range(3), range(2)):
         own = output.branches[k].all()[i, output.classes[i]].numpy()
         np.testing.assert_allclose(maps[k, i], network.minmax(own), atol=1e-12)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("fusion", ["max", "addition", "l1"])
+def test_maps_of_a_training_that_diverged_are_no_heatmap(fusion, value):
+    for normalise, upsample_first in product(("minmax", "raw"), (False, True)):
+        output = some_output()
+        output.branches[1].hidden[1, :, 2, 1] = value
+        settings = Inference(fusion=fusion, map_size=8, normalise=normalise, upsample_first=upsample_first)
+        with pytest.raises(ValueError, match="The maps have NaN or infinite values"):
+            heatmaps(output, settings, "max")

@@ -33,14 +33,24 @@ def heatmaps(output: Output, settings: Inference, default_fusion: str) -> Float[
         output: of a method.
         settings: how to fuse and upsample.
         default_fusion: the method's own, for `settings.fusion` None.
+
+    Raises:
+        ValueError: a map is not finite.
     """
     if not settings.upsample_first or len(output.branches) == 1:
-        return fusion.minmax(_upsample(fused_maps(output, settings, default_fusion), settings))
-    f = branch_maps(output, settings.normalise)
-    activities = _activities(output, f, settings, default_fusion)
-    f = torch.stack([_upsample(maps, settings) for maps in f])
-    activities = None if activities is None else torch.stack([_upsample(maps, settings) for maps in activities])
-    return fusion.minmax(_fuse(f, activities, settings, default_fusion))
+        large = _upsample(fused_maps(output, settings, default_fusion), settings)
+    else:
+        f = branch_maps(output, settings.normalise)
+        activities = _activities(output, f, settings, default_fusion)
+        f = torch.stack([_upsample(maps, settings) for maps in f])
+        activities = None if activities is None else torch.stack([_upsample(maps, settings) for maps in activities])
+        large = _fuse(f, activities, settings, default_fusion)
+    if not torch.isfinite(maps := fusion.minmax(large)).all():
+        raise ValueError(
+            "The maps have NaN or infinite values. Most often the training has diverged: train again with a lower "
+            "learning rate, such as --set lr=1e-4, or with --set precision=float32."
+        )
+    return maps
 
 
 def _activities(

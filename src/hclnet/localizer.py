@@ -196,7 +196,9 @@ class Localizer:
         home = folder / "localizer" if (folder / "localizer").is_dir() else folder
         if not (home / _SETTINGS).is_file():
             if (folder / "config.yaml").is_file():
-                raise ValueError(f"{folder} holds no localizer yet: its training was cut off. Go on with --resume.")
+                raise ValueError(
+                    f"{folder} holds no localizer yet: its training was cut off. Go on with hclnet train and --resume."
+                )
             raise ValueError(f"{folder} holds no localizer ({_SETTINGS}). Give the folder that `hclnet train` wrote.")
         try:
             settings = json.loads((home / _SETTINGS).read_text(encoding="utf-8"))

@@ -326,3 +326,10 @@ def test_what_an_epoch_learns_from_is_a_function_of_seed_and_epoch(birds):
     for one in (first, later):
         labels = torch.cat([targets for _, targets in one]).argmax(1)
         np.testing.assert_array_equal(labels.bincount(), [4, 4, 4])
+
+
+def test_a_training_that_diverged_in_its_last_step_is_explained_when_it_is_used(birds, tmp_path):
+    run = tmp_path / "run"
+    train(birds, run, epochs=1, batch=12, lr=1e30)  # its one loss was a number
+    with pytest.raises(ValueError, match="Most often the training has diverged"):
+        api.evaluate(run, report=False, device="cpu")
