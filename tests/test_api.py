@@ -65,6 +65,20 @@ def test_a_run_does_not_go_on_with_other_images(photos, tmp_path, change):
     api.train(photos, tmp_path / "other", **RECIPE)
 
 
+def test_going_on_needs_no_setting_said_again(photos, tmp_path, monkeypatch):
+    run, recipe = tmp_path / "run", {**RECIPE, "convs": 2, "fusion": "max", "seed": 3}
+    api.train(photos, run, **recipe)
+    settings, weights = (run / name for name in ("config.yaml", "localizer/model.safetensors"))
+    before = settings.read_text(), weights.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert api.train(f"{photos}/", run, resume=True, report=False).finished
+    assert (settings.read_text(), weights.read_bytes()) == before
+    with pytest.raises(ValueError, match="another configuration: epochs was 1, now 2"):
+        api.train(photos, run, resume=True, report=False, epochs=2)
+    with pytest.raises(ValueError, match="another configuration: method was 'cam', now 'acol'"):
+        api.train(photos, run, method="acol", resume=True, report=False)
+
+
 def test_a_test_image_that_has_gone_does_not_matter_for_going_on(photos, tmp_path):
     run = tmp_path / "run"
     api.train(photos, run, **RECIPE)

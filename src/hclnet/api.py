@@ -55,7 +55,7 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
     routed = route(given, set(known.Options.model_fields), method)
     try:
         options = known.Options(**routed.pop("options")).model_dump()
-        config = RunConfig(data=str(data), method=method, options=options, **routed)
+        config = RunConfig(data=str(Path(data)), method=method, options=options, **routed)
     except ValidationError as error:
         raise ValueError(f"{method}: {readable(error)}") from None
     parse_rule(config.inference.box)  # now, not after the training
@@ -67,7 +67,7 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
 def train(
     data: str | Path,
     out: str | Path,
-    method: str = "hclnet",
+    method: str | None = None,
     resume: bool = False,
     tell: Callable[[str], None] | None = None,
     report: bool = True,
@@ -78,8 +78,8 @@ def train(
     Args:
         data: one folder per class, or the CUB-200-2011 layout.
         out: the run folder.
-        method: a name from `hclnet methods`.
-        resume: go on where a run in `out` stopped.
+        method: a name from `hclnet methods`; hclnet by default.
+        resume: go on where a run in `out` stopped, with its method and settings where nothing else is said.
         tell: called with lines for a person, such as what was found at `data`.
         report: write `out/report.html`: the curves, and what the localizer makes of a few images.
         settings: method options, settings of maps and boxes, settings of training: `branches=1, epochs=20`.
@@ -87,7 +87,9 @@ def train(
     Raises:
         ValueError: data, settings or images are not as they have to be; the message says what to do.
     """
-    config = make_config(data, method, **settings)
+    if resume:
+        method, settings = _as_before(Path(out), method, settings)
+    config = make_config(data, method or "hclnet", **settings)
     dataset = read(data, config.seed)
     if tell:
         tell(describe(dataset))
@@ -97,6 +99,18 @@ def train(
     if report and result.finished:
         _report_training(result.localizer, dataset, Path(out), config.seed)
     return result
+
+
+def _as_before(out: Path, method: str | None, settings: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """Method and settings that a run was begun with, and over them those that are given."""
+    if not has_progress(out):
+        return method, settings
+    before = RunConfig.load(out / "config.yaml").model_dump(exclude={"data"})
+    own, options, inference = before.pop("method"), before.pop("options"), before.pop("inference")
+    if method not in (None, own):
+        return method, settings
+    given = {key: value for key, value in settings.items() if value is not None}
+    return own, {**before, **options, **inference, **given}
 
 
 def train_on(

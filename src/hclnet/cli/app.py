@@ -88,7 +88,7 @@ def _options(
 @app.command()
 def train(
     data: Data,
-    method: Annotated[str, typer.Option(help="A name from `hclnet methods`.")] = "hclnet",
+    method: Annotated[str | None, typer.Option(help="A name from `hclnet methods`.", show_default="hclnet")] = None,
     backbone: Backbone = None,
     weights: Weights = None,
     size: Size = None,
@@ -98,14 +98,16 @@ def train(
     device: Device = None,
     settings: Set = None,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/METHOD-SEED")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run in --out stopped, with its settings.")
+    ] = False,
     no_report: NoReport = False,
 ) -> None:
     """Train a method on classified images, without a single box."""
     from hclnet import api
     from hclnet.config import parse_settings
 
-    out = out or Path("runs") / f"{method}-{seed or 0}"
+    out = out or Path("runs") / f"{method or 'hclnet'}-{seed or 0}"
     given = parse_settings(settings or [])
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
     result = api.train(data, out, method, resume, typer.echo, not no_report, **{**given, **recipe})
