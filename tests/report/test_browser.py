@@ -199,9 +199,14 @@ def test_the_threshold_slider_redraws_boxes_ious_and_kinds_at_once(page, file, v
         )
         at = (page.columns[1].records.level_iou[:, t] >= 0.5).mean()
         assert tab.inner_text("[data-accuracy-of='1']") == f"{100 * at:.1f}%"
+    assert tab.inner_text("#threshold-value") == f"{t / 255:.2f}"
+    tab.select_option("#judge", "1")
+    assert tab.inner_text("#threshold-value") == f"{t / 255:.2f} · {100 * at:.1f}% right"
+    tab.select_option("#judge", "-1")
     tab.focus("#at-rule")
     tab.keyboard.press("Space")
     wait(tab, "document.querySelector('.cursor').hidden")
+    assert tab.inner_text("#threshold-value") == "otsu3, fixed:0.2"
     show_all(tab)
     assert all(one["drawn"] == column_box(page, one["k"], one["image"]) for one in cells(tab))
 

@@ -130,15 +130,15 @@ def _left_out(page: Page, shown: int) -> str:
 
 def _table(results: Results) -> dict[str, Any]:
     shown = [key for key in MEANINGS if any(key in line.figures for line in results.lines)]
+    worst = {key: min(line.figures[key][0] for line in results.lines if key in line.figures) for key in shown}
     best = {key: max(line.figures[key][0] for line in results.lines if key in line.figures) for key in shown}
-    several = len(results.lines) > 1
     return {
         "heads": [{"key": key, "name": MEANINGS[key][0], "meaning": MEANINGS[key][1]} for key in shown],
         "lines": [
             {
                 "name": line.name,
                 "cells": [
-                    _cell(line.figures[key], several and line.figures[key][0] == best[key])
+                    _cell(line.figures[key], worst[key] < line.figures[key][0] == best[key])
                     if key in line.figures
                     else None
                     for key in shown

@@ -7,8 +7,7 @@ function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name === "class") node.className = value;
-    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
+    else node.setAttribute(name, value);
   }
   node.append(...children.filter((child) => child !== null));
   return node;
@@ -65,7 +64,7 @@ const Found = {
 
 const COLOURS = Maps.bytes(Data.heat);
 
-// Levels 0..255 as a picture; low ones let the photograph through.
+// Levels 0..255 as a picture.
 function paintHeat(canvas, levels, side) {
   canvas.width = canvas.height = side;
   const context = canvas.getContext("2d"), pixels = context.createImageData(side, side);

@@ -3,7 +3,6 @@
 
 const List = (() => {
   const several = Data.columns.length > 1, count = Data.images.id.length;
-  const known = Data.columns.some((column) => column.accuracy);
   const PAGE = several ? 12 : 24;
   const state = { judge: several ? -1 : 0, label: -1, kinds: new Set(), wrong: false, text: "", order: "worst", view: "methods" };
   const list = document.getElementById("list"), status = document.getElementById("status");
@@ -26,8 +25,8 @@ const List = (() => {
   // The method whose branches are shown.
   function shownColumn() {
     if (state.judge >= 0) return state.judge;
-    const several_ = Data.columns.map((c) => c.branches > 1).lastIndexOf(true);
-    return several_ >= 0 ? several_ : Data.columns.length - 1;
+    const last = Data.columns.map((column) => column.branches > 1).lastIndexOf(true);
+    return last >= 0 ? last : Data.columns.length - 1;
   }
 
   const isWrong = (image) => judges().some((k) => Data.columns[k].rank[image] > 0);
@@ -62,10 +61,9 @@ const List = (() => {
   }
 
   // After a change of filter, order or view.
-  function refresh(place = 0) {
+  function refresh() {
     chosen = sorted(Array.from({ length: count }, (_, i) => i).filter((i) => passes(i)));
-    start = Math.min(place, Math.max(0, chosen.length - 1));
-    start -= start % PAGE;
+    start = 0;
     render();
   }
 
@@ -84,7 +82,6 @@ const List = (() => {
       : "No image is left by these filters.";
     for (const button of document.querySelectorAll("[data-turn]"))
       button.disabled = button.dataset.turn === "-1" ? start === 0 : end >= chosen.length;
-    document.dispatchEvent(new CustomEvent("listed"));
   }
 
   function card(image) {
@@ -125,9 +122,9 @@ const List = (() => {
   }
 
   return {
-    state, several, known, refresh, turn, cut, counts, shownColumn,
+    state, several, refresh, turn, cut, counts, shownColumn,
+    judged: () => judges().map((k) => Data.columns[k]),
     threshold: () => threshold,
-    position: () => start,
     images: () => chosen,
     redraw() {
       for (const node of near) cells.get(node)?.show(threshold);

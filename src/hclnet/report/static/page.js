@@ -38,11 +38,11 @@ const Sliders = (() => {
   const level = () => (rule.checked ? null : Number(threshold.value));
 
   function tell() {
-    const t = level(), column = Data.columns[List.shownColumn()];
+    const t = level(), judged = List.judged();
     const share = (Number(threshold.value) / 255).toFixed(2);
     threshold.setAttribute("aria-valuetext", `${share} of the maximum`);
-    let text = t === null ? column.rule : share;
-    if (t !== null && column.accuracy) text += ` · ${percent(column.accuracy[t], 1)} right`;
+    let text = t === null ? [...new Set(judged.map((column) => column.rule))].join(", ") : share;
+    if (t !== null && judged.length === 1 && judged[0].accuracy) text += ` · ${percent(judged[0].accuracy[t], 1)} right`;
     told.textContent = text;
     document.documentElement.classList.toggle("cutting", t !== null);
     for (const cursor of document.querySelectorAll(".cursor")) {
