@@ -82,16 +82,16 @@ def contours(levels: UInt8[np.ndarray, "h w"]) -> Contours:
     if levels.size == 0:
         raise ValueError(f"a level map of shape {levels.shape} has no pixel, so no contours; pass at least 1 x 1.")
     levels = np.ascontiguousarray(levels)
-    *nodes, outline, _ = build(levels, EIGHT)
+    *nodes, outline, _ = build(levels, EIGHT, True)
     components = ComponentTree(*nodes)
-    *nodes, _, node_of = build(255 - levels, FOUR)
+    *nodes, _, node_of = build(255 - levels, FOUR, True)
     background = ComponentTree(*nodes)
     is_hole = ~_at_edge(background.box, levels.shape)
     if not is_hole.any():
         return Contours(components, components, outline / 2, background, is_hole)
     # A hole is filled with the lowest level at which it is none any more: that of the nearest node to reach the edge.
     level = _fill_levels(background.level, background.parent, is_hole)
-    *nodes, outline, _ = build(level[node_of], EIGHT)
+    *nodes, outline, _ = build(level[node_of], EIGHT, True)
     return Contours(components, ComponentTree(*nodes), outline / 2, background, is_hole)
 
 

@@ -6,11 +6,18 @@ ICCV 2021. Which one is used moves the localisation figures by several points, s
 
 from __future__ import annotations
 
+from typing import no_type_check
+
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
+from numba import njit
 
 NORMALISATIONS = ("minmax", "max", "pas", "ivr:P")
 _PAS_PERCENTILE = 90
+_NOT_FINITE = (
+    "a map has NaN or infinite values, so it has no heatmap; look for a diverged training or an overflow in half "
+    "precision, and compute the maps in float32."
+)
 
 
 def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Float32[np.ndarray, "*batch h w"]:
@@ -31,11 +38,14 @@ def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Floa
     kind, percentile = _parse(how)
     if 0 in map.shape[-2:]:
         raise ValueError(f"cannot normalise maps of shape {map.shape}: each must have at least one pixel.")
+    if kind == "minmax":
+        wide = map if map.dtype in (np.float32, np.float64) else map.astype(np.float32)
+        heatmaps = np.empty(map.shape, dtype=np.float32)
+        if not _minmax(np.ascontiguousarray(wide).reshape(-1, map.shape[-2] * map.shape[-1]), heatmaps.reshape(-1)):
+            raise ValueError(_NOT_FINITE)
+        return heatmaps
     if not np.isfinite(map).all():
-        raise ValueError(
-            "a map has NaN or infinite values, so it has no heatmap; look for a diverged training or an overflow in "
-            "half precision, and compute the maps in float32."
-        )
+        raise ValueError(_NOT_FINITE)
     # float64, so that neither a range near the float32 limits nor a tiny one over- or underflows.
     values = map.astype(np.float64)
     low = values.min(axis=(-2, -1), keepdims=True)
@@ -45,13 +55,11 @@ def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Floa
     elif kind == "ivr":
         floor = np.percentile(values, percentile, axis=(-2, -1), keepdims=True)
         values = _divide(np.maximum(values - floor, 0), high - floor)
-    elif kind == "pas":
+    else:
         values -= low
         ceiling = np.percentile(values, _PAS_PERCENTILE, axis=(-2, -1), keepdims=True)
         # A peak smaller than a tenth of the map leaves nothing to divide by: in the limit all of it is 1.
         values = np.where(ceiling > 0, np.minimum(_divide(values, ceiling), 1), values > 0)
-    else:
-        values = _divide(values - low, high - low)
     return np.where(high > low, values, 0).astype(np.float32)
 
 
@@ -61,12 +69,13 @@ def to_levels(heatmap: Float[np.ndarray, "*batch h w"]) -> UInt8[np.ndarray, "*b
     Raises:
         ValueError: the heatmap has a value outside 0..1, or NaN.
     """
-    if heatmap.size and not (heatmap.min() >= 0 and heatmap.max() <= 1):
+    wide = heatmap if heatmap.dtype in (np.float32, np.float64) else heatmap.astype(np.float32)
+    levels = np.empty(heatmap.shape, dtype=np.uint8)
+    if not _floor(np.ascontiguousarray(wide).reshape(-1), levels.reshape(-1)):
         raise ValueError(
             f"a heatmap must lie in 0..1, and this one spans {heatmap.min()} to {heatmap.max()}: normalise it first."
         )
-    # In float64 the product is exact; in half precision it could round up to the next level.
-    return (heatmap.astype(np.float64) * 255).astype(np.uint8)
+    return levels
 
 
 def _parse(how: str) -> tuple[str, float]:
@@ -90,3 +99,40 @@ def _divide(
     values: Float64[np.ndarray, "*batch h w"], by: Float64[np.ndarray, "*batch 1 1"]
 ) -> Float64[np.ndarray, "*batch h w"]:
     return np.divide(values, by, out=np.zeros_like(values), where=by > 0)
+
+
+# `no_type_check` keeps run-time checkers of annotations out of what numba compiles. Products and quotients are float64
+# as in numpy's way of the other normalisations.
+@njit(nogil=True, cache=True)
+@no_type_check
+def _minmax(maps, heatmaps):
+    """Min-max normalise each row into `heatmaps`, flat; whether all is finite."""
+    count, pixels = maps.shape
+    for k in range(count):
+        low = high = maps[k, 0]
+        unordered = 0
+        for i in range(pixels):  # without a branch, so that several are done at once
+            value = maps[k, i]
+            unordered += value != value
+            low = value if value < low else low
+            high = value if value > high else high
+        if unordered or not np.isfinite(low) or not np.isfinite(high):
+            return False
+        least = np.float64(low)
+        span = np.float64(high) - least
+        for i in range(pixels):
+            heatmaps[k * pixels + i] = (np.float64(maps[k, i]) - least) / span if span > 0 else 0.0
+    return True
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def _floor(heatmap, levels):
+    """The level of each value; whether all are in 0..1."""
+    outside = 0
+    for i in range(len(heatmap)):
+        value = heatmap[i]
+        outside += not (value >= 0 and value <= 1)
+        # In float64 the product is exact; in single precision it could round up to the next level.
+        levels[i] = np.uint8(np.int32(np.float64(value) * 255))
+    return outside == 0

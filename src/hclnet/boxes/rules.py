@@ -76,7 +76,7 @@ class Otsu3:
         return cls()
 
     def level(self, levels: UInt8[np.ndarray, "h w"], tree: ComponentTree | None = None) -> int:
-        return int(_otsu3(np.bincount(levels.ravel(), minlength=256)))
+        return int(_otsu3(_histogram(np.ascontiguousarray(levels).reshape(-1))))
 
     def __str__(self) -> str:
         return "otsu3"
@@ -115,6 +115,16 @@ def box(levels: UInt8[np.ndarray, "h w"], rule: Rule, tree: ComponentTree | None
         return 0, 0, 0, 0
     x0, y0, x1, y1 = tree.box[components[0]].tolist()
     return x0, y0, x1, y1
+
+
+@njit(nogil=True, cache=True)
+@no_type_check
+def _histogram(levels):
+    """How many pixels each of the 256 levels has."""
+    histogram = np.zeros(256, dtype=np.int64)
+    for value in levels:
+        histogram[value] += 1
+    return histogram
 
 
 @njit(nogil=True, cache=True)

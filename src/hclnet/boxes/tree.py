@@ -80,7 +80,7 @@ def component_tree(levels: UInt8[np.ndarray, "h w"]) -> ComponentTree:
     """
     if levels.size == 0:
         raise ValueError(f"a level map of shape {levels.shape} has no pixel, so no components; pass at least 1 x 1.")
-    return ComponentTree(*build(np.ascontiguousarray(levels), EIGHT)[:5])
+    return ComponentTree(*build(np.ascontiguousarray(levels), EIGHT, False)[:5])
 
 
 # The eight neighbours in a ring, as (dy, dx): N, NE, E, SE, S, SW, W, NW.
@@ -131,79 +131,85 @@ _OUTLINES = _outlines()
 # `no_type_check` keeps run-time checkers of annotations out of what numba compiles.
 @njit(nogil=True, cache=True)
 @no_type_check
-def build(levels, representatives):
+def build(levels, representatives, whole):
     """Level, parent, area, box and first pixel of every node; see `ComponentTree`.
 
-    Then for every node twice the area within its outline, without holes of the 8-connected component, and for every
-    pixel its node.
+    Then, if asked for, for every node twice the area within its outline, without holes of the 8-connected component,
+    and for every pixel its node.
 
     Args:
         levels: the level map, contiguous.
         representatives: `EIGHT` or `FOUR`, for components of that connectivity.
+        whole: whether these are asked for; else they are empty.
     """
     height, width = levels.shape
     pixels = height * width
     # A border below every level spares the bounds checks.
     stride = width + 2
     size = (height + 2) * stride
-    # One block for all working arrays: after the first call the allocator keeps a block of this size at hand, where
-    # five smaller ones may go back to the system and be paged in again at every map, at a cost like the tree's own.
-    scratch = np.empty(6 * size, dtype=np.int32)
-    padded = scratch[:size]
-    padded[:] = -1
+    # One block for the working arrays: after the first call the allocator keeps a block of this size at hand, where
+    # several smaller ones may go back to the system and be paged in again at every map, at a cost like the tree's own.
+    # Unsigned indices: with signed ones every access would first look whether it counts from the end.
+    scratch = np.empty(4 * size, dtype=np.uint32)
+    padded = np.full(size, -1, dtype=np.int16)
     starts = np.zeros(LEVELS + 1, dtype=np.int64)
     for y in range(height):
         for x in range(width):
             value = levels[y, x]
             padded[(y + 1) * stride + x + 1] = value
-            starts[LEVELS - 1 - value + 1] += 1
+            starts[LEVELS - value] += 1
     for i in range(LEVELS):
         starts[i + 1] += starts[i]
 
     # Counting sort: highest level first, raster order within a level.
-    order = scratch[size : 2 * size]
+    order = scratch[:size]
     for y in range(height):
         for x in range(width):
-            p = (y + 1) * stride + x + 1
-            bucket = LEVELS - 1 - padded[p]
-            order[starts[bucket]] = p
+            at = (y + 1) * stride + x + 1
+            bucket = LEVELS - 1 - padded[at]
+            order[starts[bucket]] = at
             starts[bucket] += 1
 
-    offsets = np.array([-stride, -stride + 1, 1, stride + 1, stride, stride - 1, -1, -stride - 1])
-    root = scratch[2 * size : 3 * size]  # union-find, compressed
-    latest = scratch[3 * size : 4 * size]  # of a union-find root: the last pixel to join its component
-    above = scratch[4 * size : 5 * size]  # the pixel that took in the component of which this one was the latest
-    gain = scratch[5 * size :]  # what the pixel adds to twice the area within the outline
+    offsets = np.array([-stride, -stride + 1, 1, stride + 1, stride, stride - 1, -1, -stride - 1]).astype(np.uintp)
+    down, right = np.uintp(stride), np.uintp(1)
+    root = scratch[size : 2 * size]  # union-find, compressed
+    latest = scratch[2 * size : 3 * size]  # of a union-find root: the last pixel to join its component
+    above = scratch[3 * size :]  # the pixel that took in the component of which this one was the latest
+    gain = np.empty(size if whole else 0, dtype=np.uint8)  # what the pixel adds to twice the area within the outline
     nodes = pixels
     for i in range(pixels):
-        p = order[i]
+        p = np.uintp(order[i])
         v = padded[p]
         # Which neighbours came before p: those of a higher level, or of the same one and earlier in raster order.
-        mask = (
-            (padded[p - stride] >= v)
-            | (padded[p - stride + 1] >= v) << 1
-            | (padded[p + 1] > v) << 2
-            | (padded[p + stride + 1] > v) << 3
-            | (padded[p + stride] > v) << 4
-            | (padded[p + stride - 1] > v) << 5
-            | (padded[p - 1] >= v) << 6
-            | (padded[p - stride - 1] >= v) << 7
+        mask = np.uintp(
+            (padded[p - down] >= v)
+            | (padded[p - down + right] >= v) << 1
+            | (padded[p + right] > v) << 2
+            | (padded[p + down + right] > v) << 3
+            | (padded[p + down] > v) << 4
+            | (padded[p + down - right] > v) << 5
+            | (padded[p - right] >= v) << 6
+            | (padded[p - down - right] >= v) << 7
         )
-        gain[p] = _OUTLINES[mask]
+        if whole:
+            gain[p] = _OUTLINES[mask]
         # p joins the first neighbouring component under that one's root, which keeps the paths short.
         top = p
         root[p] = p
         above[p] = p
         for j in range(4):
-            neighbour = representatives[mask, j]
+            neighbour = representatives[mask, np.uintp(j)]
             if neighbour < 0:
                 break
-            r = p + offsets[neighbour]
-            while root[r] != r:
-                root[r] = root[root[r]]
-                r = root[r]
+            r = p + offsets[np.uintp(neighbour)]
+            s = np.uintp(root[r])
+            while s != r:
+                t = root[s]
+                root[r] = t
+                r = np.uintp(t)
+                s = np.uintp(root[r])
             if r != top:  # else two groups of neighbours were one component already
-                q = latest[r]
+                q = np.uintp(latest[r])
                 above[q] = p
                 nodes -= padded[q] == v
                 if top == p:
@@ -217,42 +223,44 @@ def build(levels, representatives):
     node = root  # its own use is over
     level = np.empty(nodes, dtype=np.uint8)
     parent = np.empty(nodes, dtype=np.int32)
-    n = 0
+    n = np.uint32(0)
     for i in range(pixels - 1, -1, -1):
-        p = order[i]
-        q = above[p]
+        p = np.uintp(order[i])
+        q = np.uintp(above[p])
         if q != p and padded[q] == padded[p]:
             node[p] = node[q]
         else:
-            level[n] = padded[p]
-            parent[n] = node[q] if q != p else -1
+            level[np.uintp(n)] = padded[p]
+            parent[np.uintp(n)] = node[q] if q != p else -1
             node[p] = n
-            n += 1
+            n += np.uint32(1)
 
     area = np.zeros(nodes, dtype=np.int32)
-    outline = np.zeros(nodes, dtype=np.int32)
-    node_of = np.empty((height, width), dtype=np.int32)
+    outline = np.zeros(nodes if whole else 0, dtype=np.int32)
+    node_of = np.empty((height, width) if whole else (0, 0), dtype=np.int32)
     first = np.empty(nodes, dtype=np.int32)
     box = np.empty((nodes, 4), dtype=np.int32)
     for y in range(height):
         for x in range(width):
-            p = (y + 1) * stride + x + 1
-            n = node[p]
-            node_of[y, x] = n
-            outline[n] += gain[p]
-            if area[n] == 0:
-                first[n] = y * width + x
-                box[n, 0] = x
-                box[n, 1] = y
-                box[n, 2] = x + 1
-            area[n] += 1
-            box[n, 0] = min(box[n, 0], x)
-            box[n, 2] = max(box[n, 2], x + 1)
-            box[n, 3] = y + 1
+            p = np.uintp((y + 1) * stride + x + 1)
+            m = np.uintp(node[p])
+            if whole:
+                node_of[y, x] = m
+                outline[m] += gain[p]
+            if area[m] == 0:
+                first[m] = y * width + x
+                box[m, 0] = x
+                box[m, 1] = y
+                box[m, 2] = x + 1
+            area[m] += 1
+            box[m, 0] = min(box[m, 0], x)
+            box[m, 2] = max(box[m, 2], x + 1)
+            box[m, 3] = y + 1
     for n in range(nodes - 1, 0, -1):
         q = parent[n]
         area[q] += area[n]
-        outline[q] += outline[n]
+        if whole:
+            outline[q] += outline[n]
         first[q] = min(first[q], first[n])
         box[q, 0] = min(box[q, 0], box[n, 0])
         box[q, 1] = min(box[q, 1], box[n, 1])

@@ -96,7 +96,8 @@ class Hclnet:
     def heatmap(self, map: Real[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
         enlarged = cv2.INTER_LINEAR if self.upsampling == "bilinear" else cv2.INTER_CUBIC
         how = cv2.INTER_AREA if max(map.shape) > self.map_size else enlarged
-        if map.size and np.isfinite(map.flat[0]) and (map == map.flat[0]).all():
+        resized = map.shape != (self.map_size, self.map_size)
+        if resized and map.size and np.isfinite(map.flat[0]) and (map == map.flat[0]).all():
             return np.zeros((self.map_size, self.map_size), dtype=np.float32)  # else rounding errors would be stretched
         return normalise(_resize(map.astype(np.float32), self.map_size, how), self.normalisation)
 

@@ -1,0 +1,159 @@
+"""What scoring costs: against a loop over 1000 thresholds, by map size and true boxes, and for 50,000 maps from disk.
+
+    python benchmarks/scoring.py                  # all of it but the 50,000 maps: a minute
+    python benchmarks/scoring.py --maps 50000     # those too: 5 GB in --folder, then through what `hclnet score` runs
+
+Ratios are of processor time of one thread, the two sides in turns in this one process, so that a busy machine slows
+both. The loop is the literal port in tests/reference/wsoleval.py: OpenCV's threshold, findContours, contourArea and
+boundingRect at each of 1000 thresholds. It scores MaxBoxAcc and MaxBoxAccV2 together, as the other side does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from hclnet.boxes import parse_rule
+from hclnet.metrics import Hclnet, Scoring, WsolEval, figures, intervals, resamples, weighted_figures
+from hclnet.scoring import score_maps
+from hclnet.types import Sample, Truth
+from reference import wsoleval
+
+RULES = [parse_rule("fixed:0.2")]
+TRUE = np.array([[40.0, 60, 150, 190]])
+
+
+def maps(kind: str, count: int, side: int, seed: int = 0) -> Iterator[np.ndarray]:
+    """Class maps upsampled to `side`: `peaks` are smooth with a few of them, `random` is 14 x 14 noise."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:14, 0:14]
+    for _ in range(count):
+        if kind == "random":
+            small = rng.random((14, 14))
+        else:
+            centres = zip(rng.normal(7, 3, (4, 2)), rng.uniform(1.5, 12, 4), rng.uniform(0.3, 1, 4))
+            small = sum(h * np.exp(-((y - a) ** 2 + (x - b) ** 2) / (2 * w)) for (a, b), w, h in centres)
+            small += rng.normal(0, 0.02, (14, 14))
+        yield cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
+
+
+def look(scoring: Scoring, map: np.ndarray, true_boxes: np.ndarray) -> None:
+    """All that a map is scored by, from its values to its IoUs at every threshold."""
+    scoring.locate(scoring.levels(scoring.heatmap(map)), true_boxes, RULES)
+
+
+def loop(map: np.ndarray, true_boxes: np.ndarray) -> None:
+    """The same, a threshold at a time."""
+    levels = (wsoleval.heatmap(map) * 255).astype(np.uint8)
+    wsoleval.best_ious(levels, true_boxes.astype(int).tolist())
+
+
+def milliseconds(calls: list[Callable[[], None]], rounds: int) -> list[list[float]]:
+    """Processor time of each call in each of several rounds, the calls in turns."""
+    for call in calls:
+        call()
+    times: list[list[float]] = [[] for _ in calls]
+    for _ in range(rounds):
+        for call, taken in zip(calls, times):
+            began = time.thread_time()
+            call()
+            taken.append(1000 * (time.thread_time() - began))
+    return times
+
+
+def against_a_loop() -> None:
+    count = 9
+    print(f"Against a loop over 1000 thresholds, 224 px, one thread, {count} maps in a row, median of 5 rounds:")
+    print(f"  {'maps':8} {'loop':>9} {'hclnet':>9} {'ratio':>6} {'wsoleval':>9} {'ratio':>6}")
+
+    def over(one: Callable[[np.ndarray], None], chosen: list[np.ndarray]) -> None:
+        for map in chosen:
+            one(map)
+
+    for kind in ("peaks", "random"):
+        chosen = [map.astype(np.float32) for map in maps(kind, count, 224)]
+        sides = [partial(loop, true_boxes=TRUE), *(partial(look, p, true_boxes=TRUE) for p in (Hclnet(), WsolEval()))]
+        taken = np.array(milliseconds([partial(over, side, chosen) for side in sides], 5)) / count
+        slow, ours, theirs = np.median(taken, axis=1)
+        first, second = np.median(taken[0] / taken[1:], axis=1)
+        print(f"  {kind:8} {slow:6.1f} ms {ours:6.2f} ms {first:5.0f}x {theirs:6.2f} ms {second:5.0f}x")
+
+
+def by_size() -> None:
+    print("By side of the map, one true box; and at 224 px by number of true boxes. Milliseconds, median of 9 maps:")
+    for protocol in (Hclnet, WsolEval):
+        told = []
+        for side in (128, 224, 448, 1024):
+            taken = [milliseconds([partial(look, protocol(side), map, TRUE)], 3)[0] for map in maps("peaks", 9, side)]
+            told.append(f"{side} px {statistics.median(map(statistics.median, taken)):.2f}")
+        for count in (1, 10, 100):
+            corners = np.random.default_rng(0).uniform(0, 120, (count, 2))
+            true = np.concatenate([corners, corners + 80], axis=1).astype(int)
+            taken = [milliseconds([partial(look, protocol(), map, true)], 3)[0] for map in maps("peaks", 9, 224)]
+            told.append(f"{count} boxes {statistics.median(map(statistics.median, taken)):.2f}")
+        print(f"  {protocol.name:8} {', '.join(told)}")
+
+
+def from_disk(count: int, folder: Path, workers: int) -> None:
+    """`count` maps of 224 px in half precision, memory-mapped, through `score_maps`, and intervals of every figure."""
+    path = folder / "maps.npy"
+    stored = np.lib.format.open_memmap(path, "w+", np.float16, (count, 224, 224))
+    for k, map in enumerate(maps("peaks", count, 224)):
+        stored[k] = map
+    stored.flush()
+    del stored
+    samples = [Sample(str(k), Path(str(k)), 0, "test") for k in range(count)]
+    truth, sizes = Truth({s.id: TRUE for s in samples}), np.full((count, 2), 224)
+    mapped = np.load(path, mmap_mode="r")
+    get = [partial(mapped.__getitem__, k) for k in range(count)]
+    print(f"{count} maps of 224 px from a memory-mapped file, {workers} threads:")
+    for scoring in (Hclnet(), WsolEval()):
+        score_maps(get[:4], samples[:4], sizes[:4], truth, scoring, RULES[0], workers=workers)  # compiles
+        before, began, used = peak(), time.perf_counter(), time.process_time()
+        records = score_maps(get, samples, sizes, truth, scoring, RULES[0], workers=workers)
+        seconds, busy = time.perf_counter() - began, time.process_time() - used
+        held = sum(c.nbytes for c in (records.level_iou, records.level_best)) / 1e6
+        told = f"{seconds:.0f} s ({busy:.0f} s of processor time), private memory {before:.0f} to {peak():.0f} MB"
+        print(f"  {scoring.name:8} {told}, {held:.0f} MB of it the records")
+        began = time.perf_counter()
+        intervals(weighted_figures(records, resamples(count)))
+        print(f"           intervals of all {len(figures(records))} figures: {time.perf_counter() - began:.1f} s")
+    path.unlink()
+
+
+def peak() -> float:
+    """Private memory of this process, MB: what is mapped from a file is the system's to take back."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1e3
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--maps", type=int, default=0, help="how many to score from disk")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where they are written")
+    parser.add_argument("--workers", type=int, default=2, help="threads that score them")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    against_a_loop()
+    by_size()
+    if options.maps:
+        from_disk(options.maps, options.folder, options.workers)
+
+
+if __name__ == "__main__":
+    main()
