@@ -10,8 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from hclnet.data import read
 from hclnet.data.parts import PartsOptions, write
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +56,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "new_photos").mkdir(exist_ok=True)
         shutil.copy(next(source.iterdir()), folder / "new_photos")
     shutil.copy(next((folder / "new_photos").iterdir()), folder / "photo.jpg")
+    for sample in read(folder / "DATA").split("test"):
+        map = folder / "MAPS" / f"{sample.id}.npy"
+        map.parent.mkdir(parents=True, exist_ok=True)
+        np.save(map, np.eye(14))
     return folder
 
 
