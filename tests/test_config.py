@@ -111,7 +111,8 @@ def test_written_and_loaded(tmp_path: Path):
 
 def test_the_training_key_has_what_weights_depend_on():
     key = make_config("birds", "hclnet").training_key()
-    assert set(RunConfig.model_fields) - set(key) == {"inference", "device", "workers"}
+    assert set(RunConfig.model_fields) - set(key) == {"inference", "device", "workers", "on_bad_image"}
+    assert make_config("birds", "hclnet", on_bad_image="skip", no_object_class="good").training_key() == key
     for same in ({"fusion": "max"}, {"box": "fixed:0.3"}, {"device": "cpu"}, {"workers": 2}):
         assert make_config("birds", "hclnet", **same).training_key() == key
     for other in ({"branches": 3}, {"epochs": 3}, {"seed": 1}, {"precision": "bfloat16"}, {"size": 64}):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,15 @@ from pydantic import ValidationError
 from hclnet.backbones import choose_stride
 from hclnet.boxes import parse_rule
 from hclnet.config import RunConfig, readable, route
-from hclnet.data import find_split, read
+from hclnet.data import describe, find_split, read
+from hclnet.data.broken import counted, listed, without_broken
+from hclnet.data.record import (
+    record_skipped,
+    record_splits,
+    recorded,
+    with_recorded_splits,
+    without_recorded_skips,
+)
 from hclnet.evaluate import evaluate_localizer, protocol_of
 from hclnet.localizer import Localizer
 from hclnet.methods import check_tune, frozen_note, get_method
@@ -91,10 +99,14 @@ def train(
         method, settings = _as_before(Path(out), method, settings)
     config = make_config(data, method or "hclnet", **settings)
     dataset = read(data, config.seed)
+    config.inference.check(dataset.classes)
     if tell:
         tell(describe(dataset))
         if note := frozen_note(config.method, config.tune):
             tell(note)
+    if resume:
+        dataset = without_recorded_skips(dataset, Path(out))
+    dataset = check_images(dataset, config.on_bad_image, tell)
     result = train_on(dataset, config, Path(out), resume)
     if report and result.finished:
         _report_training(result.localizer, dataset, Path(out), config.seed)
@@ -116,13 +128,13 @@ def _as_before(out: Path, method: str | None, settings: dict[str, Any]) -> tuple
 def train_on(
     dataset: DataSet, config: RunConfig, out: Path, resume: bool = False, label: str = "Training"
 ) -> TrainResult:
-    """Train on a data set that is read already. Only the labelled images are handed on; the truth stays here.
+    """Train on a data set that is read and checked. Only the labelled images are handed on; the truth stays here.
 
     Raises:
         ValueError: as `train`; or a run that goes on had other training images.
     """
     if resume:
-        dataset = with_recorded_splits(dataset, out)
+        dataset = without_recorded_skips(with_recorded_splits(dataset, out), out)
         _check_same_images(dataset, out)
     prepare_run(config, out, resume)
     record_splits(dataset, out)
@@ -137,6 +149,8 @@ def evaluate(
     out: str | Path | None = None,
     report: bool = True,
     protocol: str = "hclnet",
+    on_bad_image: str | None = None,
+    tell: Callable[[str], None] | None = None,
     **inference: Any,
 ) -> Evaluation:
     """Score a run on a split, and keep the records beside it.
@@ -149,6 +163,8 @@ def evaluate(
             `<run>/evaluation/<split>`, with another protocol than our own `<split>-<protocol>`.
         report: write the report.
         protocol: `hclnet`, our own, or `wsoleval`; see docs/protocols.md.
+        on_bad_image: `fail` or `skip`; as the run was trained by default. Skipped images are listed in `skipped.csv`.
+        tell: called with lines for a person, such as which images are skipped.
         inference: settings of maps and boxes, such as `box="fixed:0.2"`.
 
     Raises:
@@ -166,6 +182,8 @@ def evaluate(
     if data is None:
         dataset = with_recorded_splits(dataset, run)
     _check_classes(localizer, dataset)
+    on_bad_image = on_bad_image or (config.on_bad_image if config else "fail")
+    dataset = check_images(dataset, on_bad_image, tell, find_split(dataset, split))
     samples = dataset.split(find_split(dataset, split))
     cache = config is not None and config.tune == "heads"
     maps: list[ImageMaps] = []
@@ -177,6 +195,8 @@ def evaluate(
     home = Path(out) if out else home
     home.mkdir(parents=True, exist_ok=True)
     save(records, home / "records.npz")
+    if dataset.skipped:
+        record_skipped(dataset, home)
     (home / "figures.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
     write_class_table(class_table(records.labels, dataset.classes, [hits(records)]), home / "classes.csv")
     page = None
@@ -229,14 +249,6 @@ def locate(image: Any, model: str | Path | None = None, top: int = 1) -> Localiz
     return (Localizer.imagenet() if model is None else Localizer.load(model)).locate(image, top)
 
 
-def describe(dataset: DataSet) -> str:
-    """One line about a data set for a person, and one for each of its notes."""
-    counts = ", ".join(f"{count} {split}" for split, count in dataset.counts().items())
-    truth = f", {len(dataset.truth.boxes)} with boxes (for scoring only)" if dataset.truth.boxes else ", no boxes"
-    lines = [f"{dataset.root}: {dataset.kind}, {len(dataset.classes)} classes, {counts}{truth}"]
-    return "\n".join(lines + [f"  {note}" for note in dataset.notes])
-
-
 def _report_training(localizer: Localizer, dataset: DataSet, out: Path, seed: int, most: int = 24) -> None:
     dataset = with_recorded_splits(dataset, out)
     split = next(name for name in ("test", "val", "train") if name in dataset.counts())
@@ -247,6 +259,25 @@ def _report_training(localizer: Localizer, dataset: DataSet, out: Path, seed: in
         localizer, [samples[i] for i in chosen], dataset.truth, keep=lambda _, one: maps.append(one)
     )
     write(training_page(localizer, dataset, split, records, maps, out), out / "report.html")
+
+
+def check_images(
+    dataset: DataSet, on_bad_image: str, tell: Callable[[str], None] | None = None, split: str | None = None
+) -> DataSet:
+    """The data set without the images that can't be read, of one split or of all; each is told of.
+
+    Raises:
+        ValueError: as `without_broken`.
+    """
+    before = len(dataset.skipped)
+    with bar("Checking that images can be read") as progress:
+        checked = without_broken(dataset, on_bad_image, split, progress)
+    if tell and (skipped := checked.skipped[before:]):
+        looked_at = sum(split in (None, s.split) for s in dataset.samples)
+        tell(f"Left out, {counted(len(skipped), 'image')} of {looked_at:,}:\n{listed(skipped)}")
+    if tell and before:
+        tell(f"Left out as before, {counted(before, 'image')} that skipped.csv lists.")
+    return checked
 
 
 def _check_classes(localizer: Localizer, dataset: DataSet) -> None:
@@ -261,47 +292,9 @@ def _check_classes(localizer: Localizer, dataset: DataSet) -> None:
         raise ValueError(f"{dataset.root} has other classes than the run ({told or 'in another order'}).")
 
 
-def record_splits(dataset: DataSet, out: Path) -> None:
-    """Write down which image is in which split, as `data.csv`."""
-    part = out / "data.csv.part"
-    with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "class", "split"])
-        writer.writerows([s.id, dataset.classes[s.label], s.split] for s in dataset.samples)
-    part.replace(out / "data.csv")
-
-
-def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
-    """The same images in the splits that are written down in a folder, so that files which came since leak nothing.
-
-    Where nothing is written down, the data set as it is.
-
-    Raises:
-        ValueError: what is written down is of other classes, hence of another data set.
-    """
-    rows = _recorded(out)
-    if not rows:
-        return dataset
-    if changed := {row["class"] for row in rows} ^ set(dataset.classes):
-        raise ValueError(
-            f"{out} was begun on other data: {', '.join(sorted(changed)[:5])} is a class either there or in "
-            f"{dataset.root}, not in both. Name another folder with --out, or bring the data back as it was."
-        )
-    known = {row["id"]: row["split"] for row in rows}
-    return replace(dataset, samples=tuple(replace(s, split=known.get(s.id, s.split)) for s in dataset.samples))
-
-
-def _recorded(out: Path) -> list[dict[str, str]]:
-    try:
-        with (out / "data.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return list(csv.DictReader(file))
-    except FileNotFoundError:
-        return []
-
-
 def _check_same_images(dataset: DataSet, out: Path) -> None:
     """What an epoch is, and so what is left to do, depends on the training images."""
-    if not (has_progress(out) and (rows := _recorded(out))):
+    if not (has_progress(out) and (rows := recorded(out))):
         return
     before = {(row["id"], row["class"]) for row in rows if row["split"] == "train"}
     now = {(s.id, dataset.classes[s.label]) for s in dataset.samples if s.split == "train"}

@@ -11,17 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from hclnet.api import (
-    describe,
-    make_config,
-    record_splits,
-    summary,
-    train_on,
-    with_recorded_splits,
-    write_class_table,
-)
+from hclnet.api import check_images, make_config, summary, train_on, write_class_table
 from hclnet.config import Inference, RunConfig, parse_settings
-from hclnet.data import find_split, read
+from hclnet.data import describe, find_split, read
+from hclnet.data.record import record_splits, with_recorded_splits, without_recorded_skips
 from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
 from hclnet.methods import frozen_note
@@ -115,13 +108,19 @@ def compare(
             key = json.dumps(config.training_key(), sort_keys=True)
             plan.setdefault(key, (config, []))[1].append((spec, own, config))
     # One split for all that is ever compared in a folder, whatever seeds and files come to it later.
-    dataset = with_recorded_splits(read(data, first), out)
+    dataset = without_recorded_skips(with_recorded_splits(read(data, first), out), out)
+    variants = [variant for _, members in plan.values() for *_, variant in members]
+    for variant in variants:
+        variant.inference.check(dataset.classes)
     if tell:
         tell(describe(dataset))
         tell(f"{len(specs)} methods x {seeds} seeds: {len(plan)} trainings, since fusion and box rule need none")
         for note in dict.fromkeys(frozen_note(config.method, config.tune) for config, _ in plan.values()):
             if note:
                 tell(note)
+    dataset.split(find_split(dataset, split))  # whether there is one, before anything is decoded
+    skip = all(variant.on_bad_image == "skip" for variant in variants)
+    dataset = check_images(dataset, "skip" if skip else "fail", tell)
     samples = dataset.split(find_split(dataset, split))
     out.mkdir(parents=True, exist_ok=True)
     record_splits(dataset, out)

@@ -6,6 +6,8 @@ What a localizer is trained with is separate from what is settled when it is use
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +39,15 @@ class Inference(Strict):
     upsampling: Literal["bilinear", "bicubic"] = Field("bilinear", description="from feature resolution to map_size")
     map_size: int = Field(224, ge=8, description="side of the heatmap that boxes are drawn on, pixels")
     box: str = Field("otsu3", description="box rule: fixed:T or otsu3")
+    no_object_class: str | None = Field(None, description="a class for nothing, such as good: learned, never boxed")
+
+    def check(self, classes: Sequence[str]) -> None:
+        """Raises:
+        ValueError: `no_object_class` is none of the classes.
+        """
+        if self.no_object_class is not None and self.no_object_class not in classes:
+            names = ", ".join(classes[:20]) + (f" and {len(classes) - 20} more" if len(classes) > 20 else "")
+            raise ValueError(f"--no-object-class {self.no_object_class}: there is no such class. There are {names}.")
 
 
 class RunConfig(Strict):
@@ -61,11 +72,12 @@ class RunConfig(Strict):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where it is native")
     workers: int = Field(0, ge=0, description="processes that decode images with --tune all")
+    on_bad_image: Literal["fail", "skip"] = Field("fail", description="fail before training, or skip the broken images")
     inference: Inference = Inference()
 
     def training_key(self) -> dict[str, Any]:
         """All that the weights depend on: two configurations with equal keys need one training."""
-        return self.model_dump(exclude={"inference", "device", "workers"})
+        return self.model_dump(exclude={"inference", "device", "workers", "on_bad_image"})
 
     def write(self, path: Path) -> None:
         """Replaced whole, or on error not at all."""
@@ -85,6 +97,12 @@ class RunConfig(Strict):
             return cls(**settings)
         except (TypeError, ValidationError) as error:
             raise ValueError(f"{path} can't be read: {readable(error)}") from None
+
+
+def cache_home() -> Path:
+    """The folder for what can be computed again: `HCLNET_CACHE`, or the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hclnet"
+    return Path(os.environ.get("HCLNET_CACHE", default))
 
 
 def readable(error: Exception) -> str:

@@ -68,6 +68,8 @@ def evaluate_localizer(
         groups.setdefault(variant.model_copy(update={"box": ""}), []).append(k)
     sizes = np.array([image_size(s.path) for s in samples], dtype=np.int64)
     labels = np.array([s.label for s in samples], dtype=np.int64)
+    hidden = {shared: _hidden(localizer, shared, samples) for shared in groups}
+    truths = {shared: truth.without(ids) for shared, ids in hidden.items()}
     k = min(5, len(localizer.classes))
     top_classes, top_scores, ranks = [], [], []
     masked = any(s.id in truth.masks for s in samples)
@@ -91,13 +93,14 @@ def evaluate_localizer(
                 maps = _maps(output, shared, localizer.method.fusion, under)
                 small = _small(output, shared, localizer.method.fusion) if keep else [None] * len(maps)
                 boxes = [
-                    under.true_boxes(truth.boxes.get(s.id, _NO_BOXES), tuple(size))
+                    under.true_boxes(truths[shared].boxes.get(s.id, _NO_BOXES), tuple(size))
                     for s, size in zip(samples[chunk], sizes[chunk].tolist())
                 ]
-                masks = [truth.masks.get(s.id) for s in samples[chunk]]
+                masks = [truths[shared].masks.get(s.id) for s in samples[chunk]]
                 look = partial(_look, scoring=under, rules=[rules[m] for m in members])
                 for row, (found, pixels, kept) in enumerate(pool.map(look, maps, boxes, masks, small), done):
                     for member, one in zip(members, found):
+                        one = _nowhere(one) if samples[row].id in hidden[shared] else one
                         tables[member].put(row, one, pixels)
                         if keep:
                             keep(member, replace(kept, level=one.level))
@@ -115,6 +118,17 @@ def protocol_of(name: str, inference: Inference) -> Scoring:
         ValueError: there is no such protocol.
     """
     return get_protocol(name, inference.map_size, inference.upsampling) if name == "hclnet" else get_protocol(name)
+
+
+def _hidden(localizer: Localizer, settings: Inference, samples: Sequence[Sample]) -> set[str]:
+    """The images of the class that is nothing to be boxed."""
+    settings.check(localizer.classes)
+    return {s.id for s in samples if localizer.classes[s.label] == settings.no_object_class}
+
+
+def _nowhere(found: Found) -> Found:
+    """The same, without a box: at the last level every mask is empty."""
+    return found._replace(level=255, box=np.zeros_like(found.box))
 
 
 def _small(output: Output, settings: Inference, default_fusion: str) -> list[tuple[np.ndarray, np.ndarray]]:

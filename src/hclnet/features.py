@@ -26,12 +26,13 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from hclnet.backbones.trunk import Features, Trunk
-from hclnet.data.images import open_image, squash
+from hclnet.config import cache_home
+from hclnet.data.images import load_square
 from hclnet.types import Sample
 
 Progress = Callable[[int, int], None]
 
-_LAYOUT = 1  # of the cache; a change of how features are computed or stored changes it
+_LAYOUT = 2  # of the cache; a change of how features are computed or stored changes it
 _THREADS = 2
 _USABLE = 0.9  # of a disk's free bytes
 _STALE = 24 * 3600  # seconds
@@ -76,19 +77,15 @@ def inference_batch(device: torch.device) -> int:
 
 def image_batches(paths: Sequence[str | Path], size: int, batch: int) -> Iterator[UInt8[np.ndarray, "b s s 3"]]:
     """Upright images squashed to `size` x `size`, in order; decoded by threads ahead of use."""
-
-    def load(path: str | Path) -> UInt8[np.ndarray, "s s 3"]:
-        return squash(open_image(path), size)
-
     ahead = 2 * batch
     with ThreadPoolExecutor(_THREADS) as pool:
-        waiting = deque(pool.submit(load, path) for path in paths[:ahead])
+        waiting = deque(pool.submit(load_square, path, size) for path in paths[:ahead])
         rest = iter(paths[ahead:])
         images = []
         while waiting:
             images.append(waiting.popleft().result())
             if (path := next(rest, None)) is not None:
-                waiting.append(pool.submit(load, path))
+                waiting.append(pool.submit(load_square, path, size))
             if len(images) == batch:
                 yield np.stack(images)
                 images = []
@@ -293,8 +290,7 @@ def _key(
 
 def cache_root() -> Path:
     """The folder of the feature cache; made if need be."""
-    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hclnet"
-    root = Path(os.environ.get("HCLNET_CACHE", default)) / "features"
+    root = cache_home() / "features"
     root.mkdir(parents=True, exist_ok=True)
     return root
 

@@ -21,7 +21,7 @@ from hclnet.backbones import Features, Trunk, build_trunk
 from hclnet.backbones.efficientnet import classifier
 from hclnet.boxes import box, parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig, readable
-from hclnet.data.images import open_image, squash, upright_rgb
+from hclnet.data.images import image_size, load_square, squash, upright_rgb
 from hclnet.features import as_input, extract, resolve_device, resolve_precision
 from hclnet.heatmaps import branch_maps, heatmaps
 from hclnet.methods import Method, build_method
@@ -60,6 +60,7 @@ class Localizer:
         self.inference = inference
         self.precision = precision
         parse_rule(inference.box)
+        inference.check(classes)
         self.to("cpu")
 
     def to(self, device: str | torch.device) -> Localizer:
@@ -93,6 +94,7 @@ class Localizer:
         except ValidationError as error:
             raise ValueError(readable(error)) from None
         parse_rule(inference.box)
+        inference.check(self.classes)
         other = copy(self)
         other.inference = inference
         return other
@@ -101,23 +103,28 @@ class Localizer:
     def locate(
         self, image: str | Path | Image.Image | np.ndarray, top: int = 1, classes: list[str] | None = None
     ) -> Localization:
-        """Classify an image and box the object of each class.
+        """Classify an image and box the object of each class; of an image that is predicted to show none, nothing.
 
         Args:
             image: a file, a Pillow image, or an H x W x 3 uint8 array.
             top: box the `top` most probable classes.
-            classes: box these instead, however probable.
+            classes: box these instead, however probable. The class that is no object is never boxed.
 
         Raises:
             ValueError: the image can't be read, or a class is unknown.
         """
-        path = os.fspath(image) if isinstance(image, str | Path) else ""
-        picture = _picture(image)
-        features = self.features(squash(picture, self.size)[None])
+        path = ""
+        if isinstance(image, str | Path):
+            path = os.fspath(image)
+            pixels, size = load_square(path, self.size), image_size(path)
+        else:
+            picture = _picture(image)
+            pixels, size = squash(picture, self.size), picture.size
+        features = self.features(pixels[None])
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             probabilities = self.method(features).logits.float().softmax(1)[0].cpu()
         if classes is None:
-            asked = probabilities.topk(min(max(top, 1), len(self.classes))).indices
+            asked = self._to_box(probabilities, top)
         else:
             if unknown := [name for name in classes if name not in self.classes]:
                 raise ValueError(f"No such class: {', '.join(unknown)}. There are {_some(self.classes)}.")
@@ -126,7 +133,15 @@ class Localizer:
             asked = torch.tensor([self.classes.index(name) for name in dict.fromkeys(classes)])
             asked = asked[probabilities[asked].argsort(descending=True)]
         fused, parts = self._maps(features, asked)
-        return self._localization(path, picture.size, probabilities, asked, fused, parts)
+        return self._localization(path, size, probabilities, asked, fused, parts)
+
+    def _to_box(self, probabilities: torch.Tensor, top: int) -> torch.Tensor:
+        """The `top` most probable classes that are objects; if the class that is none is the most probable, only it."""
+        ranked = probabilities.argsort(descending=True, stable=True)
+        if self.inference.no_object_class is not None:
+            nothing = self.classes.index(self.inference.no_object_class)
+            ranked = ranked[:1] if ranked[0] == nothing else ranked[ranked != nothing]
+        return ranked[: max(top, 1)]
 
     def _maps(self, features: dict, asked: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         rows = {name: value.expand(len(asked), -1, -1, -1) for name, value in features.items()}
@@ -149,6 +164,8 @@ class Localizer:
         names = [self.classes[k] for k in asked]
         scores = probabilities[asked].tolist()
         for name, score, heatmap in zip(names, scores, fused):
+            if name == self.inference.no_object_class:
+                continue
             levels = to_levels(heatmap)
             found = np.array([box(levels, rule)], dtype=np.float64)
             if levels.any():
@@ -261,9 +278,7 @@ class Localizer:
         return cls(trunk, method, unique, 224, Inference()).to(device)
 
 
-def _picture(image: str | Path | Image.Image | np.ndarray) -> Image.Image:
-    if isinstance(image, str | Path):
-        return open_image(image)
+def _picture(image: Image.Image | np.ndarray) -> Image.Image:
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ValueError(

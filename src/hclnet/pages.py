@@ -192,9 +192,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def _series(scores: MethodScores) -> Series:
     one = scores.column
-    return threshold_series(
-        scores.name, scores.curves, one.rule, median(scores.at_rule), [maps.level for maps in one.maps]
-    )
+    levels = [maps.level for maps, overlap in zip(one.maps, one.records.iou) if not np.isnan(overlap)]
+    return threshold_series(scores.name, scores.curves, one.rule, median(scores.at_rule), levels)
 
 
 def _boxes_of(dataset: DataSet, records: Records) -> dict[str, Float64[np.ndarray, "_ 4"]]:

@@ -22,7 +22,8 @@ from safetensors import SafetensorError, safe_open
 from hclnet.boxes import Rule, parse_rule
 from hclnet.config import Inference
 from hclnet.data import find_split, read
-from hclnet.data.images import SUFFIXES, image_size
+from hclnet.data.files import SUFFIXES
+from hclnet.data.images import image_size
 from hclnet.metrics import (
     Counts,
     Found,

@@ -5,6 +5,8 @@ Boxes are `x0, y0, x1, y1` in pixels of the upright original image, 0-based and 
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,10 +49,28 @@ class Truth:
     def __bool__(self) -> bool:
         return bool(self.boxes or self.masks)
 
+    def without(self, ids: Collection[str]) -> Truth:
+        """That of all other samples."""
+        boxes = {key: box for key, box in self.boxes.items() if key not in ids}
+        return Truth(boxes, {key: mask for key, mask in self.masks.items() if key not in ids})
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An image that was left out, and why."""
+
+    sample: Sample
+    reason: str
+
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What a reader makes of a path: the labelled images, and beside them, apart, the truth."""
+    """What a reader makes of a path: the labelled images, and beside them, apart, the truth.
+
+    Attributes:
+        notes: what a person should know of how it was read.
+        skipped: broken images that are not among the samples.
+    """
 
     root: Path
     kind: str
@@ -58,6 +78,7 @@ class DataSet:
     samples: tuple[Sample, ...]
     truth: Truth = field(default_factory=Truth)
     notes: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, in order.
@@ -72,11 +93,10 @@ class DataSet:
         return chosen
 
     def counts(self) -> dict[str, int]:
-        """Images per split, in order of first appearance."""
-        counts: dict[str, int] = {}
-        for sample in self.samples:
-            counts[sample.split] = counts.get(sample.split, 0) + 1
-        return counts
+        """Images per split: train, val, test."""
+        counts = Counter(sample.split for sample in self.samples)
+        order = [*(split for split in ("train", "val", "test") if split in counts), *counts]
+        return {split: counts[split] for split in order}
 
 
 @dataclass(slots=True)
@@ -144,7 +164,8 @@ class Localization:
     Attributes:
         path: the image's path; empty for an image that came from memory.
         size: width and height of the upright image, pixels.
-        objects: one per class asked for, most probable first. A class whose heatmap is flat has none.
+        objects: one per class asked for, most probable first. A class whose heatmap is flat has none, nor has an image
+            that is predicted to show no object.
         predictions: the most probable classes and those asked for with their probabilities, best first.
         heatmaps: by label, the fused map of each class asked for, 0..1, in the map's own resolution over the whole
             image; most probable first.

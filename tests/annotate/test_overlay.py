@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hclnet.annotate.overlay import overlay, save_pictures
+from hclnet.annotate.overlay import MOST, overlay, save_pictures
 from hclnet.types import Localization, LocatedObject
 
 
@@ -29,17 +29,25 @@ def test_the_box_is_drawn_on_its_pixels():
 
 
 def test_the_heatmap_lies_over_the_whole_image():
-    one = replace(made((160, 80), (0.0, 0.0, 1.0, 1.0)), objects=())
+    one = made((160, 80), (0.0, 0.0, 1.0, 1.0), "")
     picture = np.asarray(overlay(one, Image.new("RGB", (160, 80)), opacity=1.0)).astype(int)
     hot, cold = picture[30, 100], picture[70, 10]
     assert hot[0] > hot[2] and cold[2] > cold[0]  # turbo: red is high, blue is low
 
 
 def test_opacity():
-    one = replace(made((8, 8), (0.0, 0.0, 1.0, 1.0)), objects=())
-    grey = Image.new("RGB", (8, 8), (100, 100, 100))
-    assert np.array_equal(np.asarray(overlay(one, grey, opacity=0.0)), np.asarray(grey))
-    assert not np.array_equal(np.asarray(overlay(one, grey)), np.asarray(grey))
+    one = made((200, 200), (0.0, 0.0, 10.0, 10.0))
+    grey = Image.new("RGB", (200, 200), (100, 100, 100))
+    assert np.array_equal(np.asarray(overlay(one, grey, opacity=0.0))[100:], np.asarray(grey)[100:])
+    assert not np.array_equal(np.asarray(overlay(one, grey))[100:], np.asarray(grey)[100:])
+
+
+def test_where_nothing_was_found_there_is_the_image_alone_with_its_class():
+    one = replace(made((200, 200), (0.0, 0.0, 10.0, 10.0), "good"), objects=())
+    grey = Image.new("RGB", (200, 200), (100, 100, 100))
+    picture = np.asarray(overlay(one, grey))
+    assert np.array_equal(picture[100:], np.asarray(grey)[100:])
+    assert not np.array_equal(picture[:20, :60], np.asarray(grey)[:20, :60])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 3)])
@@ -82,6 +90,20 @@ def test_an_image_from_memory_is_handed_over():
     with pytest.raises(ValueError, match="hand the image over"):
         overlay(one)
     assert overlay(one, np.zeros((10, 20, 3), np.uint8)).size == (20, 10)
+
+
+@pytest.mark.parametrize("size", [(9000, 30), (5000, 5000)])
+def test_very_large_images_give_pictures_that_one_can_look_at(size: tuple[int, int], tmp_path: Path):
+    Image.new("RGB", size).save(tmp_path / "x.jpg")
+    width, height = size
+    box = (width * 0.25, 0.0, width * 0.75, float(height))
+    one = replace(made(size, box, ""), path=str(tmp_path / "x.jpg"))
+    save_pictures(one, tmp_path, "x", {"overlays", "heatmaps"})
+    for file in ("overlays/x.jpg", "heatmaps/x.png"):
+        with Image.open(tmp_path / file) as picture:
+            assert max(picture.size) == MOST and abs(picture.height - MOST * height / width) <= 1
+    picture = np.asarray(overlay(one, opacity=0.0)).sum(axis=2)
+    assert np.flatnonzero(picture[picture.shape[0] - 2])[[0, -1]].tolist() == [MOST // 4, MOST * 3 // 4 - 1]
 
 
 def test_plot(localizations: list[Localization]):

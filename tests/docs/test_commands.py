@@ -51,8 +51,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the names that the pages use exist."""
     folder = tmp_path_factory.mktemp("reader")
     write(PartsOptions(classes=2, train=5, test=2, size=96), folder / "DATA")
-    for source in sorted((folder / "DATA" / "images").iterdir()):
-        shutil.copytree(source, folder / "my_photos" / source.name)
+    for source, name in zip(sorted((folder / "DATA" / "images").iterdir()), ("badger", "fox"), strict=True):
+        shutil.copytree(source, folder / "my_photos" / name)
         (folder / "new_photos").mkdir(exist_ok=True)
         shutil.copy(next(source.iterdir()), folder / "new_photos")
     shutil.copy(next((folder / "new_photos").iterdir()), folder / "photo.jpg")

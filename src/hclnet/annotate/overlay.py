@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from hclnet.data.files import shown
 from hclnet.data.images import open_image, upright_rgb
 from hclnet.types import Localization
+
+MOST = 4096
+"""Longest side of a picture, pixels: nobody looks at 20,000."""
 
 _COLOURS = ("#ff5d2e", "#2ec4ff", "#b6ff2e", "#ff2ec4", "#ffd52e")
 
@@ -17,8 +22,16 @@ def _picture(one: Localization, image: object | None) -> Image.Image:
     if image is None:
         if not one.path:
             raise ValueError("This localization is of an image from memory: hand the image over, plot(image=...).")
-        return open_image(one.path)
+        return open_image(one.path, at_least=MOST)
     return upright_rgb(image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image)))
+
+
+@lru_cache(8)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib: more scripts than Pillow's own font."""
+    import matplotlib
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def heat_picture(heatmap: np.ndarray, size: tuple[int, int]) -> Image.Image:
@@ -30,28 +43,42 @@ def heat_picture(heatmap: np.ndarray, size: tuple[int, int]) -> Image.Image:
 
 
 def overlay(one: Localization, image: object | None = None, opacity: float = 0.45) -> Image.Image:
-    """The image under the heatmap of its first class, with a labelled box per object.
+    """The image under the heatmap of its first class, with a labelled box per object; no side is longer than `MOST`.
+
+    Where nothing was found, it is the image alone with the class in a corner.
 
     Raises:
         ValueError: the image can't be read, or came from memory and is not handed over.
     """
     picture = _picture(one, image)
-    picture = Image.blend(picture, heat_picture(one.heatmap, picture.size), opacity)
+    picture.thumbnail((MOST, MOST))
+    scale_x, scale_y = picture.width / one.size[0], picture.height / one.size[1]
+    if one.objects:
+        picture = Image.blend(picture, heat_picture(one.heatmap, picture.size), opacity)
     draw = ImageDraw.Draw(picture)
     line = max(2, round(max(picture.size) / 200))
-    font = ImageFont.load_default(size=max(12, round(max(picture.size) / 28)))
     for k, found in enumerate(one.objects):
         colour = _COLOURS[k % len(_COLOURS)]
-        x0, y0, x1, y1 = found.box
+        x0, y0, x1, y1 = (v * s for v, s in zip(found.box, (scale_x, scale_y, scale_x, scale_y)))
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=line)
-        text = f" {found.label} {found.score:.0%} "
-        left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-        width, height = right - left, bottom - top + 4
-        x = min(max(0, x0), max(0, picture.width - width))
-        y = y0 - height if y0 >= height else min(y0, picture.height - height)
-        draw.rectangle((x, y, x + width, y + height), fill=colour)
-        draw.text((x - left, y - top + 2), text, fill="black", font=font)
+        _tag(draw, picture.size, x0, y0, found.label, found.score, colour)
+    if not one.objects:
+        _tag(draw, picture.size, 0, 0, one.label, one.score, "#d0d0d0")
     return picture
+
+
+def _tag(
+    draw: ImageDraw.ImageDraw, size: tuple[int, int], x: float, y: float, label: str, score: float, colour: str
+) -> None:
+    """Label and score over a box's corner, or in it where there is no room above."""
+    font = _font(max(12, round(max(size) / 28)))
+    text = f" {shown(label)} {score:.0%} "
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    width, height = right - left, bottom - top + 4
+    x = min(max(0, x), max(0, size[0] - width))
+    y = y - height if y >= height else min(y, size[1] - height)
+    draw.rectangle((x, y, x + width, y + height), fill=colour)
+    draw.text((x - left, y - top + 2), text, fill="black", font=font)
 
 
 def plot(one: Localization, image: object | None = None, ax: object | None = None) -> object:
@@ -60,13 +87,15 @@ def plot(one: Localization, image: object | None = None, ax: object | None = Non
 
     ax = ax or plt.subplots()[1]
     ax.imshow(overlay(one, image))
-    ax.set_title(f"{one.label} {one.score:.0%}")
+    ax.set_title(f"{shown(one.label)} {one.score:.0%}", parse_math=False)
     ax.set_axis_off()
     return ax
 
 
 def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> None:
     """Write `out/overlays/<name>.jpg` and `out/heatmaps/<name>.png` (16 bit grey, 0..1 as 0..65535), as asked for.
+
+    Both have the image's size, or `MOST` pixels on the longest side.
 
     Raises:
         ValueError: as `overlay`.
@@ -78,5 +107,7 @@ def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> No
     if "heatmaps" in what:
         file = out / "heatmaps" / f"{name}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        grey = Image.fromarray(one.heatmap.astype(np.float32)).resize(one.size, Image.Resampling.BILINEAR)
+        shrink = max(1.0, max(one.size) / MOST)
+        size = tuple(max(1, round(side / shrink)) for side in one.size)
+        grey = Image.fromarray(one.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
         Image.fromarray((np.asarray(grey).clip(0, 1) * 65535).round().astype(np.uint16)).save(file)

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hclnet.cli import data as data_verbs
+
 
 class Verbs(TyperGroup):
     """What a user can mend is told in a sentence, not a traceback; `HCLNET_DEBUG=1` shows the traceback."""
@@ -40,6 +42,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(data_verbs.app, name="data")
+
 Data = Annotated[
     str, typer.Argument(help="A folder: one folder per class, or the CUB-200-2011 layout.", show_default=False)
 ]
@@ -66,6 +70,23 @@ Box = Annotated[
 ]
 Protocol = Annotated[str, typer.Option(help="What is measured how: hclnet or wsoleval; see docs/protocols.md.")]
 Fusion = Annotated[str | None, typer.Option(help="max, addition or l1.", show_default="the run's")]
+NoObjectClass = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A class for nothing, such as good: it is learned like the others and never boxed.",
+        show_default="none",
+    ),
+]
+OnBadImage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="fail|skip",
+        help="All images are checked first. fail: stop and list those that can't be read, so that no figure rests on "
+        "fewer images than you think. skip: name them, leave them out, list them in skipped.csv.",
+        show_default="fail",
+    ),
+]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
 
 
@@ -96,6 +117,8 @@ def train(
     epochs: Epochs = None,
     seed: Seed = None,
     device: Device = None,
+    no_object_class: NoObjectClass = None,
+    on_bad_image: OnBadImage = None,
     settings: Set = None,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/METHOD-SEED")] = None,
     resume: Annotated[
@@ -110,6 +133,7 @@ def train(
     out = out or Path("runs") / f"{method or 'hclnet'}-{seed or 0}"
     given = parse_settings(settings or [])
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
+    recipe |= _given(no_object_class=no_object_class, on_bad_image=on_bad_image)
     result = api.train(data, out, method, resume, typer.echo, not no_report, **{**given, **recipe})
     if not result.finished:
         typer.echo(f"Stopped after {result.epochs} whole epochs. {out} can be used as it is, or go on with --resume.")
@@ -129,6 +153,9 @@ def evaluate(
     fusion: Fusion = None,
     protocol: Protocol = "hclnet",
     device: Device = None,
+    on_bad_image: Annotated[
+        str | None, typer.Option(metavar="fail|skip", help="As in `hclnet train`.", show_default="the run's")
+    ] = None,
     json_file: JsonFile = None,
     no_report: NoReport = False,
 ) -> None:
@@ -136,7 +163,10 @@ def evaluate(
     from hclnet import api
     from hclnet.cli.tables import figures_table
 
-    result = api.evaluate(run, data, split, device or "auto", None, not no_report, protocol, box=box, fusion=fusion)
+    policy = (on_bad_image, typer.echo)
+    result = api.evaluate(
+        run, data, split, device or "auto", None, not no_report, protocol, *policy, box=box, fusion=fusion
+    )
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(result.figures, indent=2) + "\n", encoding="utf-8")
@@ -183,6 +213,8 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings per method; the table has median and spread.")] = 1,
     seed: Annotated[int | None, typer.Option(help="The first seed.", show_default="0")] = None,
     device: Device = None,
+    no_object_class: NoObjectClass = None,
+    on_bad_image: OnBadImage = None,
     settings: Set = None,
     split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
     protocol: Protocol = "hclnet",
@@ -198,6 +230,7 @@ def compare(
     from hclnet.config import parse_settings, read_preset
 
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
+    recipe |= _given(no_object_class=no_object_class, on_bad_image=on_bad_image)
     given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or []), **recipe}
     try:
         rows = run_compare(data, split_specs(methods), out, seeds, split, typer.echo, not no_report, protocol, **given)

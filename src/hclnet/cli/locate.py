@@ -14,7 +14,7 @@ import typer
 
 from hclnet.annotate import WRITERS
 from hclnet.annotate.overlay import save_pictures
-from hclnet.data.images import image_files
+from hclnet.data.files import image_files, shown
 from hclnet.localizer import Localizer
 from hclnet.progress import bar
 from hclnet.types import Localization
@@ -86,7 +86,7 @@ def locate_files(
         localizer = localizer.with_inference(**inference)
     if model is None:
         typer.echo("No --model: the packaged ImageNet classifier with CAM, 1000 classes.")
-    located, broken = [], []
+    located, told, broken = [], [], []
     out.mkdir(parents=True, exist_ok=True)
     try:
         with bar("Locating") as report:
@@ -97,15 +97,16 @@ def locate_files(
                     broken.append(str(error))
                 else:
                     save_pictures(one, out, name, kinds)
+                    if len(told) < listed:
+                        told.append(_line(one, localizer.inference.no_object_class))
                     located.append(replace(one, heatmaps={}, branches={}))  # thousands of maps would fill the memory
                 report(number, len(files))
     finally:  # also after Ctrl-C: nothing that was computed is lost
         for name in formats:
             write, file = WRITERS[name]
             write(located, localizer.classes, out / file)
-    for one in located[:listed]:
-        where = ", ".join(f"{o.label} {o.score:.0%} [{' '.join(f'{v:.0f}' for v in o.box)}]" for o in one.objects)
-        typer.echo(f"{one.path}: {where or f'{one.label} {one.score:.0%}, but its heatmap is flat: no box'}")
+    for line in told:
+        typer.echo(line)
     if listed and len(located) > listed:
         typer.echo(f"... and {len(located) - listed} more")
     for message in broken:
@@ -114,3 +115,9 @@ def locate_files(
     boxes = sum(len(one.objects) for one in located)
     typer.echo(f"{boxes} boxes in {len(located)} images: {', '.join(written)}")
     return located
+
+
+def _line(one: Localization, no_object_class: str | None) -> str:
+    boxes = [f"{shown(o.label)} {o.score:.0%} [{' '.join(f'{v:.0f}' for v in o.box)}]" for o in one.objects]
+    why = "no object" if one.label == no_object_class else "but its heatmap is flat: no box"
+    return f"{shown(one.path)}: {', '.join(boxes) or f'{shown(one.label)} {one.score:.0%}, {why}'}"

@@ -15,7 +15,7 @@ from hclnet.types import DataSet
 
 READERS: tuple[ModuleType, ...] = (cub, folder)
 
-__all__ = ["READERS", "find_split", "read"]
+__all__ = ["READERS", "describe", "find_split", "read"]
 
 
 def read(root: str | Path, seed: int = 0) -> DataSet:
@@ -49,6 +49,14 @@ def find_split(dataset: DataSet, split: str) -> str:
     """The split that is meant: `test` is also what people call `val` where there is no test."""
     counts = dataset.counts()
     return "val" if split == "test" and "test" not in counts and "val" in counts else split
+
+
+def describe(dataset: DataSet) -> str:
+    """One line about a data set for a person, and one for each of its notes."""
+    counts = ", ".join(f"{count} {split}" for split, count in dataset.counts().items())
+    truth = f", {len(dataset.truth.boxes)} with boxes (for scoring only)" if dataset.truth.boxes else ", no boxes"
+    lines = [f"{dataset.root}: {dataset.kind}, {len(dataset.classes)} classes, {counts}{truth}"]
+    return "\n".join(lines + [f"  {note}" for note in dataset.notes])
 
 
 def _contents(root: Path, most: int = 8) -> str:

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from pathlib import Path
 
-from hclnet.data.images import files_in, image_files, is_image_name
+from hclnet.data.files import files_in, image_files, is_image_name, shown
 from hclnet.types import DataSet, Sample
 
 KIND = "class folders"
@@ -48,6 +48,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
                 f"{root} has {' and '.join(f'{f.name}/' for f in folders)}, which all mean {split!r}. Keep one of them."
             )
     found = {split: _class_folders(folder) for split, (folder,) in splits.items()}
+    empty = [folder for split, (home,) in splits.items() for folder in _folders(home) if folder not in found[split]]
     classes = tuple(folder.name for folder in found["train"])
     number = {name: k for k, name in enumerate(classes)}
     samples = []
@@ -59,11 +60,12 @@ def read(root: Path, seed: int = 0) -> DataSet:
                     f"name with images. Add training images of it, or move the folder away."
                 )
             samples += [Sample(_id(root, path), path, number[folder.name], split) for path in paths]
-    return DataSet(root, KIND, classes, tuple(samples), notes=_left_out(root, samples))
+    return DataSet(root, KIND, classes, tuple(samples), notes=_left_out(root, samples, empty))
 
 
 def _with_made_split(root: Path, seed: int) -> DataSet:
     folders = _class_folders(root)
+    empty = [folder for folder in _folders(root) if folder not in folders]
     samples = []
     for label, (folder, paths) in enumerate(folders.items()):
         held_out = max(1, round(TEST_SHARE * len(paths))) if len(paths) > 1 else 0
@@ -72,7 +74,7 @@ def _with_made_split(root: Path, seed: int) -> DataSet:
         samples += [Sample(_id(root, p), p, label, "test" if p in test else "train") for p in paths]
     note = f"no train/ and test/ in it: split automatically, {1 - TEST_SHARE:.0%} to {TEST_SHARE:.0%}, seed {seed}"
     classes = tuple(folder.name for folder in folders)
-    return DataSet(root, KIND, classes, tuple(samples), notes=(note, *_left_out(root, samples)))
+    return DataSet(root, KIND, classes, tuple(samples), notes=(note, *_left_out(root, samples, empty)))
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -98,11 +100,18 @@ def _id(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _left_out(root: Path, samples: list[Sample]) -> tuple[str, ...]:
+def _left_out(root: Path, samples: list[Sample], empty: list[Path]) -> tuple[str, ...]:
     """What lies in the folder and is not used, so that nobody wonders where an image went."""
+    notes = []
+    if empty:
+        names = ", ".join(f"{shown(_id(root, folder))}/" for folder in empty[:6])
+        more = f" and {len(empty) - 6} more" if len(empty) > 6 else ""
+        notes.append(f"no image in {names}{more}: no class")
     used = {sample.path for sample in samples}
     unused = Counter(p.suffix.lower() or "no suffix" for p in files_in(root) if p not in used)
-    if not unused:
-        return ()
-    what = ", ".join(f"{n} {suffix}" for suffix, n in unused.most_common(6))
-    return (f"{sum(unused.values())} files are no images of a class and are left out ({what})",)
+    if unused:
+        what = ", ".join(f"{n} {suffix}" for suffix, n in unused.most_common(6))
+        number = sum(unused.values())
+        verb = "file is no image of a class and is" if number == 1 else "files are no images of a class and are"
+        notes.append(f"{number} {verb} left out ({what})")
+    return tuple(notes)

@@ -2,101 +2,94 @@
 
 from __future__ import annotations
 
-import os
+import math
+import re
+import threading
+import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jfif"})
+from hclnet.data.files import shown
 
+MOST_PIXELS = 2**29
+"""Width x height of the largest image that is read: 20,000 x 20,000 and a third more."""
 
-def is_image_name(path: Path) -> bool:
-    """Whether a file's name says that it is an image; hidden files (a Mac's `._photo.jpg`) never are."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def files_in(folder: Path) -> Iterator[Path]:
-    """The files in a folder and its subfolders, in no order; without what is hidden (`.ipynb_checkpoints/`, `._a.jpg`).
-
-    Links are followed, each folder is entered once, so that links in a circle come to an end. A link that leads nowhere
-    counts as a file, so that whoever opens it is told. Pipes and devices don't: reading one may never end.
-
-    Raises:
-        ValueError: a folder can't be read.
-    """
-    waiting, entered = [folder], set()
-    while waiting:
-        here = waiting.pop()
-        if (real := os.path.realpath(here)) in entered:
-            continue
-        entered.add(real)
-        try:
-            with os.scandir(here) as entries:
-                shown = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
-        except OSError as error:
-            raise ValueError(f"The folder {here} can't be read: {error.strerror}.") from None
-        for entry in shown:
-            path = here / entry.name
-            # Asking the entry costs no call of the system, but it fails on a link to itself.
-            found = path if entry.is_symlink() else entry
-            if found.is_dir():
-                waiting.append(path)
-            elif found.is_file() or not path.exists():
-                yield path
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The image files in a folder and its subfolders, sorted by name.
-
-    Raises:
-        ValueError: as `files_in`.
-    """
-    return sorted(p for p in files_in(folder) if is_image_name(p))
+_LARGE = 2**26  # from here on an image is decoded alone and made smaller before anything else is done with it
+_alone = threading.Lock()
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_REMARKS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)  # as `warnings.filters` holds it
 
 
 def open_image(path: str | Path, at_least: int | None = None) -> Image.Image:
-    """An upright RGB image: EXIF rotation applied, transparency laid on white.
+    """An upright RGB image: EXIF rotation applied, the first frame of an animation, transparency laid on white.
 
     Args:
         path: of the file.
-        at_least: both sides may be reduced to no less than this, pixels, where the format then decodes faster.
+        at_least: both sides may be reduced to no less than this, pixels. A JPEG is then decoded at half, a quarter or
+            an eighth of its size, in a fraction of the time and memory; others are reduced if they are very large.
 
     Raises:
-        ValueError: the file is missing, empty or not an image that can be decoded; the message names it.
+        ValueError: the file is missing, empty, not an image that can be decoded, or larger than `MOST_PIXELS`; the
+            message names it.
     """
-    try:
-        with Image.open(path) as image:
-            if at_least:
-                image.draft(None, (at_least, at_least))
-            return upright_rgb(image)
-    except FileNotFoundError:
-        raise ValueError(f"There is no image file {path}.") from None
-    except UnidentifiedImageError:
-        size = Path(path).stat().st_size
-        what = "is empty (0 bytes)" if size == 0 else "is not an image in any format that Pillow reads"
-        raise ValueError(f"{path} {what}. Remove it, or replace it by an image.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} can't be decoded: {error}. Remove it, or replace it by a whole image.") from None
+    with _opened(path) as image, ExitStack() as stack:
+        if at_least:
+            image.draft(None, (at_least, at_least))
+        if image.width * image.height > _LARGE:
+            stack.enter_context(_alone)
+        return upright_rgb(image, at_least)
 
 
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """The same picture as RGB, its first frame, the right way up."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        values = np.asarray(image, dtype=np.float64)
-        # 16 bit: by the type's range. Other depths carry no range of their own, so by their own.
-        low, high = (0.0, 65535.0) if image.mode.startswith("I") and values.max() > 255 else (0.0, 255.0)
-        if image.mode == "F":
-            low, high = float(values.min()), float(values.max())
-        values = (values - low) / max(high - low, 1e-12)
-        image = Image.fromarray((values.clip(0, 1) * 255).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+def load_square(path: str | Path, size: int) -> UInt8[np.ndarray, "size size 3"]:
+    """What a model of side `size` sees of a file: the whole upright image, squashed.
+
+    Raises:
+        ValueError: as `open_image`.
+    """
+    # Three times the size leaves the result as good as the same: Pillow's own measure for reducing in two steps.
+    return squash(open_image(path, at_least=3 * size), size)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Width and height of the upright image, pixels, from the file's header.
+
+    Raises:
+        ValueError: as `open_image`, as far as the header shows it.
+    """
+    with _opened(path) as image:
+        width, height = image.size
+        return (height, width) if _orientation(image) >= 5 else (width, height)
+
+
+def upright_rgb(image: Image.Image, at_least: int | None = None) -> Image.Image:
+    """The same picture as RGB, its first frame, the right way up; if very large, reduced as far as `at_least` lets."""
+    turn = _TURNS.get(_orientation(image))
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+    elif image.mode == "LAB":
+        lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        image = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = _smaller(image if image.mode == "LA" else image.convert("RGBA"), at_least).convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    elif image.mode in ("L", "CMYK", "RGB"):
+        image = _smaller(image, at_least)
+    image = _smaller(image.convert("RGB"), at_least)
+    return image if turn is None else image.transpose(turn)
 
 
 def squash(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size 3"]:
@@ -105,17 +98,111 @@ def squash(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size 3"]:
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height of the upright image, pixels, from the file's header.
-
-    Raises:
-        ValueError: as `open_image`.
-    """
+@contextmanager
+def _opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
+    """The file, its header read; whatever goes wrong while it is open becomes a ValueError that names it."""
+    _quieten()
+    name = shown(path)
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # Orientations 5 to 8 lie on their side; of a TIFF, Pillow gives the upright size itself.
-            lies = image.format != "TIFF" and image.getexif().get(0x0112, 1) >= 5
-            return (height, width) if lies else (width, height)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return open_image(path).size  # which says what is wrong
+        with _no_limit(), _identified(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise _Unread(
+                    f"{name} has {image.width:,} x {image.height:,} pixels; more than {MOST_PIXELS // 10**6} million "
+                    f"are not read. Make it smaller."
+                )
+            yield image
+    except _Unread:
+        raise
+    except FileNotFoundError:
+        raise ValueError(f"There is no image file {name}.") from None
+    except UnidentifiedImageError:
+        what = "is not an image in any format that Pillow reads" if Path(path).stat().st_size else "is empty (0 bytes)"
+        raise ValueError(f"{name} {what}.") from None
+    except Exception as error:  # a damaged file raises whatever its decoder stumbles over
+        if isinstance(error, OSError) and error.strerror:  # the system's own
+            raise ValueError(f"{name} can't be read: {error.strerror}.") from None
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise ValueError(f"{name} can't be decoded: {reason}.") from None
+
+
+class _Unread(ValueError):
+    """A file that is an image and is not read; the message says all."""
+
+
+def _identified(path: str | Path) -> ImageFile.ImageFile:
+    try:
+        return Image.open(path)
+    except UnidentifiedImageError:
+        with Path(path).open("rb") as file:
+            start = file.read(12)
+        if start[4:8] != b"ftyp" or start[8:12] not in _HEIC:
+            raise
+    try:
+        import pi_heif
+    except ImportError:
+        raise _Unread(f"{shown(path)} is a HEIC image. Install what reads it:  pip install 'hclnet[heic]'") from None
+    pi_heif.register_heif_opener()
+    return Image.open(path)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's, 1 to 8. Damaged metadata is no reason to refuse a picture."""
+    if image.format == "TIFF":  # Pillow turns it while it reads it
+        return 1
+    try:
+        value = image.getexif().get(0x0112, 1)
+    except Exception:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits -> 8 bits.
+
+    The depth is the least even one, from 8, that the largest value needs: a camera of 10, 12 or 14 bits writes files of
+    16. What has negative values, fractions or more bits than that goes by its own range.
+    """
+    values = np.asarray(image)
+    if image.mode != "F" and values.min() >= 0 and (high := int(values.max())) < 2**16:
+        most = 2 ** max(8, 2 * math.ceil(math.log2(high + 1) / 2)) - 1
+        grey = np.rint(np.arange(most + 1) * (255 / most)).astype(np.uint8)
+        return Image.fromarray(grey[values])
+    values = np.nan_to_num(values.astype(np.float64), nan=0, posinf=0, neginf=0)
+    low, high = values.min(), values.max()
+    return Image.fromarray(np.rint((values - low) * (255 / max(high - low, 1e-12))).astype(np.uint8))
+
+
+def _smaller(image: Image.Image, at_least: int | None) -> Image.Image:
+    factor = min(image.size) // at_least if at_least and image.width * image.height > _LARGE else 1
+    return image.reduce(factor) if factor > 1 else image
+
+
+class _Limit:
+    """How many threads need Pillow's limit on pixels lifted, and what it was before."""
+
+    lock, users, before = threading.Lock(), 0, Image.MAX_IMAGE_PIXELS
+
+
+@contextmanager
+def _no_limit() -> Iterator[None]:
+    """Pillow refuses images of 179 million pixels, for the whole process. Lifted while we open one; ours is checked."""
+    with _Limit.lock:
+        if not _Limit.users:
+            _Limit.before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        _Limit.users += 1
+    try:
+        yield
+    finally:
+        with _Limit.lock:
+            _Limit.users -= 1
+            if not _Limit.users:
+                Image.MAX_IMAGE_PIXELS = _Limit.before
+
+
+def _quieten() -> None:
+    """Pillow's remarks on damaged metadata, in the middle of a progress bar, help nobody: off for the process.
+
+    `warnings.catch_warnings` would be the narrower tool, but it must not be used in threads.
+    """
+    if warnings.filters[:1] != [_REMARKS]:
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hclnet.backbones import Features
-from hclnet.data.images import open_image, squash
+from hclnet.data.images import load_square
 from hclnet.features import FeatureStore
 from hclnet.types import Sample
 
@@ -85,7 +85,7 @@ class ImageBatches(Dataset):
 
     def _image(self, epoch: int, index: int) -> UInt8[np.ndarray, "s s 3"]:
         large = round(self.size * 8 / 7)
-        pixels = squash(open_image(self.samples[index].path), large)
+        pixels = load_square(self.samples[index].path, large)
         coin = _coin(self.seed, epoch, index)
         y, x = coin.integers(0, large - self.size + 1, 2)
         crop = pixels[y : y + self.size, x : x + self.size]

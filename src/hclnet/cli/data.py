@@ -1,0 +1,44 @@
+"""`hclnet data`: what concerns data sets themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Look into data sets.", no_args_is_help=True)
+
+
+@app.command()
+def check(
+    data: Annotated[
+        str, typer.Argument(help="A folder: one folder per class, or the CUB-200-2011 layout.", show_default=False)
+    ],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", dir_okay=False, help="Write all findings here.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, where it is made automatically.")] = 0,
+) -> None:
+    """Look for broken files, copies, pictures in both training and test, boxes and masks that don't fit.
+
+    Every image is decoded. The exit code is 1 if there is something to mend.
+    """
+    from hclnet.cli.findings import show
+    from hclnet.data import describe, read
+    from hclnet.data.check import as_json, examine
+    from hclnet.progress import bar
+
+    dataset = read(data, seed)
+    typer.echo(describe(dataset))
+    with bar("Looking at") as report:
+        findings = examine(dataset, report)
+    if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(as_json(dataset, findings), indent=1, ensure_ascii=False) + "\n"
+        json_file.write_text(text, encoding="utf-8", errors="backslashreplace")
+    show(findings)
+    if json_file:
+        typer.echo(f"All findings: {json_file}")
+    raise typer.Exit(1 if findings.problems else 0)

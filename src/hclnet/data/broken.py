@@ -1,0 +1,141 @@
+"""Which images can't be read: found before a training, not hours into it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import __version__ as pillow
+
+from hclnet.config import cache_home
+from hclnet.data.files import shown
+from hclnet.data.images import open_image
+from hclnet.progress import Report
+from hclnet.types import DataSet, Sample, Skipped
+
+THREADS = min(8, os.cpu_count() or 1)
+
+
+def find_broken(samples: Sequence[Sample], progress: Report | None = None) -> tuple[Skipped, ...]:
+    """The images that can't be read, with the reason, in the order of the samples.
+
+    Every file is decoded to its end, JPEGs at an eighth of their size. Those found whole are remembered in the cache
+    folder by path, size and time of change, and are not decoded again.
+
+    Args:
+        samples: to look at.
+        progress: called with images done and images in all.
+    """
+    memory = _Memory()
+    keys = [memory.key(sample.path) for sample in samples]
+    known = memory.whole(keys)
+    unknown = [(sample, key) for sample, key in zip(samples, keys) if key not in known]
+    broken, whole = [], []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for done, (reason, (sample, key)) in enumerate(
+            zip(pool.map(_reason, (s.path for s, _ in unknown)), unknown), 1
+        ):
+            if reason:
+                broken.append(Skipped(sample, reason))
+            else:
+                whole.append(key)
+            if progress:
+                progress(done, len(unknown))
+    memory.add(whole)
+    return tuple(broken)
+
+
+def without_broken(
+    dataset: DataSet, on_bad_image: str, split: str | None = None, progress: Report | None = None
+) -> DataSet:
+    """The data set without the images that can't be read; labels and splits of the others stay as they are.
+
+    Args:
+        dataset: as a reader made it.
+        on_bad_image: `fail`, which is the default of every command: figures then never rest on fewer images than one
+            thinks, and it takes a word to go on without some. Or `skip`.
+        split: look at this split only.
+        progress: called with images done and images in all.
+
+    Raises:
+        ValueError: there are such images and `on_bad_image` is `fail`, the message lists them; or no training image of
+            a class is left.
+    """
+    looked_at = [s for s in dataset.samples if split in (None, s.split)]
+    broken = find_broken(looked_at, progress)
+    if not broken:
+        return dataset
+    if on_bad_image == "fail":
+        raise ValueError(
+            f"{counted(len(broken), 'image')} of {len(looked_at):,} can't be read. Mend or remove them, or leave them "
+            f"out with --on-bad-image skip.\n{listed(broken)}"
+        )
+    lost = {skipped.sample.id for skipped in broken}
+    kept = tuple(s for s in dataset.samples if s.id not in lost)
+    have = {s.label for s in kept if s.split == "train"}
+    if empty := {s.label for s in dataset.samples if s.split == "train"} - have:
+        names = ", ".join(shown(dataset.classes[k]) for k in sorted(empty))
+        reasons = listed(skipped for skipped in broken if skipped.sample.label in empty)
+        raise ValueError(f"Without the images that can't be read none is left to learn {names} from.\n{reasons}")
+    return replace(dataset, samples=kept, skipped=(*dataset.skipped, *broken))
+
+
+def listed(broken: Iterable[Skipped], most: int = 20) -> str:
+    """The reasons, an indented line each; they name the files."""
+    reasons = [skipped.reason for skipped in broken]
+    more = [f"... and {len(reasons) - most} more; `hclnet data check` lists all"] if len(reasons) > most else []
+    return "\n".join(f"  {line}" for line in reasons[:most] + more)
+
+
+def counted(number: int, what: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _reason(path: Path) -> str | None:
+    try:
+        open_image(path, at_least=32)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+_Key = tuple[bytes, int, int, str]
+
+
+class _Memory:
+    """What was found whole, in a small database; without it, all is decoded again."""
+
+    def __init__(self) -> None:
+        self.file = cache_home() / "whole-images.sqlite"
+
+    def key(self, path: Path) -> _Key | None:
+        """What says that a file is the same as before; None if it is not there."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return None
+        return os.fsencode(path.absolute()), stat.st_size, stat.st_mtime_ns, pillow
+
+    def whole(self, keys: Iterable[_Key | None]) -> set[_Key | None]:
+        with suppress(sqlite3.Error, OSError), closing(self._opened()) as database:
+            query = "SELECT 1 FROM whole WHERE path = ? AND bytes = ? AND changed = ? AND pillow = ?"
+            return {key for key in keys if key and database.execute(query, key).fetchone()}
+        return set()
+
+    def add(self, keys: Sequence[_Key | None]) -> None:
+        with suppress(sqlite3.Error, OSError), closing(self._opened()) as database, database:
+            database.executemany("INSERT OR REPLACE INTO whole VALUES (?, ?, ?, ?)", keys)
+
+    def _opened(self) -> sqlite3.Connection:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(self.file, timeout=5)
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS whole (path BLOB PRIMARY KEY, bytes INT, changed INT, pillow TEXT)"
+        )
+        return database

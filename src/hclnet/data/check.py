@@ -1,0 +1,281 @@
+"""Is a data set fit to train on? Broken files, copies, leaks from training to test, boxes and masks that don't fit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from hclnet.data.broken import THREADS
+from hclnet.data.files import shown
+from hclnet.data.images import image_size, open_image
+from hclnet.progress import Report
+from hclnet.types import DataSet, MaskFiles, Sample, Skipped
+
+MOST_ALIKE = 10_000
+"""Pairs that look alike are listed up to this number: of one product on one background, all pictures look alike."""
+
+_ENOUGH = 4096  # pixels a side, of which digests are made: of 20,000 they would take gigabytes
+_SIDE = 16
+_BITS = 24  # of the 256 of the hash that may differ
+_LEVELS = 6.0  # mean difference of the small pictures, of 255
+_BLOCK = 2**24  # pairs compared at a time
+_SLACK = 1.0  # pixels by which a box may reach over the edge: rounding, or counting from 1
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """The same picture in several samples: equal pixels after decoding, and maybe equal files."""
+
+    samples: tuple[Sample, ...]
+    same_file: bool
+
+    @property
+    def kind(self) -> str:
+        """`leak` between splits, else `contradiction` between classes, else `repeat`."""
+        if len({s.split for s in self.samples}) > 1:
+            return "leak"
+        return "contradiction" if len({s.label for s in self.samples}) > 1 else "repeat"
+
+
+@dataclass(slots=True)
+class Findings:
+    """What there is to say of a data set.
+
+    Attributes:
+        counts: images by split and class, broken ones included.
+        broken: images that can't be read.
+        copies: pictures that are there more than once.
+        boxes, masks: what is wrong with a sample's box or mask.
+        alike: pairs that look like reduced, re-saved or slightly cropped copies of each other; never an error, since
+            different photographs of one kind of thing can look so. At most `MOST_ALIKE`.
+        remarks: what a person should know.
+    """
+
+    counts: dict[str, dict[str, int]]
+    broken: tuple[Skipped, ...] = ()
+    copies: list[Copies] = field(default_factory=list)
+    boxes: list[Skipped] = field(default_factory=list)
+    masks: list[Skipped] = field(default_factory=list)
+    alike: list[tuple[Sample, Sample]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def problems(self) -> int:
+        """How much there is to mend."""
+        return len(self.broken) + len(self.copies) + len(self.boxes) + len(self.masks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is kept of a picture: digests of its file and of its pixels, and how it looks from afar."""
+
+    size: tuple[int, int]
+    file: bytes
+    pixels: bytes
+    hash: UInt8[np.ndarray, "32"]
+    small: UInt8[np.ndarray, "16 16 3"]
+
+
+def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
+    """Decode every image and compare it with all others, with its box and with its mask.
+
+    Copies are found by the digest of the upright RGB pixels, so a PNG made of a JPEG is one. (Images of more than 8192
+    pixels on the shorter side are reduced first; there only equal files are copies for sure.) Look-alikes need both a
+    256-bit difference hash (the sign of the step from each cell of a 17 x 16 grey picture to the next) that differs in
+    at most 24 bits, and 16 x 16 colour pictures that differ by at most 6 of 255 in the mean. Measured on 940 photos of
+    47 kinds of animals: of 441,330 pairs of different ones none came near (26 bits and 20 levels); of copies at half
+    size 99 % were found, re-saved as JPEG of quality 30 97 %, cropped by 1 % 96 %, but cropped by 3 % only 6 %.
+
+    Args:
+        dataset: as a reader made it.
+        progress: called with images done and images in all.
+    """
+    samples = dataset.samples
+    findings = Findings(_counts(dataset))
+    looks: list[_Look | None] = []
+    broken = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for sample, seen in zip(samples, pool.map(_look, (s.path for s in samples))):
+            looks.append(seen if isinstance(seen, _Look) else None)
+            if isinstance(seen, str):
+                broken.append(Skipped(sample, seen))
+            if progress:
+                progress(len(looks), len(samples))
+        findings.broken = tuple(broken)
+        whole = [(sample, look) for sample, look in zip(samples, looks) if look]
+        findings.copies = _copies(whole)
+        findings.alike = list(_alike(whole))
+        for sample, look in whole:
+            if reason := _box_fault(dataset.truth.boxes.get(sample.id), look.size):
+                findings.boxes.append(Skipped(sample, reason))
+        masked = [(s, look) for s, look in whole if s.id in dataset.truth.masks]
+        masks = [dataset.truth.masks[s.id] for s, _ in masked]
+        boxes = [dataset.truth.boxes.get(s.id) for s, _ in masked]
+        faults = pool.map(_mask_fault, masks, [look.size for _, look in masked], boxes)
+        findings.masks = [Skipped(s, reason) for (s, _), reason in zip(masked, faults) if reason]
+    findings.remarks = list(_remarks(dataset))
+    return findings
+
+
+def as_json(dataset: DataSet, findings: Findings) -> dict[str, Any]:
+    """The findings as what JSON can hold; samples by id."""
+
+    def faults(found: Sequence[Skipped]) -> list[dict[str, str]]:
+        return [
+            {
+                "id": f.sample.id,
+                "path": str(f.sample.path),
+                "class": dataset.classes[f.sample.label],
+                "split": f.sample.split,
+                "reason": f.reason,
+            }
+            for f in found
+        ]
+
+    def copies(kind: str) -> list[dict[str, Any]]:
+        return [{"ids": [s.id for s in c.samples], "same_file": c.same_file} for c in findings.copies if c.kind == kind]
+
+    return {
+        "data": str(dataset.root),
+        "kind": dataset.kind,
+        "images": len(dataset.samples),
+        "counts": findings.counts,
+        "problems": findings.problems,
+        "broken": faults(findings.broken),
+        "leaks": copies("leak"),
+        "contradictions": copies("contradiction"),
+        "repeats": copies("repeat"),
+        "boxes": faults(findings.boxes),
+        "masks": faults(findings.masks),
+        "alike": [[a.id, b.id] for a, b in findings.alike],
+        "remarks": [*dataset.notes, *findings.remarks],
+    }
+
+
+def _counts(dataset: DataSet) -> dict[str, dict[str, int]]:
+    counts = {split: dict.fromkeys(dataset.classes, 0) for split in dataset.counts()}
+    for sample in dataset.samples:
+        counts[sample.split][dataset.classes[sample.label]] += 1
+    return counts
+
+
+def _look(path: Path) -> _Look | str:
+    try:
+        image, size = open_image(path, at_least=_ENOUGH), image_size(path)
+        data = path.read_bytes()
+    except (ValueError, OSError) as error:
+        return str(error)
+    pixels = hashlib.blake2b(f"{size}".encode(), digest_size=16)
+    pixels.update(image.tobytes())
+    grey = np.asarray(image.convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX))
+    steps = np.packbits(grey[:, 1:] > grey[:, :-1])
+    small = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BOX))
+    return _Look(size, hashlib.blake2b(data, digest_size=16).digest(), pixels.digest(), steps, small)
+
+
+def _copies(whole: Sequence[tuple[Sample, _Look]]) -> list[Copies]:
+    groups: dict[bytes, list[tuple[Sample, _Look]]] = {}
+    for sample, look in whole:
+        groups.setdefault(look.pixels, []).append((sample, look))
+    return [
+        Copies(tuple(sample for sample, _ in group), len({look.file for _, look in group}) == 1)
+        for group in groups.values()
+        if len(group) > 1
+    ]
+
+
+def _alike(whole: Sequence[tuple[Sample, _Look]]) -> Iterator[tuple[Sample, Sample]]:
+    """Pairs that look alike, of the first of each group of copies."""
+    first: dict[bytes, tuple[Sample, _Look]] = {}
+    for sample, look in whole:
+        first.setdefault(look.pixels, (sample, look))
+    if len(first) < 2:
+        return
+    samples = [sample for sample, _ in first.values()]
+    hashes = np.stack([look.hash for _, look in first.values()]).view(np.uint64)
+    small = np.stack([look.small for _, look in first.values()]).reshape(len(first), -1)
+    rows, left = max(1, _BLOCK // len(first)), MOST_ALIKE
+    for start in range(0, len(first), rows):
+        block = hashes[start : start + rows]
+        bits = sum(np.bitwise_count(block[:, None, k] ^ hashes[None, :, k]).astype(np.uint16) for k in range(4))
+        ones, others = np.nonzero(bits <= _BITS)
+        for i, j in zip((ones + start).tolist(), others.tolist()):
+            if i < j and np.abs(small[i].astype(np.int16) - small[j]).mean() <= _LEVELS:
+                yield samples[i], samples[j]
+                left -= 1
+                if not left:
+                    return
+
+
+def _box_fault(boxes: Float[np.ndarray, "n 4"] | None, size: tuple[int, int]) -> str | None:
+    if boxes is None:
+        return None
+    for box in boxes:
+        x0, y0, x1, y1 = box.tolist()
+        told = f"box {x0:g} {y0:g} {x1:g} {y1:g}"
+        if not np.isfinite(box).all() or x1 <= x0 or y1 <= y0:
+            return f"{told} has no area"
+        if min(x0, y0) < -_SLACK or x1 > size[0] + _SLACK or y1 > size[1] + _SLACK:
+            return f"{told} reaches outside of the image, {size[0]} x {size[1]}"
+    return None
+
+
+def _mask_fault(files: MaskFiles, size: tuple[int, int], boxes: Float[np.ndarray, "n 4"] | None) -> str | None:
+    """What is wrong with a mask; boxes are compared where there is one box and one foreground file."""
+    for path in (*files.foreground, *([files.ignore] if files.ignore else [])):
+        try:
+            mask = open_image(path)
+        except ValueError as error:
+            return str(error)
+        if abs(mask.width * size[1] - mask.height * size[0]) > max(size):  # by more than rounding its sides explains
+            told = f"{mask.width} x {mask.height}, of another shape than the image, {size[0]} x {size[1]}"
+            return f"mask {shown(path)} is {told}"
+        bright = np.asarray(mask.convert("L"))
+        if path != files.ignore and not bright.any():
+            return f"mask {shown(path)} is empty"
+    if boxes is None or len(boxes) != 1 or len(files.foreground) != 1:
+        return None
+    extent = _extent(files.foreground[0], size)
+    return None if _iou(extent, boxes[0].tolist()) >= 0.5 else f"mask {shown(files.foreground[0])} and the box differ"
+
+
+def _extent(path: Path, size: tuple[int, int]) -> list[float]:
+    """The box of what is bright in a mask, in pixels of the image."""
+    grey = np.asarray(open_image(path).convert("L"))
+    held = grey > grey.max() / 2
+    ys, xs = np.flatnonzero(held.any(1)), np.flatnonzero(held.any(0))
+    scale = np.array([size[0] / grey.shape[1], size[1] / grey.shape[0]] * 2)
+    return (np.array([xs[0], ys[0], xs[-1] + 1, ys[-1] + 1]) * scale).tolist()
+
+
+def _iou(a: list[float], b: list[float]) -> float:
+    overlap = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - overlap
+    return overlap / union
+
+
+def _remarks(dataset: DataSet, few: int = 10) -> Iterator[str]:
+    counts = _counts(dataset)
+    for split in counts:
+        if missing := [shown(name) for name, count in counts[split].items() if not count]:
+            yield f"no {split} image of {_some(missing)}"
+    small = [f"{shown(name)} ({count})" for name, count in counts.get("train", {}).items() if 0 < count < few]
+    if small:
+        yield f"fewer than {few} training images of {_some(small)}"
+    if set(counts) == {"train"}:
+        yield "there is nothing to test on: only training images"
+    boxes = dataset.truth.boxes
+    if boxes and (without := sum(s.id not in boxes for s in dataset.samples)):
+        yield f"{without:,} images have no box; they count for classification only"
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

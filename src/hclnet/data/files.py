@@ -1,0 +1,62 @@
+"""From folders to files: which files are images, and how a path is shown to a person."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif", ".heic", ".heif", ".hif"}
+    | {".bmp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pnm"}
+)
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether a file's name says that it is an image; hidden files (a Mac's `._photo.jpg`) never are."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """The files in a folder and its subfolders, in no order; without what is hidden (`.ipynb_checkpoints/`, `._a.jpg`).
+
+    Links are followed, each folder is entered once, so that links in a circle come to an end. A link that leads nowhere
+    counts as a file, so that whoever opens it is told. Pipes and devices don't: reading one may never end.
+
+    Raises:
+        ValueError: a folder can't be read.
+    """
+    waiting, entered = [folder], set()
+    while waiting:
+        here = waiting.pop()
+        if (real := os.path.realpath(here)) in entered:
+            continue
+        entered.add(real)
+        try:
+            with os.scandir(here) as entries:
+                seen = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+        except OSError as error:
+            raise ValueError(f"The folder {shown(here)} can't be read: {error.strerror}.") from None
+        for entry in seen:
+            path = here / entry.name
+            # Asking the entry costs no call of the system, but it fails on a link to itself.
+            found = path if entry.is_symlink() else entry
+            if found.is_dir():
+                waiting.append(path)
+            elif found.is_file() or not path.exists():
+                yield path
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files in a folder and its subfolders, sorted by name.
+
+    Raises:
+        ValueError: as `files_in`.
+    """
+    return sorted(p for p in files_in(folder) if is_image_name(p))
+
+
+def shown(name: str | Path) -> str:
+    """A path or name on one line: what can't be printed, such as a newline or a byte that is no unicode, is escaped."""
+    text = os.fspath(name)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

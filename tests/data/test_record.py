@@ -1,0 +1,69 @@
+"""What a run folder says of its images is what it reads back."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hclnet.data.record import record_splits, with_recorded_splits, without_recorded_skips
+from hclnet.types import DataSet, Sample, Skipped
+
+NAMES = ("a/1.jpg", 'a/new\nline, "quoted".jpg', "b/ü.jpg", os.fsdecode(b"b/\xe9.jpg"))
+
+
+def dataset(splits: str = "trte", classes: tuple[str, ...] = ("a", "b\n")) -> DataSet:
+    samples = tuple(
+        Sample(name, Path("/data") / name, k // 2, {"r": "train", "e": "test", "t": "train"}[split])
+        for k, (name, split) in enumerate(zip(NAMES, splits))
+    )
+    return DataSet(Path("/data"), "class folders", classes, samples)
+
+
+def test_splits_come_back(tmp_path: Path):
+    record_splits(dataset("rere"), tmp_path)
+    with (tmp_path / "data.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        assert next(csv.reader(file)) == ["id", "class", "split"]
+    again = with_recorded_splits(dataset("errr"), tmp_path)
+    assert [s.split for s in again.samples] == ["train", "test", "train", "test"]
+    assert not (tmp_path / "skipped.csv").exists()
+
+
+def test_files_that_came_since_keep_their_own_split(tmp_path: Path):
+    whole = dataset("rrrr")
+    record_splits(replace(whole, samples=whole.samples[:3]), tmp_path)
+    assert [s.split for s in with_recorded_splits(dataset("eeee"), tmp_path).samples] == ["train"] * 3 + ["test"]
+
+
+def test_nothing_recorded(tmp_path: Path):
+    assert with_recorded_splits(dataset(), tmp_path) == dataset()
+    assert without_recorded_skips(dataset(), tmp_path) == dataset()
+
+
+def test_other_classes_are_other_data(tmp_path: Path):
+    record_splits(dataset(), tmp_path)
+    with pytest.raises(
+        ValueError, match=r"was begun on other data: b\\n, c is a class either there or in .*Name another"
+    ):
+        with_recorded_splits(dataset(classes=("a", "c")), tmp_path)
+
+
+def test_skips_come_back(tmp_path: Path):
+    whole = dataset()
+    skipped = (Skipped(whole.samples[1], "it is\nempty"), Skipped(whole.samples[3], "ü"))
+    record_splits(replace(whole, samples=(whole.samples[0], whole.samples[2]), skipped=skipped), tmp_path)
+    with (tmp_path / "skipped.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [NAMES[1], NAMES[3]]
+    assert rows[0] | {"path": "x"} == {
+        "id": NAMES[1],
+        "class": "a",
+        "split": "train",
+        "path": "x",
+        "reason": "it is\nempty",
+    }
+    again = without_recorded_skips(with_recorded_splits(whole, tmp_path), tmp_path)
+    assert again.skipped == skipped and again.samples == (whole.samples[0], whole.samples[2])
