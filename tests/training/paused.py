@@ -3,6 +3,7 @@
 It makes FILE when it is there, so that who started it knows when to send a signal; nobody else can tell.
 """
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from hclnet.cli import main
 from hclnet.training.module import Training
 
+# A shell's background job hands the signal on ignored, and this would never be interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 epoch, step, reached = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 real = Training.training_step
 
