@@ -103,6 +103,11 @@ def test_an_unknown_method():
         make_config("birds", "hclnett")
 
 
+def test_an_unknown_map_range_is_told_of_before_a_training():
+    with pytest.raises(ValueError, match="no map normalisation 'ivr:100'; choose one of minmax, max, pas, ivr:P"):
+        make_config("birds", "hclnet", map_range="ivr:100")
+
+
 def test_written_and_loaded(tmp_path: Path):
     config = make_config("a 'b' ü/日本\n", "hclnet", branches=1, fusion="l1", lr=3e-5, weights="none")
     config.write(tmp_path / "config.yaml")
@@ -111,9 +116,19 @@ def test_written_and_loaded(tmp_path: Path):
 
 def test_the_training_key_has_what_weights_depend_on():
     key = make_config("birds", "hclnet").training_key()
-    assert set(RunConfig.model_fields) - set(key) == {"inference", "device", "workers", "on_bad_image"}
+    later = {"optimizer": "sgd", "momentum": 0.8, "bias_lr": 2, "schedule": "step", "step_epochs": 3, "step_factor": 1}
+    assert set(RunConfig.model_fields) - set(key) == {"inference", "device", "workers", "on_bad_image", *later}
+    for name, value in later.items():
+        assert make_config("birds", "hclnet", **{name: value}).training_key() == {**key, name: value}
     assert make_config("birds", "hclnet", on_bad_image="skip", no_object_class="good").training_key() == key
-    for same in ({"fusion": "max"}, {"box": "fixed:0.3"}, {"device": "cpu"}, {"workers": 2}):
+    for same in (
+        {"fusion": "max"},
+        {"box": "fixed:0.3"},
+        {"crops": 10},
+        {"map_range": "pas"},
+        {"device": "cpu"},
+        {"workers": 2},
+    ):
         assert make_config("birds", "hclnet", **same).training_key() == key
     for other in ({"branches": 3}, {"epochs": 3}, {"seed": 1}, {"precision": "bfloat16"}, {"size": 64}):
         assert make_config("birds", "hclnet", **other).training_key() != key

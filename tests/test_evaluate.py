@@ -206,3 +206,33 @@ def test_drawn_birds_from_the_reader_to_the_records(birds, trained):
     dataset = read(birds)
     (records,) = evaluate_localizer(Localizer.load(trained), dataset.split("test"), dataset.truth)
     assert len(records) == 6 and not np.isnan(records.level_iou).any() and records.level_best.max() > 0
+
+
+def literal_ten_crops(localizer, path):
+    """Reading 17: four corners and the centre of the squashed 8/7 view, and their mirror images, one at a time."""
+    large, size = round(localizer.size * 8 / 7), localizer.size
+    picture, last = Image.fromarray(squash(open_image(path), large)), large - size
+    scores = []
+    for x, y in ((0, 0), (last, 0), (0, last), (last, last), (last // 2, last // 2)):
+        for view in (crop := picture.crop((x, y, x + size, y + size)), crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)):
+            logits = localizer.method(localizer.features(np.asarray(view)[None])).logits[0].detach().numpy()
+            powers = np.exp(logits - logits.max())
+            scores.append(powers / powers.sum())
+    return np.mean(scores, axis=0)
+
+
+def test_ten_crops_classify_and_leave_the_boxes_alone(scene, localizer):
+    samples, truth = scene
+    variants = [localizer.inference, localizer.inference.model_copy(update={"crops": 10, "box": "fixed:0.4"})]
+    one, ten = evaluate_localizer(localizer, samples, truth, variants)
+    alone = localizer.with_inference(crops=10)
+    assert np.array_equal(one.level_iou, ten.level_iou, equal_nan=True)
+    assert not np.allclose(one.top_scores, ten.top_scores, atol=1e-5)
+    for row, sample in enumerate(samples):
+        expected = literal_ten_crops(localizer, sample.path)
+        order = np.argsort(-expected)
+        np.testing.assert_allclose(ten.top_scores[row], expected[order], atol=1e-5)
+        assert ten.rank[row] == order.tolist().index(sample.label)
+        found = alone.locate(sample.path)
+        assert found.score == pytest.approx(expected.max(), abs=1e-5) and found.label == NAMES[order[0]]
+        assert np.array_equal(found.heatmap, localizer.locate(sample.path, classes=[found.label]).heatmap)

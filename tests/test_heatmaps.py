@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from hclnet import boxes
 from hclnet.config import Inference
-from hclnet.heatmaps import branch_maps, heatmaps
+from hclnet.heatmaps import branch_maps, fused_maps, heatmaps
 from hclnet.methods import ClassMaps, Output
 from reference import network
 
@@ -129,3 +130,18 @@ def test_maps_of_a_training_that_diverged_are_no_heatmap(fusion, value):
         settings = Inference(fusion=fusion, map_size=8, normalise=normalise, upsample_first=upsample_first)
         with pytest.raises(ValueError, match="The maps have NaN or infinite values"):
             heatmaps(output, settings, "max")
+
+
+@pytest.mark.parametrize("how", ["max", "pas", "ivr:35"])
+def test_map_ranges_are_those_of_the_box_step(how):
+    """Of the upsampled map; where this is constant nothing is stretched."""
+    output = some_output(dtype=torch.float32)
+    settings = Inference(fusion="max", normalise="raw", map_size=16, map_range=how)
+    fused = fused_maps(output, settings, "max")
+    large = torch.nn.functional.interpolate(fused[:, None], (16, 16), mode="bilinear", align_corners=False)[:, 0]
+    ours = heatmaps(output, settings, "max")
+    np.testing.assert_array_equal(ours.numpy(), boxes.normalise(large.numpy(), how))
+    assert not torch.equal(ours, heatmaps(output, settings.model_copy(update={"map_range": "minmax"}), "max"))
+    flat = ClassMaps(torch.full((1, HIDDEN, HEIGHT, WIDTH), 0.1), torch.rand(CLASSES, HIDDEN), torch.rand(CLASSES))
+    nothing = heatmaps(Output(flat.logits(), (flat,), torch.tensor([1])), settings, "max")
+    assert torch.equal(nothing, torch.zeros(1, 16, 16))

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from hclnet.backbones import choose_stride
-from hclnet.boxes import parse_rule
+from hclnet.boxes import parse_normalisation, parse_rule
 from hclnet.config import RunConfig, readable, route
 from hclnet.data import describe, find_split, read
 from hclnet.data.broken import counted, listed, without_broken
@@ -67,6 +67,7 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
     except ValidationError as error:
         raise ValueError(f"{method}: {readable(error)}") from None
     parse_rule(config.inference.box)  # now, not after the training
+    parse_normalisation(config.inference.map_range)
     check_tune(known, config.tune)
     # Written out, so that a run is the same training whether the backbone's own stride was named or not.
     return config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})
@@ -236,6 +237,8 @@ def summary(localizer: Localizer, records: Records, values: Resampled | None = N
     named = {"method": localizer.method.name, "fusion": localizer.fusion, "box": settings.box}
     if "gt_known" in measured or "pxap" in measured:
         named["protocol"] = protocol_of(records.protocol, settings).describe(settings.box)
+    if settings.crops > 1:
+        named["crops"] = settings.crops
     return {**named, **measured, "intervals": intervals(values)}
 
 

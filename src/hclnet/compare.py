@@ -270,6 +270,8 @@ def caption(rows: Sequence[dict[str, Any]]) -> str:
             f" Protocol {protocol['name']}: maps of {protocol['map_size']} px, {protocol['upsampling']} upsampling; "
             f"gt_known and top-k loc at box rule {rules}."
         )
+    if any("crops" in row for row in rows):
+        text += " Classification, and so top-k loc, by the mean of ten crops."
     recipe = rows[0]["recipe"]
     text += (
         f" Recipe: {recipe['backbone']}, output stride {recipe['output_stride']}, {recipe['size']} px, "

@@ -38,7 +38,9 @@ class Inference(Strict):
     upsample_first: bool = Field(False, description="fuse after upsampling, not before (row 11)")
     upsampling: Literal["bilinear", "bicubic"] = Field("bilinear", description="from feature resolution to map_size")
     map_size: int = Field(224, ge=8, description="side of the heatmap that boxes are drawn on, pixels")
+    map_range: str = Field("minmax", description="how a heatmap comes to lie in 0..1: minmax, max, pas, ivr:P")
     box: str = Field("otsu3", description="box rule: fixed:T or otsu3")
+    crops: Literal[1, 10] = Field(1, description="10: classify by ten crops, mean of their softmax (row 17)")
     no_object_class: str | None = Field(None, description="a class for nothing, such as good: learned, never boxed")
 
     def check(self, classes: Sequence[str]) -> None:
@@ -67,7 +69,13 @@ class RunConfig(Strict):
     batch: int = Field(32, ge=1, description="images per step")
     lr: float = Field(1e-3, gt=0, description="peak learning rate of the heads")
     backbone_lr: float = Field(1e-4, gt=0, description="peak learning rate of the trunk, with --tune all")
-    weight_decay: float = Field(0.01, ge=0, description="of AdamW")
+    weight_decay: float = Field(0.01, ge=0, description="of the optimizer")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd: with Nesterov's momentum (row 15)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    bias_lr: float = Field(1.0, gt=0, description="learning rates of biases, in multiples of the others'")
+    schedule: Literal["onecycle", "step"] = Field("onecycle", description="one cycle to the peak and down; or steps")
+    step_epochs: int = Field(20, ge=1, description="schedule=step: epochs from one step down to the next")
+    step_factor: float = Field(0.1, gt=0, le=1, description="schedule=step: what a step multiplies the rates by")
     seed: int = Field(0, description="of the heads' start, the order of images, and an automatic split")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where it is native")
@@ -76,8 +84,13 @@ class RunConfig(Strict):
     inference: Inference = Inference()
 
     def training_key(self) -> dict[str, Any]:
-        """All that the weights depend on: two configurations with equal keys need one training."""
-        return self.model_dump(exclude={"inference", "device", "workers", "on_bad_image"})
+        """All that the weights depend on: two configurations with equal keys need one training.
+
+        Settings that came later are in it where they are not the default, so that older runs are still found.
+        """
+        key = self.model_dump(exclude={"inference", "device", "workers", "on_bad_image"})
+        default = {name: RunConfig.model_fields[name].default for name in _LATER}
+        return {name: value for name, value in key.items() if name not in default or value != default[name]}
 
     def write(self, path: Path) -> None:
         """Replaced whole, or on error not at all."""
@@ -97,6 +110,9 @@ class RunConfig(Strict):
             return cls(**settings)
         except (TypeError, ValidationError) as error:
             raise ValueError(f"{path} can't be read: {readable(error)}") from None
+
+
+_LATER = ("optimizer", "momentum", "bias_lr", "schedule", "step_epochs", "step_factor")
 
 
 def cache_home() -> Path:

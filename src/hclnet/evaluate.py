@@ -9,11 +9,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float, Real
+from jaxtyping import Float, Int64, Real
 
 from hclnet.boxes import Rule, parse_rule
 from hclnet.config import Inference
-from hclnet.data.images import image_size
+from hclnet.data.images import enlarged, image_size
 from hclnet.features import cached_features, image_batches, inference_batch
 from hclnet.heatmaps import branch_maps, fused_maps, heatmaps
 from hclnet.localizer import Localizer
@@ -62,16 +62,16 @@ def evaluate_localizer(
     variants = list(variants or [localizer.inference])
     rules = [parse_rule(v.box) for v in variants]
     scoring = [protocol_of(protocol, v) for v in variants]
-    # Variants that differ only in the box rule share their maps.
+    # Variants that differ only in the box rule, or in how images are classified, share their maps.
     groups: dict[Inference, list[int]] = {}
     for k, variant in enumerate(variants):
-        groups.setdefault(variant.model_copy(update={"box": ""}), []).append(k)
+        groups.setdefault(variant.model_copy(update={"box": "", "crops": 1}), []).append(k)
     sizes = np.array([image_size(s.path) for s in samples], dtype=np.int64)
     labels = np.array([s.label for s in samples], dtype=np.int64)
     hidden = {shared: _hidden(localizer, shared, samples) for shared in groups}
     truths = {shared: truth.without(ids) for shared, ids in hidden.items()}
     k = min(5, len(localizer.classes))
-    top_classes, top_scores, ranks = [], [], []
+    classified = {crops: _Classified(k) for crops in {v.crops for v in variants}}
     masked = any(s.id in truth.masks for s in samples)
     tables = [Table(samples, sizes, each, masked) for each in scoring]
     done = 0
@@ -81,13 +81,13 @@ def evaluate_localizer(
             true = torch.from_numpy(labels[chunk]).to(localizer.device)
             with torch.autocast(localizer.device.type, torch.bfloat16, enabled=localizer.dtype == torch.bfloat16):
                 output = localizer.method(features, true)
-            probabilities = output.logits.float().softmax(1)
-            best = probabilities.topk(k)
-            top_classes.append(best.indices.cpu().numpy())
-            top_scores.append(best.values.cpu().numpy())
-            # Ties count against the true class, as in a stable order they would half of the time.
-            own = output.logits.gather(1, true[:, None])
-            ranks.append(((output.logits >= own).sum(1) - 1).cpu().numpy())
+            if 1 in classified:
+                classified[1].add(output.logits, output.logits.float().softmax(1), true)
+            if 10 in classified:
+                paths = [s.path for s in samples[chunk]]
+                (images,) = image_batches(paths, enlarged(localizer.size), len(paths))
+                probabilities = localizer.crop_probabilities(images)
+                classified[10].add(probabilities, probabilities, true)
             for shared, members in groups.items():
                 under = scoring[members[0]]
                 maps = _maps(output, shared, localizer.method.fusion, under)
@@ -107,17 +107,39 @@ def evaluate_localizer(
             done = chunk.stop
             if progress:
                 progress(done, len(samples))
-    classified = [np.concatenate(column) for column in (top_classes, top_scores, ranks)]
-    return [table.records(*classified) for table in tables]
+    return [table.records(*classified[v.crops].columns()) for v, table in zip(variants, tables)]
+
+
+class _Classified:
+    """The columns of records that say what images were classified as, in the making."""
+
+    def __init__(self, k: int) -> None:
+        self.k, self.rows = k, []
+
+    def add(
+        self,
+        scores: Float[torch.Tensor, "b c"],
+        probabilities: Float[torch.Tensor, "b c"],
+        true: Int64[torch.Tensor, "b"],
+    ) -> None:
+        best = probabilities.topk(self.k)
+        # Ties count against the true class, as in a stable order they would half of the time.
+        rank = (scores >= scores.gather(1, true[:, None])).sum(1) - 1
+        self.rows.append([column.cpu().numpy() for column in (best.indices, best.values, rank)])
+
+    def columns(self) -> list[np.ndarray]:
+        return [np.concatenate(column) for column in zip(*self.rows)]
 
 
 def protocol_of(name: str, inference: Inference) -> Scoring:
-    """The protocol of a name with the settings of maps; `wsoleval` has its own.
+    """The protocol of a name with the settings of maps; `wsoleval` has its own, min-max too.
 
     Raises:
         ValueError: there is no such protocol.
     """
-    return get_protocol(name, inference.map_size, inference.upsampling) if name == "hclnet" else get_protocol(name)
+    if name == "hclnet":
+        return get_protocol(name, inference.map_size, inference.upsampling, inference.map_range)
+    return get_protocol(name)
 
 
 def _hidden(localizer: Localizer, settings: Inference, samples: Sequence[Sample]) -> set[str]:
@@ -139,8 +161,11 @@ def _small(output: Output, settings: Inference, default_fusion: str) -> list[tup
 
 def _maps(output: Output, settings: Inference, default_fusion: str, scoring: Scoring) -> Float[np.ndarray, "b h w"]:
     """Heatmaps, or for a protocol with an upsampling of its own the maps that it starts from."""
-    own = scoring.name != "hclnet" and not settings.upsample_first
-    return (fused_maps if own else heatmaps)(output, settings, default_fusion).cpu().numpy()
+    if scoring.name == "hclnet":
+        return heatmaps(output, settings, default_fusion).cpu().numpy()
+    if not settings.upsample_first:
+        return fused_maps(output, settings, default_fusion).cpu().numpy()
+    return heatmaps(output, settings.model_copy(update={"map_range": "minmax"}), default_fusion).cpu().numpy()
 
 
 def _look(

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hclnet import fusion
+from hclnet.boxes import normalise
 from hclnet.config import Inference
 from hclnet.methods.base import Output
 
@@ -27,7 +28,7 @@ def fused_maps(output: Output, settings: Inference, default_fusion: str) -> Floa
 
 
 def heatmaps(output: Output, settings: Inference, default_fusion: str) -> Float[Tensor, "b s s"]:
-    """Fused, upsampled, min-max normalised maps of the classes asked for, side `map_size`, 0..1.
+    """Fused and upsampled maps of the classes asked for, side `map_size`, brought to 0..1 as `map_range` says.
 
     Args:
         output: of a method.
@@ -45,12 +46,17 @@ def heatmaps(output: Output, settings: Inference, default_fusion: str) -> Float[
         f = torch.stack([_upsample(maps, settings) for maps in f])
         activities = None if activities is None else torch.stack([_upsample(maps, settings) for maps in activities])
         large = _fuse(f, activities, settings, default_fusion)
-    if not torch.isfinite(maps := fusion.minmax(large)).all():
+    maps = fusion.minmax(large)
+    if not torch.isfinite(maps).all():
         raise ValueError(
             "The maps have NaN or infinite values. Most often the training has diverged: train again with a lower "
             "learning rate, such as --set lr=1e-4, or with --set precision=float32."
         )
-    return maps
+    if settings.map_range == "minmax":
+        return maps
+    ranged = torch.from_numpy(normalise(large.cpu().numpy(), settings.map_range)).to(maps.device)
+    # Where the range is no more than rounding, the map is constant, and nothing may stretch it.
+    return torch.where((maps > 0).any(-1, keepdim=True).any(-2, keepdim=True), ranged, 0)
 
 
 def _activities(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -19,9 +20,9 @@ from safetensors.torch import load_file, save
 from hclnet import __version__
 from hclnet.backbones import Features, Trunk, build_trunk
 from hclnet.backbones.efficientnet import classifier
-from hclnet.boxes import box, parse_rule, scale, to_levels
+from hclnet.boxes import box, parse_normalisation, parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig, readable
-from hclnet.data.images import image_size, load_square, squash, upright_rgb
+from hclnet.data.images import enlarged, image_size, load_square, squash, ten_crops, upright_rgb
 from hclnet.features import as_input, extract, resolve_device, resolve_precision
 from hclnet.heatmaps import branch_maps, heatmaps
 from hclnet.methods import Method, build_method
@@ -60,6 +61,7 @@ class Localizer:
         self.inference = inference
         self.precision = precision
         parse_rule(inference.box)
+        parse_normalisation(inference.map_range)
         inference.check(classes)
         self.to("cpu")
 
@@ -94,6 +96,7 @@ class Localizer:
         except ValidationError as error:
             raise ValueError(readable(error)) from None
         parse_rule(inference.box)
+        parse_normalisation(inference.map_range)
         inference.check(self.classes)
         other = copy(self)
         other.inference = inference
@@ -116,13 +119,15 @@ class Localizer:
         path = ""
         if isinstance(image, str | Path):
             path = os.fspath(image)
-            pixels, size = load_square(path, self.size), image_size(path)
+            square, size = partial(load_square, path), image_size(path)
         else:
             picture = _picture(image)
-            pixels, size = squash(picture, self.size), picture.size
-        features = self.features(pixels[None])
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            probabilities = self.method(features).logits.float().softmax(1)[0].cpu()
+            square, size = partial(squash, picture), picture.size
+        features = self.features(square(self.size)[None])
+        if self.inference.crops == 10:
+            probabilities = self.crop_probabilities(square(enlarged(self.size))[None])[0].cpu()
+        else:
+            probabilities = self._logits(features).softmax(1)[0].cpu()
         if classes is None:
             asked = self._to_box(probabilities, top)
         else:
@@ -134,6 +139,20 @@ class Localizer:
             asked = asked[probabilities[asked].argsort(descending=True)]
         fused, parts = self._maps(features, asked)
         return self._localization(path, size, probabilities, asked, fused, parts)
+
+    @torch.inference_mode()
+    def crop_probabilities(self, images: UInt8[np.ndarray, "b l l 3"]) -> Float[torch.Tensor, "b c"]:
+        """The mean of the softmax over ten crops of side `size` (paper, section 4; reading 17).
+
+        Args:
+            images: squashed to `enlarged(size)`.
+        """
+        views = ten_crops(images, self.size)
+        return torch.stack([self._logits(self.features(view)).softmax(1) for view in views]).mean(0)
+
+    def _logits(self, features: Features) -> Float[torch.Tensor, "b c"]:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            return self.method(features).logits.float()
 
     def _to_box(self, probabilities: torch.Tensor, top: int) -> torch.Tensor:
         """The `top` most probable classes that are objects; if the class that is none is the most probable, only it."""

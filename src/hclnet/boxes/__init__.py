@@ -7,7 +7,7 @@ same masks. Nothing in here needs torch.
 
 from hclnet.boxes.contours import Contours, contours
 from hclnet.boxes.geometry import best_iou, iou, scale
-from hclnet.boxes.levels import NORMALISATIONS, normalise, to_levels
+from hclnet.boxes.levels import NORMALISATIONS, normalise, parse_normalisation, to_levels
 from hclnet.boxes.rules import RULES, Fixed, Otsu3, Rule, box, parse_rule
 from hclnet.boxes.tree import ComponentTree, component_tree
 
@@ -25,6 +25,7 @@ __all__ = [
     "contours",
     "iou",
     "normalise",
+    "parse_normalisation",
     "parse_rule",
     "scale",
     "to_levels",

@@ -35,7 +35,7 @@ def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Floa
     Raises:
         ValueError: `how` is unknown, or a map is empty or not finite.
     """
-    kind, percentile = _parse(how)
+    kind, percentile = parse_normalisation(how)
     if 0 in map.shape[-2:]:
         raise ValueError(f"cannot normalise maps of shape {map.shape}: each must have at least one pixel.")
     if kind == "minmax":
@@ -78,7 +78,12 @@ def to_levels(heatmap: Float[np.ndarray, "*batch h w"]) -> UInt8[np.ndarray, "*b
     return levels
 
 
-def _parse(how: str) -> tuple[str, float]:
+def parse_normalisation(how: str) -> tuple[str, float]:
+    """The kind of a normalisation and its percentile: `("ivr", 35.0)`, `("minmax", 0.0)`.
+
+    Raises:
+        ValueError: there is no such normalisation.
+    """
     kind, colon, argument = how.partition(":")
     if kind in ("minmax", "max", "pas") and not colon:
         return kind, 0.0

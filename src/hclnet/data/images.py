@@ -98,6 +98,20 @@ def squash(image: Image.Image, size: int) -> UInt8[np.ndarray, "size size 3"]:
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
+def enlarged(size: int) -> int:
+    """Side of the square that crops of `size` are cut from: 256 for 224 (paper, section 4; reading 16)."""
+    return round(size * 8 / 7)
+
+
+def ten_crops(images: UInt8[np.ndarray, "b l l 3"], size: int) -> Iterator[UInt8[np.ndarray, "b size size 3"]]:
+    """Of each image the four corners and the centre, and their mirror images (reading 17)."""
+    last = images.shape[1] - size
+    for y, x in ((0, 0), (0, last), (last, 0), (last, last), (last // 2, last // 2)):
+        crop = np.ascontiguousarray(images[:, y : y + size, x : x + size])
+        yield crop
+        yield np.ascontiguousarray(crop[:, :, ::-1])
+
+
 @contextmanager
 def _opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
     """The file, its header read; whatever goes wrong while it is open becomes a ValueError that names it."""

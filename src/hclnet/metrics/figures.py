@@ -124,6 +124,8 @@ def describe_protocol(figures: dict[str, Any]) -> str:
     if "max_box_acc_threshold" in figures:
         best = figures["max_box_acc_threshold"]
         told += f", box rule {protocol['rule']}; the best threshold is {best:.2f} of the maximum"
+    if "crops" in figures:
+        told += f"; classified by {figures['crops']} crops"
     return told + "."
 
 

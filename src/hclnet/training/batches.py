@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hclnet.backbones import Features
-from hclnet.data.images import load_square
+from hclnet.data.images import enlarged, load_square
 from hclnet.features import FeatureStore
 from hclnet.types import Sample
 
@@ -84,7 +84,7 @@ class ImageBatches(Dataset):
         return Batch(_targets(self.labels[indices], self.classes), images=torch.from_numpy(images))
 
     def _image(self, epoch: int, index: int) -> UInt8[np.ndarray, "s s 3"]:
-        large = round(self.size * 8 / 7)
+        large = enlarged(self.size)
         pixels = load_square(self.samples[index].path, large)
         coin = _coin(self.seed, epoch, index)
         y, x = coin.integers(0, large - self.size + 1, 2)

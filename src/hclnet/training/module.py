@@ -17,6 +17,7 @@ from hclnet.config import RunConfig
 from hclnet.features import as_input
 from hclnet.localizer import Localizer
 from hclnet.training.batches import Batch, step_random
+from hclnet.training.optimizer import build_optimizer, build_schedule
 
 
 class Diverged(ValueError):
@@ -40,13 +41,9 @@ class Training(pl.LightningModule):
         self.train()
 
     def configure_optimizers(self) -> dict[str, Any]:
-        c = self.config
-        groups = [{"params": self.method.parameters(), "lr": c.lr}]
-        if c.tune == "all":
-            groups.append({"params": self.trunk.parameters(), "lr": c.backbone_lr})
-        optimizer = torch.optim.AdamW(groups, weight_decay=c.weight_decay)
-        peaks = [group["lr"] for group in groups]
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=self.total_steps)
+        trunk = self.trunk if self.config.tune == "all" else None
+        optimizer = build_optimizer(self.config, self.method, trunk)
+        schedule = build_schedule(self.config, optimizer, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
