@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 import pytest
+import yaml
 
 from hclnet.api import evaluate
 from hclnet.compare import METRICS, caption, compare, markdown, parse_spec, split_specs, summarise, title
@@ -132,6 +133,21 @@ def test_the_same_comparison_again_trains_nothing(birds: Path, tmp_path: Path, t
     second = compare(birds, ["cam", "cam:box=fixed:0.2"], tmp_path, **RECIPE)
     assert len(trainings) == 1
     assert second[0] == first[0]
+
+
+def test_runs_of_a_version_with_fewer_settings_are_used_again(birds: Path, tmp_path: Path, trainings: list[str]):
+    first = compare(birds, ["hclnet"], tmp_path, **RECIPE)
+    run = tmp_path / first[0]["run"]
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    del settings["weight_decay"], settings["options"]["threshold"]
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    run.rename(run.with_name("hclnet-00000000-seed0"))
+    second = compare(birds, ["hclnet"], tmp_path, **RECIPE)
+    assert second[0].pop("run") == "runs/hclnet-00000000-seed0"
+    assert first[0].pop("run") and second == first and len(trainings) == 1
+    compare(birds, ["hclnet"], tmp_path, **RECIPE, weight_decay=0.02)
+    compare(birds, ["hclnet:threshold=0.6"], tmp_path, **RECIPE)
+    assert len(trainings) == 3
 
 
 def test_a_stopped_comparison_goes_on(

@@ -6,6 +6,7 @@ import hashlib
 import json
 import statistics
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hclnet.data import describe, find_split, read
 from hclnet.data.record import record_splits, with_recorded_splits, without_recorded_skips
 from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
-from hclnet.methods import frozen_note
+from hclnet.methods import frozen_note, get_method
 from hclnet.metrics import (
     MEANINGS,
     PAIRED,
@@ -105,8 +106,7 @@ def compare(
     for seed in range(first, first + seeds):
         for spec, name, own in specs:
             config = make_config(data, name, **{**settings, **own, "seed": seed})
-            key = json.dumps(config.training_key(), sort_keys=True)
-            plan.setdefault(key, (config, []))[1].append((spec, own, config))
+            plan.setdefault(_key(config), (config, []))[1].append((spec, own, config))
     # One split for all that is ever compared in a folder, whatever seeds and files come to it later.
     dataset = without_recorded_skips(with_recorded_splits(read(data, first), out), out)
     variants = [variant for _, members in plan.values() for *_, variant in members]
@@ -129,8 +129,8 @@ def compare(
     values: dict[str, list[Resampled]] = {spec: [] for spec, *_ in specs}
     right: dict[str, list[Hits]] = {spec: [] for spec, *_ in specs}
     scores = {spec: MethodScores("") for spec, *_ in specs}
-    for number, (key, (config, members)) in enumerate(plan.items(), 1):
-        run = out / "runs" / f"{config.method}-{hashlib.sha256(key.encode()).hexdigest()[:8]}-seed{config.seed}"
+    for number, (config, members) in enumerate(plan.values(), 1):
+        run = _place(out / "runs", config)
         label = f"[{number}/{len(plan)}] {members[0][0]} seed {config.seed}"
         if is_finished(run):
             localizer = Localizer.load(run, config.device)
@@ -189,6 +189,25 @@ def compare(
 def run_folder(out: Path, row: dict[str, Any]) -> Path:
     """The run behind a row of `compare`."""
     return out / row["run"]
+
+
+def _key(config: RunConfig) -> str:
+    return json.dumps(config.training_key(), sort_keys=True)
+
+
+def _place(runs: Path, config: RunConfig) -> Path:
+    """The folder of this training among the runs: the one that holds it, or a new one's."""
+    key = _key(config)
+    place = runs / f"{config.method}-{hashlib.sha256(key.encode()).hexdigest()[:8]}-seed{config.seed}"
+    if not place.exists():
+        # An earlier version, which lacked a setting that is now at its default, named its folder after fewer.
+        for file in sorted(runs.glob(f"{config.method}-*-seed{config.seed}/config.yaml")):
+            with suppress(ValueError):
+                other = RunConfig.load(file)
+                options = get_method(other.method).Options(**other.options).model_dump()
+                if _key(other.model_copy(update={"options": options})) == key:
+                    return file.parent
+    return place
 
 
 def _distinct(specs: list[tuple[str, str, dict[str, Any]]]) -> list[tuple[str, str, dict[str, Any]]]:
