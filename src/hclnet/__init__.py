@@ -29,6 +29,7 @@ _HOME = {
     "evaluate": "api",
     "load": "api",
     "locate": "api",
+    "locate_files": "locate",
     "read": "data",
     "score": "scoring",
     "train": "api",

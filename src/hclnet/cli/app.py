@@ -259,12 +259,19 @@ def locate(
     device: Device = None,
 ) -> None:
     """Box objects in images: with a run of yours, or at once with ImageNet's 1000 classes."""
-    from hclnet.cli.locate import locate_files
+    from hclnet.locate import locate_files
 
-    kinds = {k.strip() for k in save.split(",")} - {"", "none"}
+    kinds = [k for k in (k.strip() for k in save.split(",")) if k not in ("", "none")]
     wanted = [k.strip() for k in formats.split(",") if k.strip()]
-    located = locate_files(images, model, top, out, wanted, kinds, device or "auto", _given(box=box, fusion=fusion))
-    raise typer.Exit(0 if located else 1)
+    if model is None:
+        typer.echo("No --model: the packaged ImageNet classifier with CAM, 1000 classes.")
+    found = locate_files(images, model, out, top, wanted, kinds, device or "auto", typer.echo, box=box, fusion=fusion)
+    for message in found.left_out:
+        typer.secho(f"Left out: {message}", fg="yellow", err=True)
+    boxes = sum(len(one.objects) for one in found.localizations)
+    written = ", ".join(f"{path}/" if path.is_dir() else str(path) for path in found.written)
+    typer.echo(f"{boxes} boxes in {len(found.localizations)} images: {written}")
+    raise typer.Exit(0 if found.localizations else 1)
 
 
 @app.command()

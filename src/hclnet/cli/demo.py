@@ -9,10 +9,10 @@ from pathlib import Path
 
 import typer
 
-from hclnet.cli.locate import locate_files
 from hclnet.cli.tables import compare_table
 from hclnet.compare import compare, markdown, run_folder
 from hclnet.data.parts import PartsOptions, write
+from hclnet.locate import locate_files
 from hclnet.progress import bar
 
 _METHODS = ("cam", "acol", "hclnet")
@@ -39,8 +39,7 @@ def run_demo(out: Path, options: PartsOptions | None = None, epochs: int = 12) -
     (out / "compare.md").write_text(markdown(rows) + "\n", encoding="utf-8")
     typer.echo("3/3  Boxing the test images with HCLNet.")
     run = run_folder(out, rows[-1])
-    tests = sorted(str(p) for p in (data / "images").glob("*/*_test_*.jpg"))
-    locate_files(tests, run, 1, out / "located", ("json", "coco"), {"overlays"}, "auto", {}, listed=0)
+    locate_files(sorted((data / "images").glob("*/*_test_*.jpg")), run, out / "located")
     typer.echo("")
     compare_table(rows)
     typer.echo(f"\nDone in {time.monotonic() - started:.0f} s. Boxes on the test images: {out / 'located/overlays'}/")

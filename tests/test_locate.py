@@ -1,4 +1,4 @@
-"""Which files arguments mean, and what their results are called."""
+"""Which files arguments mean, what their results are called, and what is written of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hclnet.cli.locate import find_images
+from hclnet.locate import find_images, locate_files
 
 
 @pytest.fixture
@@ -62,3 +62,27 @@ def test_earlier_results_are_no_images(photos: Path):
 def test_nothing_there(photos: Path, argument: str):
     with pytest.raises(ValueError, match="is no file, no folder and matches nothing"):
         find_images([argument])
+
+
+def test_files_are_boxed_from_python(photos: Path, trained: Path):
+    (photos / "p" / "b.jpg").write_text("no image")
+    lines: list[str] = []
+    found = locate_files(
+        "p", trained, "out", device="cpu", formats=["json"], tell=lines.append, listed=2, box="fixed:0.3"
+    )
+    assert [Path(one.path).name for one in found.localizations] == ["a-2.png", "a.jpg", "a.png", "a.jpg"]
+    assert found.written == [Path("out/boxes.json"), Path("out/overlays")] and all(p.exists() for p in found.written)
+    assert len(list(Path("out/overlays").rglob("*.jpg"))) == 4 and not Path("out/coco.json").exists()
+    assert len(found.left_out) == 1 and "p/b.jpg" in found.left_out[0]
+    assert len(lines) == 3 and lines[0].startswith("p/a-2.png: ") and lines[2] == "... and 2 more"
+    assert locate_files(["p/a.jpg", Path("q")], trained, "two", device="cpu").left_out == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"formats": ["xml"]}, "json, coco"), ({"save": ["films"]}, "overlays"), ({"box": "otsu9"}, "otsu9")],
+)
+def test_a_wrong_setting_is_told_before_any_work(photos: Path, trained: Path, settings: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        locate_files("p", trained, "out", device="cpu", **settings)
+    assert not Path("out").exists()
