@@ -18,8 +18,8 @@ from hclnet.data.parts import PartsOptions, write
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-# What sets up or tests the whole project is not run inside of a test of it.
-NOT_HERE = ("make ", "pip install", "python benchmarks/")
+# What sets up or tests the whole project is not run inside of a test of it; examples have tests of their own.
+NOT_HERE = ("make ", "pip install", "python benchmarks/", "python examples/")
 
 
 def blocks(page: Path, language: str) -> list[str]:
