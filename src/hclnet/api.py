@@ -85,7 +85,7 @@ def train(
     """Train on a folder of classified images.
 
     Args:
-        data: one folder per class, or the CUB-200-2011 layout.
+        data: a data set of any layout that `hclnet.read` reads.
         out: the run folder.
         method: a name from `hclnet methods`; hclnet by default.
         resume: go on where a run in `out` stopped, with its method and settings where nothing else is said.

@@ -23,8 +23,6 @@ from hclnet.progress import Report
 from hclnet.report import ImageMaps, image_maps
 from hclnet.types import MaskFiles, Records, Sample, Truth
 
-_NO_BOXES = np.zeros((0, 4))
-
 
 @torch.inference_mode()
 def evaluate_localizer(
@@ -93,7 +91,7 @@ def evaluate_localizer(
                 maps = _maps(output, shared, localizer.method.fusion, under)
                 small = _small(output, shared, localizer.method.fusion) if keep else [None] * len(maps)
                 boxes = [
-                    under.true_boxes(truths[shared].boxes.get(s.id, _NO_BOXES), tuple(size))
+                    under.true_boxes(truths[shared].boxes_in(s.id, tuple(size)), tuple(size))
                     for s, size in zip(samples[chunk], sizes[chunk].tolist())
                 ]
                 masks = [truths[shared].masks.get(s.id) for s in samples[chunk]]

@@ -197,8 +197,9 @@ def _series(scores: MethodScores) -> Series:
 
 
 def _boxes_of(dataset: DataSet, records: Records) -> dict[str, Float64[np.ndarray, "_ 4"]]:
-    boxes = dataset.truth.boxes
-    return {name: boxes[name] for name in records.ids if name in boxes and len(boxes[name])}
+    sizes = map(tuple, records.sizes.tolist())
+    boxes = {name: dataset.truth.boxes_in(name, size) for name, size in zip(records.ids, sizes)}
+    return {name: found for name, found in boxes.items() if len(found)}
 
 
 def _notes(records: Records) -> tuple[str, ...]:

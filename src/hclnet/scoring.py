@@ -39,7 +39,6 @@ from hclnet.metrics import (
 from hclnet.progress import Report
 from hclnet.types import MaskFiles, Records, Sample, Truth
 
-_NO_BOXES = np.zeros((0, 4))
 _AHEAD = 8  # maps read and not yet looked at, per thread
 
 Read = Callable[[], np.ndarray]
@@ -97,7 +96,8 @@ def score(
     others = [s for s in dataset.samples if s.id not in scored]
     with open_maps(maps) as found:
         chosen = match_maps(found, samples, others)
-        sizes = np.array([image_size(s.path) for s in samples], dtype=np.int64)
+        # Where the truth says how large the images are, none of them needs to be here.
+        sizes = np.array([dataset.truth.sizes.get(s.id) or image_size(s.path) for s in samples], dtype=np.int64)
         records = score_maps(chosen, samples, sizes, dataset.truth, scoring, rule, progress)
     values = weighted_figures(records, resamples(len(records)))
     named = {"maps": str(maps), "truth": str(truth), "split": kept[0].split, "box": box}
@@ -218,7 +218,8 @@ def score_maps(
         try:
             heatmap = scoring.heatmap(map)
             levels = scoring.levels(heatmap)
-            boxes = scoring.true_boxes(truth.boxes.get(sample.id, _NO_BOXES), tuple(sizes[row].tolist()))
+            size = tuple(sizes[row].tolist())
+            boxes = scoring.true_boxes(truth.boxes_in(sample.id, size), size)
             mask: MaskFiles | None = truth.masks.get(sample.id)
             return scoring.locate(levels, boxes, [rule]), scoring.pixels(heatmap, levels, mask) if mask else None
         except ValueError as error:

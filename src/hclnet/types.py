@@ -41,10 +41,18 @@ class MaskFiles:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Boxes and masks by sample id, for scoring only. `hclnet.training` neither takes nor imports it."""
+    """Boxes and masks by sample id, for scoring only. `hclnet.training` neither takes nor imports it.
+
+    Attributes:
+        boxes: in pixels of the image, or of a picture of the size that `sizes` says.
+        masks: of any size.
+        sizes: width and height of the picture that the boxes were drawn in, where they came with it: an annotator may
+            have seen a larger one. `boxes_in` is to be asked, it heeds this.
+    """
 
     boxes: dict[str, Float[np.ndarray, "n 4"]] = field(default_factory=dict)
     masks: dict[str, MaskFiles] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.boxes or self.masks)
@@ -52,7 +60,15 @@ class Truth:
     def without(self, ids: Collection[str]) -> Truth:
         """That of all other samples."""
         boxes = {key: box for key, box in self.boxes.items() if key not in ids}
-        return Truth(boxes, {key: mask for key, mask in self.masks.items() if key not in ids})
+        return Truth(boxes, {key: mask for key, mask in self.masks.items() if key not in ids}, self.sizes)
+
+    def boxes_in(self, sample_id: str, size: tuple[int, int]) -> Float[np.ndarray, "n 4"]:
+        """The boxes of an image of this width and height, in its pixels; none if none are known."""
+        boxes = self.boxes.get(sample_id)
+        if boxes is None:
+            return np.zeros((0, 4))
+        width, height = self.sizes.get(sample_id, size)
+        return boxes if (width, height) == size else boxes * (np.array(size * 2) / (width, height, width, height))
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def test_the_whole_path(hclnet: Run, birds: Path, tmp_path: Path):
     run = tmp_path / "run"
     done = hclnet("train", birds, *TINY, "--set", "branches=1", "--out", run)
     assert done.exit_code == 0
-    assert "3 classes, 12 train, 6 test, 18 with boxes (for scoring only)" in done.stdout
+    assert "3 classes, 12 train, 6 test, 18 with boxes, 18 with masks (for scoring only)" in done.stdout
     assert f"hclnet evaluate {run}" in done.stdout and f"--model {run}" in done.stdout
     for name in ("config.yaml", "environment.json", "metrics.csv", "data.csv", "state.json", "checkpoints/last.ckpt",
                  "localizer/localizer.json", "localizer/model.safetensors"):  # fmt: skip
@@ -195,7 +195,7 @@ def test_a_preset_gives_way_to_options(hclnet: Run, birds: Path, tmp_path: Path)
         (("evaluate", "{run}", "--split", "holdout"), "no split 'holdout'; it has train (12), test (6)"),
         (("evaluate", "{run}", "--fusion", "sum"), "'max', 'addition' or 'l1'"),
         (("evaluate", "{run}", "--box", "otsu9"), "otsu9"),
-        (("evaluate", "{run}", "--data", "{file}"), "is a file. DATA is a folder"),
+        (("evaluate", "{run}", "--data", "{file}"), "is a file, and no manifest"),
         (("compare", "{birds}", "--methods", "branches=1"), "Name a method first"),
         (("compare", "{birds}", "--methods", "cam,camera"), "camera"),
         (("compare", "{birds}", "--preset", "nothing.yaml"), "There is no preset nothing.yaml"),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 from PIL import Image
 
+import hclnet.data
 from hclnet.data import READERS, cub, folder, read
 from hclnet.data.parts import PartsOptions, write
 
 
-def test_every_reader_says_what_it_is():
-    assert (cub, folder) == READERS
+def test_every_reader_is_named_and_says_what_it_is():
+    modules = [import_module(f"hclnet.data.{found.name}") for found in iter_modules(hclnet.data.__path__)]
+    assert {m.__name__ for m in modules if hasattr(m, "recognise")} == {m.__name__ for m in READERS}
     for reader in READERS:
         assert reader.KIND and reader.LOOKED_FOR
 
@@ -33,7 +37,7 @@ def test_no_folder(tmp_path: Path):
 
 def test_a_file(tmp_path: Path):
     (tmp_path / "x.zip").write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"x\.zip is a file\. DATA is a folder"):
+    with pytest.raises(ValueError, match=r"x\.zip is a file, and no manifest.* an archive has to be unpacked"):
         read(tmp_path / "x.zip")
 
 

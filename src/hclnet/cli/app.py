@@ -45,7 +45,11 @@ app = typer.Typer(
 app.add_typer(data_verbs.app, name="data")
 
 Data = Annotated[
-    str, typer.Argument(help="A folder: one folder per class, or the CUB-200-2011 layout.", show_default=False)
+    str,
+    typer.Argument(
+        help="Class folders, CUB-200-2011, ILSVRC, OpenImages30k, wsolevaluation lists or a manifest (CSV, Parquet).",
+        show_default=False,
+    ),
 ]
 Backbone = Annotated[
     str | None, typer.Option(help="efficientnet_lite0, vgg16, resnet50.", show_default="efficientnet_lite0")

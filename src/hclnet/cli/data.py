@@ -14,7 +14,7 @@ app = typer.Typer(help="Look into data sets.", no_args_is_help=True)
 @app.command()
 def check(
     data: Annotated[
-        str, typer.Argument(help="A folder: one folder per class, or the CUB-200-2011 layout.", show_default=False)
+        str, typer.Argument(help="A data set of any layout that hclnet reads; see docs/data.md.", show_default=False)
     ],
     json_file: Annotated[
         Path | None, typer.Option("--json", dir_okay=False, help="Write all findings here.", show_default=False)

@@ -1,7 +1,7 @@
 """Step 1 of the flow: files -> one table of labelled images, and apart from it the truth -> batches.
 
-A layout of files is one module here with `KIND`, `LOOKED_FOR` and two functions: `recognise(root) -> bool` and
-`read(root, seed) -> DataSet`. To add one, write the module and name it in `READERS`.
+A layout of files is one module here with `KIND`, `LOOKED_FOR` and two functions: `recognise(path) -> bool` and
+`read(path, seed) -> DataSet`; the path is a folder or a file. To add one, write the module and name it in `READERS`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import os
 from pathlib import Path
 from types import ModuleType
 
-from hclnet.data import cub, folder
+from hclnet.data import cub, folder, ilsvrc, lists, manifest, openimages
 from hclnet.types import DataSet
 
-READERS: tuple[ModuleType, ...] = (cub, folder)
+READERS: tuple[ModuleType, ...] = (manifest, lists, cub, ilsvrc, openimages, folder)
+"""In the order in which they are asked: what is more particular first."""
 
 __all__ = ["READERS", "describe", "find_split", "read"]
 
@@ -22,23 +23,26 @@ def read(root: str | Path, seed: int = 0) -> DataSet:
     """The data set at a path, of whatever kind is recognised there.
 
     Args:
-        root: a folder.
+        root: a folder, or a manifest.
         seed: of the automatic split, where the layout has none of its own.
 
     Raises:
-        ValueError: there is no such folder, or nothing that any reader recognises; the message says what was looked
-            for and what is there.
+        ValueError: there is nothing at the path, or nothing that any reader recognises; the message says what was
+            looked for and what is there. Or what is there is malformed.
     """
     root = Path(os.path.expanduser(root))  # noqa: PTH111, Path.expanduser() fails on ~name where there is no such user
     if not root.exists():
-        raise ValueError(f"There is no folder {root}. Give the path of a folder of images as DATA.")
-    if not root.is_dir():
-        raise ValueError(f"{root} is a file. DATA is a folder: one folder per class in it, or the CUB-200-2011 layout.")
+        raise ValueError(f"There is no folder {root}. Give the path of a folder of images or of a manifest as DATA.")
     for reader in READERS:
         if reader.recognise(root):
             return reader.read(root, seed)
+    if not root.is_dir():
+        raise ValueError(
+            f"{root} is a file, and no manifest (.csv or .parquet). DATA is a folder or a manifest; an archive has to be "
+            "unpacked first."
+        )
     looked = "\n".join(f"  - {reader.KIND}: {reader.LOOKED_FOR}" for reader in READERS)
-    inside = [p for p in sorted(root.iterdir()) if p.is_dir() and any(reader.recognise(p) for reader in READERS)]
+    inside = [p for p in sorted(root.iterdir()) if any(reader.recognise(p) for reader in READERS)]
     hint = f"\nDo you mean {' or '.join(map(str, inside[:3]))}?" if inside else ""
     raise ValueError(
         f"{root} is no data set that hclnet knows.\nLooked for:\n{looked}\nFound: {_contents(root)}.{hint}"
@@ -54,7 +58,12 @@ def find_split(dataset: DataSet, split: str) -> str:
 def describe(dataset: DataSet) -> str:
     """One line about a data set for a person, and one for each of its notes."""
     counts = ", ".join(f"{count} {split}" for split, count in dataset.counts().items())
-    truth = f", {len(dataset.truth.boxes)} with boxes (for scoring only)" if dataset.truth.boxes else ", no boxes"
+    truth = [
+        f"{len(known):,} with {what}"
+        for known, what in ((dataset.truth.boxes, "boxes"), (dataset.truth.masks, "masks"))
+        if known
+    ]
+    truth = f", {', '.join(truth)} (for scoring only)" if truth else ", no boxes"
     lines = [f"{dataset.root}: {dataset.kind}, {len(dataset.classes)} classes, {counts}{truth}"]
     return "\n".join(lines + [f"  {note}" for note in dataset.notes])
 

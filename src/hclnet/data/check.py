@@ -17,7 +17,7 @@ from hclnet.data.broken import THREADS
 from hclnet.data.files import shown
 from hclnet.data.images import image_size, open_image
 from hclnet.progress import Report
-from hclnet.types import DataSet, MaskFiles, Sample, Skipped
+from hclnet.types import DataSet, MaskFiles, Sample, Skipped, Truth
 
 MOST_ALIKE = 10_000
 """Pairs that look alike are listed up to this number: of one product on one background, all pictures look alike."""
@@ -114,11 +114,11 @@ def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
         findings.copies = _copies(whole)
         findings.alike = list(_alike(whole))
         for sample, look in whole:
-            if reason := _box_fault(dataset.truth.boxes.get(sample.id), look.size):
+            if reason := _box_fault(dataset.truth, sample, look.size):
                 findings.boxes.append(Skipped(sample, reason))
         masked = [(s, look) for s, look in whole if s.id in dataset.truth.masks]
         masks = [dataset.truth.masks[s.id] for s, _ in masked]
-        boxes = [dataset.truth.boxes.get(s.id) for s, _ in masked]
+        boxes = [dataset.truth.boxes_in(s.id, look.size) for s, look in masked]
         faults = pool.map(_mask_fault, masks, [look.size for _, look in masked], boxes)
         findings.masks = [Skipped(s, reason) for (s, _), reason in zip(masked, faults) if reason]
     findings.remarks = list(_remarks(dataset))
@@ -215,10 +215,11 @@ def _alike(whole: Sequence[tuple[Sample, _Look]]) -> Iterator[tuple[Sample, Samp
                     return
 
 
-def _box_fault(boxes: Float[np.ndarray, "n 4"] | None, size: tuple[int, int]) -> str | None:
-    if boxes is None:
-        return None
-    for box in boxes:
+def _box_fault(truth: Truth, sample: Sample, size: tuple[int, int]) -> str | None:
+    told = truth.sizes.get(sample.id, size)
+    if not _same_shape(told, size):
+        return f"boxes are of a picture of {told[0]} x {told[1]}, the image is {size[0]} x {size[1]}, of another shape"
+    for box in truth.boxes_in(sample.id, size):
         x0, y0, x1, y1 = box.tolist()
         told = f"box {x0:g} {y0:g} {x1:g} {y1:g}"
         if not np.isfinite(box).all() or x1 <= x0 or y1 <= y0:
@@ -228,20 +229,25 @@ def _box_fault(boxes: Float[np.ndarray, "n 4"] | None, size: tuple[int, int]) ->
     return None
 
 
-def _mask_fault(files: MaskFiles, size: tuple[int, int], boxes: Float[np.ndarray, "n 4"] | None) -> str | None:
+def _same_shape(one: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether rounding the sides explains the difference."""
+    return abs(one[0] * size[1] - one[1] * size[0]) <= max(size)
+
+
+def _mask_fault(files: MaskFiles, size: tuple[int, int], boxes: Float[np.ndarray, "n 4"]) -> str | None:
     """What is wrong with a mask; boxes are compared where there is one box and one foreground file."""
     for path in (*files.foreground, *([files.ignore] if files.ignore else [])):
         try:
             mask = open_image(path)
         except ValueError as error:
             return str(error)
-        if abs(mask.width * size[1] - mask.height * size[0]) > max(size):  # by more than rounding its sides explains
+        if not _same_shape(mask.size, size):
             told = f"{mask.width} x {mask.height}, of another shape than the image, {size[0]} x {size[1]}"
             return f"mask {shown(path)} is {told}"
         bright = np.asarray(mask.convert("L"))
         if path != files.ignore and not bright.any():
             return f"mask {shown(path)} is empty"
-    if boxes is None or len(boxes) != 1 or len(files.foreground) != 1:
+    if len(boxes) != 1 or len(files.foreground) != 1:
         return None
     extent = _extent(files.foreground[0], size)
     return None if _iou(extent, boxes[0].tolist()) >= 0.5 else f"mask {shown(files.foreground[0])} and the box differ"
@@ -272,9 +278,11 @@ def _remarks(dataset: DataSet, few: int = 10) -> Iterator[str]:
         yield f"fewer than {few} training images of {_some(small)}"
     if set(counts) == {"train"}:
         yield "there is nothing to test on: only training images"
-    boxes = dataset.truth.boxes
-    if boxes and (without := sum(s.id not in boxes for s in dataset.samples)):
-        yield f"{without:,} images have no box; they count for classification only"
+    known = dataset.truth.boxes or dataset.truth.masks
+    scored = {s.split for s in dataset.samples if s.id in known}
+    if without := sum(s.id not in known for s in dataset.samples if s.split in scored):
+        what = "box" if dataset.truth.boxes else "mask"
+        yield f"{without:,} images have no {what}; they count for classification only"
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from hclnet.data.files import read_lines
 from hclnet.types import DataSet, MaskFiles, Sample, Truth
 
 KIND = "CUB-200-2011 layout"
@@ -63,11 +65,15 @@ def read(root: Path, seed: int = 0) -> DataSet:
         mask = (root / "segmentations" / name).with_suffix(".png")
         if mask.is_file():
             masks[sample_id] = MaskFiles((mask,))
-    classes = tuple(names[class_id] for class_id in order)
-    bare = tuple(_bare(name) for name in classes)
-    if len(set(bare)) == len(bare):
-        classes = bare
-    return DataSet(root, KIND, classes, tuple(samples.values()), Truth(boxes, masks))
+    return DataSet(
+        root, KIND, readable([names[class_id] for class_id in order]), tuple(samples.values()), Truth(boxes, masks)
+    )
+
+
+def readable(names: Sequence[str]) -> tuple[str, ...]:
+    """The names of classes without CUB's numbers and underscores, unless these make a difference."""
+    bare = tuple(_bare(name) for name in names)
+    return bare if len(set(bare)) == len(bare) else tuple(names)
 
 
 def _bare(name: str) -> str:
@@ -77,16 +83,8 @@ def _bare(name: str) -> str:
 
 
 def _table(path: Path, columns: int, kind: type = str) -> dict[int, list]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines() also splits at what names may hold
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not text in UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8."
-        ) from None
     table: dict[int, list] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         # A name may hold spaces: split off only as many columns as there are.
         first, *values = line.split(maxsplit=columns)
         try:
@@ -95,7 +93,7 @@ def _table(path: Path, columns: int, kind: type = str) -> dict[int, list]:
             key, row = int(first), [kind(v.strip()) for v in values]
         except ValueError:
             raise ValueError(
-                f"{path}, line {number}: expected a number and {columns} value(s) after it, found {line.strip()!r}."
+                f"{path}, line {number}: expected a number and {columns} value(s) after it, found {line!r}."
             ) from None
         if key in table:
             raise ValueError(f"{path}, line {number}: there is a line for {key} already. Remove one of the two.")

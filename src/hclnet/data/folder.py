@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import random
 from collections import Counter
 from pathlib import Path
 
 from hclnet.data.files import files_in, image_files, is_image_name, shown
+from hclnet.data.splits import SPLITS, held_out, made_note
 from hclnet.types import DataSet, Sample
 
 KIND = "class folders"
@@ -15,15 +14,10 @@ LOOKED_FOR = (
     "one folder per class, at least two of them with images, directly inside or inside train/ and test/ or val/"
 )
 
-_SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-TEST_SHARE = 0.2
-
 
 def recognise(root: Path) -> bool:
+    if not root.is_dir():
+        return False
     splits = _split_folders(root)
     if splits and "train" not in splits:
         return False  # or `test` and `val` would be two classes
@@ -68,11 +62,9 @@ def _with_made_split(root: Path, seed: int) -> DataSet:
     empty = [folder for folder in _folders(root) if folder not in folders]
     samples = []
     for label, (folder, paths) in enumerate(folders.items()):
-        held_out = max(1, round(TEST_SHARE * len(paths))) if len(paths) > 1 else 0
-        shuffled = random.Random(os.fsencode(f"{seed}/{folder.name}")).sample(paths, len(paths))
-        test = set(shuffled[:held_out])
+        test = held_out(paths, folder.name, seed)
         samples += [Sample(_id(root, p), p, label, "test" if p in test else "train") for p in paths]
-    note = f"no train/ and test/ in it: split automatically, {1 - TEST_SHARE:.0%} to {TEST_SHARE:.0%}, seed {seed}"
+    note = made_note("no train/ and test/ in it", seed)
     classes = tuple(folder.name for folder in folders)
     return DataSet(root, KIND, classes, tuple(samples), notes=(note, *_left_out(root, samples, empty)))
 
@@ -85,8 +77,8 @@ def _split_folders(root: Path) -> dict[str, list[Path]]:
     """By split, the folders named so that hold folders of images, but no image: `train/` can be a class beside bus/."""
     found: dict[str, list[Path]] = {name: [] for name in ("train", "val", "test")}
     for folder in _folders(root):
-        if folder.name.lower() in _SPLITS and _class_folders(folder) and not any(map(is_image_name, folder.iterdir())):
-            found[_SPLITS[folder.name.lower()]].append(folder)
+        if folder.name.lower() in SPLITS and _class_folders(folder) and not any(map(is_image_name, folder.iterdir())):
+            found[SPLITS[folder.name.lower()]].append(folder)
     return {name: folders for name, folders in found.items() if folders}
 
 
