@@ -38,11 +38,11 @@ def read(root: str | Path, seed: int = 0) -> DataSet:
             return reader.read(root, seed)
     if not root.is_dir():
         raise ValueError(
-            f"{root} is a file, and no manifest (.csv or .parquet). DATA is a folder or a manifest; an archive has to be "
-            "unpacked first."
+            f"{root} is a file, and no manifest (.csv or .parquet). DATA is a folder or a manifest; an archive has to "
+            "be unpacked first."
         )
     looked = "\n".join(f"  - {reader.KIND}: {reader.LOOKED_FOR}" for reader in READERS)
-    inside = [p for p in sorted(root.iterdir()) if any(reader.recognise(p) for reader in READERS)]
+    inside = [p for p in sorted(root.iterdir()) if p.is_dir() and any(reader.recognise(p) for reader in READERS)]
     hint = f"\nDo you mean {' or '.join(map(str, inside[:3]))}?" if inside else ""
     raise ValueError(
         f"{root} is no data set that hclnet knows.\nLooked for:\n{looked}\nFound: {_contents(root)}.{hint}"
