@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(help="Look into data sets.", no_args_is_help=True)
+app = typer.Typer(help="Look into data sets, and get them.", no_args_is_help=True)
 
 
 @app.command()
@@ -42,3 +42,17 @@ def check(
     if json_file:
         typer.echo(f"All findings: {json_file}")
     raise typer.Exit(1 if findings.problems else 0)
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="cub: CUB-200-2011 with its masks, 1.2 GB.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where it goes; made here.", show_default=False)],
+) -> None:
+    """Download a data set from its publisher, checked; stopped, the same command goes on."""
+    from hclnet.data import describe
+    from hclnet.data.get import get as get_data
+    from hclnet.progress import bar
+
+    typer.echo(describe(get_data(name, folder, bar)))
+    typer.echo(f"Train on it:  hclnet train {folder}")
