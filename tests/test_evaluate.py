@@ -64,7 +64,10 @@ def literal(localizer, sample, true_boxes):
     return row
 
 
-@pytest.mark.parametrize("changes", [{}, {"fusion": "l1", "box": "fixed:0.3"}], ids=str)
+SETTINGS = [{}, {"fusion": "l1", "box": "fixed:0.3"}, {"flip": True, "scales": (0.5, 1)}]
+
+
+@pytest.mark.parametrize("changes", SETTINGS, ids=str)
 def test_records_are_what_locating_each_image_gives(scene, localizer, changes):
     samples, truth = scene
     chosen = localizer.with_inference(**changes)
@@ -93,8 +96,10 @@ def assert_close(one, other):
             np.testing.assert_allclose(mine, theirs, atol=1e-5, err_msg=field.name)
 
 
-def test_with_and_without_the_cache_and_again_from_it(scene, localizer):
-    fresh, cached, again = (evaluate_localizer(localizer, *scene, cache=cache)[0] for cache in (False, True, True))
+@pytest.mark.parametrize("changes", [{}, {"flip": True, "scales": (1, 1.5)}], ids=str)
+def test_with_and_without_the_cache_and_again_from_it(scene, localizer, changes):
+    chosen = localizer.with_inference(**changes)
+    fresh, cached, again = (evaluate_localizer(chosen, *scene, cache=cache)[0] for cache in (False, True, True))
     assert_close(fresh, cached)
     assert_close(cached, again)
 
@@ -105,12 +110,19 @@ def test_many_settings_in_one_pass_are_each_by_itself(scene, localizer):
         Inference(map_size=SIDE, box="fixed:0.2"),
         Inference(map_size=SIDE, fusion="max"),
         Inference(map_size=32, fusion="l1", box="fixed:0.2"),
+        Inference(map_size=SIDE, flip=True, box="fixed:0.2"),
+        Inference(map_size=SIDE, scales=(0.5,)),
     ]
     together = evaluate_localizer(localizer, *scene, variants)
     for variant, records in zip(variants, together, strict=True):
         assert_close(records, evaluate_localizer(localizer.with_inference(**variant.model_dump()), *scene)[0])
     assert not np.array_equal(together[0].boxes, together[1].boxes)
-    assert not np.array_equal(together[0].level_iou, together[2].level_iou)
+    for other in together[2], *together[4:]:
+        assert not np.array_equal(together[0].level_iou, other.level_iou)
+    # Those that look alike classify alike, those that look otherwise do not.
+    assert np.array_equal(together[0].top_scores, together[3].top_scores)
+    for other in together[4:]:
+        assert not np.array_equal(together[0].top_scores, other.top_scores)
 
 
 CLASSIFIERS = [(name, {}) for name in method_names()]

@@ -39,7 +39,7 @@ def looking_at(row, column, size=64):
     one = Localizer.from_config(config, ("here", "nothing"))
     features = torch.zeros(1, one.trunk.info[one.trunk.last].channels, 4, 4)
     features[0, 0, row, column] = 1
-    one.features = lambda images: {one.trunk.last: features}
+    one.features = lambda images, mirrored=False: {one.trunk.last: features}
     with torch.no_grad():
         one.method.branch.classifier.weight.zero_()
         one.method.branch.classifier.weight[0, 0] = 1
@@ -206,7 +206,8 @@ def test_other_settings_leave_the_weights_and_the_localizer_alone(localizer, pho
     [
         ({"fusion": "mean"}, "fusion: Input should be 'max', 'addition' or 'l1'"),
         ({"map_size": 2}, "map_size: Input should be greater"),
-        ({"branches": 3}, "branches: Extra inputs are not permitted"),
+        ({"branches": 3}, "'branches' is no setting of maps and boxes. There are .*flip, .*scales"),
+        ({"scales": [0]}, "scales.0: Input should be greater"),
         ({"box": "otsu"}, "there is no box rule 'otsu'"),
     ],
 )
@@ -215,8 +216,19 @@ def test_impossible_settings_are_refused(localizer, changes, message):
         localizer.with_inference(**changes)
 
 
+def test_with_flip_the_mirror_image_gives_the_mirrored_map(localizer, photograph):
+    picture = Image.open(photograph)
+    mirrored = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    for chosen, symmetric in ((localizer, False), (localizer.with_inference(flip=True, scales=[1, 1.5]), True)):
+        one, other = chosen.locate(picture, classes=["owl"]), chosen.locate(mirrored, classes=["owl"])
+        assert np.allclose(one.heatmap, other.heatmap[:, ::-1], atol=1e-3) == symmetric
+        assert np.allclose([p for _, p in one.predictions], [p for _, p in other.predictions], atol=1e-5) == symmetric
+        assert np.allclose(one.branches["owl"], other.branches["owl"][..., ::-1], atol=1e-3) == symmetric
+    assert one.branches["owl"].shape == (2, 6, 6)  # the resolution of the finest look
+
+
 def test_it_can_be_saved_moved_and_loaded(localizer, photograph, tmp_path):
-    chosen = localizer.with_inference(fusion="l1", box="fixed:0.25", upsampling="bicubic")
+    chosen = localizer.with_inference(fusion="l1", box="fixed:0.25", upsampling="bicubic", flip=True, scales=[0.5, 1.0])
     chosen.save(tmp_path / "there")
     assert sorted(p.name for p in (tmp_path / "there").iterdir()) == ["localizer.json", "model.safetensors"]
     moved = (tmp_path / "there").rename(tmp_path / "elsewhere")

@@ -7,13 +7,15 @@ What a localizer is trained with is separate from what is settled when it is use
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Scale = Annotated[float, Field(ge=0.25, le=4)]
 
 
 class Strict(BaseModel):
@@ -39,6 +41,10 @@ class Inference(Strict):
     upsampling: Literal["bilinear", "bicubic"] = Field("bilinear", description="from feature resolution to map_size")
     map_size: int = Field(224, ge=8, description="side of the heatmap that boxes are drawn on, pixels")
     map_range: str = Field("minmax", description="how a heatmap comes to lie in 0..1: minmax, max, pas, ivr:P")
+    flip: bool = Field(False, description="look at the mirror image too, and average maps and probabilities")
+    scales: tuple[Scale, ...] = Field(
+        (1.0,), min_length=1, description="look at the image at these multiples of size, and average likewise"
+    )
     box: str = Field("otsu3", description="box rule: fixed:T or otsu3")
     crops: Literal[1, 10] = Field(1, description="10: classify by ten crops, mean of their softmax (row 17)")
     no_object_class: str | None = Field(None, description="a class for nothing, such as good: learned, never boxed")
@@ -152,6 +158,16 @@ def route(settings: dict[str, Any], option_names: set[str], method: str) -> dict
                 f"{_listed(Inference.model_fields)}. Of training: {_listed(own)}."
             )
     return routed
+
+
+def check_inference(settings: Iterable[str]) -> None:
+    """Raises:
+    ValueError: one of the names is no setting of maps and boxes; the message lists those.
+    """
+    if unknown := [key for key in settings if key not in Inference.model_fields]:
+        raise ValueError(
+            f"{unknown[0]!r} is no setting of maps and boxes. There are {_listed(Inference.model_fields)}."
+        )
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

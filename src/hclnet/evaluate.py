@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, Real
 
+from hclnet.backbones import Features
 from hclnet.boxes import Rule, parse_rule
 from hclnet.config import Inference
 from hclnet.data.images import enlarged, image_size
@@ -22,6 +24,7 @@ from hclnet.metrics import Counts, Found, Scoring, Table, get_protocol
 from hclnet.progress import Report
 from hclnet.report import ImageMaps, image_maps
 from hclnet.types import MaskFiles, Records, Sample, Truth
+from hclnet.views import View, merge, views
 
 
 @torch.inference_mode()
@@ -64,30 +67,35 @@ def evaluate_localizer(
     groups: dict[Inference, list[int]] = {}
     for k, variant in enumerate(variants):
         groups.setdefault(variant.model_copy(update={"box": "", "crops": 1}), []).append(k)
+    looks = {shared: views(shared, localizer.size) for shared in groups}
     sizes = np.array([image_size(s.path) for s in samples], dtype=np.int64)
     labels = np.array([s.label for s in samples], dtype=np.int64)
     hidden = {shared: _hidden(localizer, shared, samples) for shared in groups}
     truths = {shared: truth.without(ids) for shared, ids in hidden.items()}
     k = min(5, len(localizer.classes))
-    classified = {crops: _Classified(k) for crops in {v.crops for v in variants}}
+    # Variants that look alike, or all by their crops, classify alike.
+    classifiers = [10 if v.crops == 10 else views(v, localizer.size) for v in variants]
+    classified = {by: _Classified(k) for by in classifiers}
     masked = any(s.id in truth.masks for s in samples)
     tables = [Table(samples, sizes, each, masked) for each in scoring]
     done = 0
     with ThreadPoolExecutor(2) as pool:  # the component tree releases the interpreter
-        for features in _feature_batches(localizer, samples, cache):
-            chunk = slice(done, done + len(next(iter(features.values()))))
+        for features in _feature_batches(localizer, samples, set(chain(*looks.values())), cache):
+            count = len(next(iter(next(iter(features.values())).values())))
+            chunk = slice(done, done + count)
             true = torch.from_numpy(labels[chunk]).to(localizer.device)
-            with torch.autocast(localizer.device.type, torch.bfloat16, enabled=localizer.dtype == torch.bfloat16):
-                output = localizer.method(features, true)
-            if 1 in classified:
-                classified[1].add(output.logits, output.logits.float().softmax(1), true)
+            outputs = {view: localizer.output(of, true) for view, of in features.items()}
+            merged = {seen: merge([outputs[view] for view in seen], seen) for seen in set(looks.values())}
+            for by, column in classified.items():
+                if by != 10:
+                    column.add(merged[by].logits, merged[by].logits.float().softmax(1), true)
             if 10 in classified:
                 paths = [s.path for s in samples[chunk]]
                 (images,) = image_batches(paths, enlarged(localizer.size), len(paths))
                 probabilities = localizer.crop_probabilities(images)
                 classified[10].add(probabilities, probabilities, true)
             for shared, members in groups.items():
-                under = scoring[members[0]]
+                under, output = scoring[members[0]], merged[looks[shared]]
                 maps = _maps(output, shared, localizer.method.fusion, under)
                 small = _small(output, shared, localizer.method.fusion) if keep else [None] * len(maps)
                 boxes = [
@@ -105,7 +113,7 @@ def evaluate_localizer(
             done = chunk.stop
             if progress:
                 progress(done, len(samples))
-    return [table.records(*classified[v.crops].columns()) for v, table in zip(variants, tables)]
+    return [table.records(*classified[by].columns()) for by, table in zip(classifiers, tables)]
 
 
 class _Classified:
@@ -181,13 +189,21 @@ def _look(
     return found, pixels, image_maps(*small, levels, scoring.upsampling) if small else None
 
 
-def _feature_batches(localizer: Localizer, samples: Sequence[Sample], cache: bool):
+def _feature_batches(
+    localizer: Localizer, samples: Sequence[Sample], seen: Collection[View], cache: bool
+) -> Iterator[dict[View, Features]]:
+    """Features of the images by view, in batches."""
     reads, batch = localizer.method.reads, inference_batch(localizer.device)
+    sides = sorted({view.size for view in seen})
     if cache:
-        store = cached_features(localizer.trunk, reads, samples, localizer.size, localizer.dtype, localizer.device)
-        for start in range(0, len(store), batch):
-            features = store.batch(np.arange(start, min(start + batch, len(store))))
-            yield {name: value.to(localizer.device) for name, value in features.items()}
+        kept = (localizer.dtype, localizer.device)
+        stores = {s: cached_features(localizer.trunk, reads, samples, s, *kept, View(s, True) in seen) for s in sides}
+        for start in range(0, len(samples), batch):
+            rows = np.arange(start, min(start + batch, len(samples)))
+            read = {v: stores[v.size].batch(rows, np.ones(len(rows), bool) if v.mirrored else None) for v in seen}
+            yield {v: {name: of.to(localizer.device) for name, of in features.items()} for v, features in read.items()}
     else:
-        for images in image_batches([s.path for s in samples], localizer.size, batch):
-            yield localizer.features(images)
+        paths = [s.path for s in samples]
+        for images in zip(*(image_batches(paths, side, batch) for side in sides)):
+            of = dict(zip(sides, images))
+            yield {view: localizer.features(of[view.size], view.mirrored) for view in seen}

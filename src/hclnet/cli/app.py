@@ -52,7 +52,7 @@ Data = Annotated[
     ),
 ]
 Backbone = Annotated[
-    str | None, typer.Option(help="efficientnet_lite0, vgg16, resnet50.", show_default="efficientnet_lite0")
+    str | None, typer.Option(help="efficientnet_lite0 (or 1, 2), vgg16, resnet50.", show_default="efficientnet_lite0")
 ]
 Weights = Annotated[
     str | None, typer.Option(help="auto (ImageNet), none (random) or a file of them.", show_default="auto")
@@ -65,6 +65,10 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps."
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other setting: branches=1, lr=5e-4. See `hclnet methods`."),
+]
+SetMaps = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of maps and boxes: flip=true, 'scales=[0.75,1]'."),
 ]
 JsonFile = Annotated[
     Path | None, typer.Option("--json", dir_okay=False, help="Write the figures here too.", show_default=False)
@@ -160,6 +164,7 @@ def evaluate(
     on_bad_image: Annotated[
         str | None, typer.Option(metavar="fail|skip", help="As in `hclnet train`.", show_default="the run's")
     ] = None,
+    settings: SetMaps = None,
     json_file: JsonFile = None,
     no_report: NoReport = False,
 ) -> None:
@@ -167,10 +172,8 @@ def evaluate(
     from hclnet import api
     from hclnet.cli.tables import figures_table
 
-    policy = (on_bad_image, typer.echo)
-    result = api.evaluate(
-        run, data, split, device or "auto", None, not no_report, protocol, *policy, box=box, fusion=fusion
-    )
+    policy, maps = (on_bad_image, typer.echo), _settings_of_maps(settings, box, fusion)
+    result = api.evaluate(run, data, split, device or "auto", None, not no_report, protocol, *policy, **maps)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(result.figures, indent=2) + "\n", encoding="utf-8")
@@ -260,6 +263,7 @@ def locate(
     save: Annotated[str, typer.Option(help="overlays, heatmaps, both or none.")] = "overlays",
     box: Box = None,
     fusion: Fusion = None,
+    settings: SetMaps = None,
     device: Device = None,
 ) -> None:
     """Box objects in images: with a run of yours, or at once with ImageNet's 1000 classes."""
@@ -267,9 +271,10 @@ def locate(
 
     kinds = [k for k in (k.strip() for k in save.split(",")) if k not in ("", "none")]
     wanted = [k.strip() for k in formats.split(",") if k.strip()]
+    maps = _settings_of_maps(settings, box, fusion)
     if model is None:
         typer.echo("No --model: the packaged ImageNet classifier with CAM, 1000 classes.")
-    found = locate_files(images, model, out, top, wanted, kinds, device or "auto", typer.echo, box=box, fusion=fusion)
+    found = locate_files(images, model, out, top, wanted, kinds, device or "auto", typer.echo, **maps)
     for message in found.left_out:
         typer.secho(f"Left out: {message}", fg="yellow", err=True)
     boxes = sum(len(one.objects) for one in found.localizations)
@@ -306,3 +311,11 @@ def demo(
 
 def _given(**options: Any) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
+
+
+def _settings_of_maps(settings: list[str] | None, box: str | None, fusion: str | None) -> dict[str, Any]:
+    from hclnet.config import check_inference, parse_settings
+
+    given = parse_settings(settings or [])
+    check_inference(given)
+    return given | _given(box=box, fusion=fusion)
