@@ -285,3 +285,10 @@ def test_markdown():
     ]
     for said in ("10 images", "Protocol p", "224 px", "bilinear", "otsu3", "tune heads", "1 epochs"):
         assert said in caption(rows)
+
+
+def test_the_caption_says_how_all_images_were_seen():
+    rows = [row("cam", 0, 0.2), row("hclnet", 0, 0.5)]
+    assert "seen" not in caption(rows)
+    assert "Images seen mirrored too." in caption([r | {"looks": "mirrored too"} for r in rows])
+    assert "seen" not in caption([rows[0], rows[1] | {"looks": "mirrored too"}])  # then the rows' names say it

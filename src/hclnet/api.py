@@ -239,6 +239,8 @@ def summary(localizer: Localizer, records: Records, values: Resampled | None = N
         named["protocol"] = protocol_of(records.protocol, settings).describe(settings.box)
     if settings.crops > 1:
         named["crops"] = settings.crops
+    if settings.looks:
+        named["looks"] = settings.looks
     return {**named, **measured, "intervals": intervals(values)}
 
 

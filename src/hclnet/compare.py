@@ -291,6 +291,8 @@ def caption(rows: Sequence[dict[str, Any]]) -> str:
         )
     if any("crops" in row for row in rows):
         text += " Classification, and so top-k loc, by the mean of ten crops."
+    if len(looks := {row.get("looks", "") for row in rows}) == 1 and (told := looks.pop()):
+        text += f" Images seen {told}."
     recipe = rows[0]["recipe"]
     text += (
         f" Recipe: {recipe['backbone']}, output stride {recipe['output_stride']}, {recipe['size']} px, "

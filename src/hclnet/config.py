@@ -49,6 +49,16 @@ class Inference(Strict):
     crops: Literal[1, 10] = Field(1, description="10: classify by ten crops, mean of their softmax (row 17)")
     no_object_class: str | None = Field(None, description="a class for nothing, such as good: learned, never boxed")
 
+    @property
+    def looks(self) -> str:
+        """How an image is looked at, for a person to read; empty if once, as it is and at its size."""
+        told = []
+        if self.scales != (1,):
+            told.append(f"at {', '.join(f'{s:g}' for s in self.scales)} times the size")
+        if self.flip:
+            told.append("mirrored too")
+        return ", ".join(told)
+
     def check(self, classes: Sequence[str]) -> None:
         """Raises:
         ValueError: `no_object_class` is none of the classes.

@@ -135,6 +135,9 @@ def test_settings_of_maps_are_given_to_evaluate_and_locate(hclnet: Run, birds: P
         assert done.exit_code == 0, done.stderr
         figures[name] = json.loads((tmp_path / f"{name}.json").read_text())
     assert figures["once"]["max_box_acc_v2"] != figures["twice"]["max_box_acc_v2"]
+    assert "looks" not in figures["once"]
+    assert figures["twice"]["looks"] == "at 1, 1.5 times the size, mirrored too"
+    assert "images seen at 1, 1.5 times the size, mirrored too" in " ".join(done.stdout.split())
     photo = next((birds / "images").rglob("*_test_*.jpg"))
     hclnet("locate", photo, "--model", run, "--out", tmp_path, "--set", "scales=[1,1.5]", "--set", "flip=true",
            "--device", "cpu")  # fmt: skip

@@ -126,6 +126,8 @@ def describe_protocol(figures: dict[str, Any]) -> str:
         told += f", box rule {protocol['rule']}; the best threshold is {best:.2f} of the maximum"
     if "crops" in figures:
         told += f"; classified by {figures['crops']} crops"
+    if "looks" in figures:
+        told += f"; images seen {figures['looks']}"
     return told + "."
 
 
