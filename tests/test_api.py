@@ -101,11 +101,11 @@ def test_another_data_set_must_have_the_same_classes(photos, tmp_path):
 def test_figures_and_settings_belong_together(trained):
     plain = api.evaluate(trained, report=False)
     fixed = api.evaluate(trained, report=False, box="fixed:0.9", fusion="l1", out=trained / "other")
-    assert (plain.figures["box"], plain.figures["fusion"]) == ("otsu3", "addition")
+    assert (plain.figures["box"], plain.figures["fusion"]) == ("auto", "addition")
     assert (fixed.figures["box"], fixed.figures["fusion"]) == ("fixed:0.9", "l1")
     assert plain.figures["top1_cls"] == fixed.figures["top1_cls"]
     assert fixed.figures["protocol"]["rule"] == "fixed:0.9" and fixed.folder == trained / "other"
-    assert Localizer.load(trained).inference.box == "otsu3"  # looking at it has not changed it
+    assert Localizer.load(trained).inference.box == "auto"  # looking at it has not changed it
 
 
 def test_a_localizer_alone_needs_a_data_set(trained, birds, tmp_path):

@@ -89,7 +89,7 @@ def test_what_differs_in_fusion_and_box_is_trained_once(birds: Path, tmp_path: P
         by_run.setdefault(row["run"], set()).add(title(row))
     assert sorted(map(len, by_run.values())) == [1, 1, 1, 1, 3, 3]
     assert [(r["fusion"], r["box"]) for r in rows[::2][:3]] == [
-        ("addition", "otsu3"), ("max", "otsu3"), ("l1", "fixed:0.3")
+        ("addition", "auto"), ("max", "auto"), ("l1", "fixed:0.3")
     ]  # fmt: skip
 
 

@@ -1,3 +1,4 @@
+from copy import copy
 from dataclasses import fields, replace
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hclnet.boxes import parse_rule, scale, to_levels
+from hclnet.boxes import scale, to_levels
 from hclnet.config import Inference, RunConfig
 from hclnet.data import read
 from hclnet.data.images import open_image, squash
@@ -13,6 +14,7 @@ from hclnet.evaluate import evaluate_localizer
 from hclnet.heatmaps import fused_maps
 from hclnet.localizer import Localizer
 from hclnet.methods import method_names
+from hclnet.objectness import Objectness
 from hclnet.types import MaskFiles, Records, Sample, Truth
 from reference import labelling, wsoleval
 
@@ -58,19 +60,30 @@ def literal(localizer, sample, true_boxes):
         largest = labelling.largest_box(components)
         row["level_iou"].append(max((labelling.iou(largest, true) for true in on_map), default=np.nan))
         row["level_best"].append(labelling.best_iou(components, on_map) if on_map else np.nan)
-    row["iou"] = row["level_iou"][parse_rule(localizer.inference.box).level(levels)]
+    box = scale(np.array([row["boxes"]]), found.size, (SIDE, SIDE))[0].tolist()
+    row["iou"] = max((labelling.iou(box, true) for true in on_map), default=np.nan)
     row["ranked"] = [localizer.classes.index(name) for name, _ in found.predictions]
     row["scores"] = [score for _, score in found.predictions]
     return row
 
 
-SETTINGS = [{}, {"fusion": "l1", "box": "fixed:0.3"}, {"flip": True, "scales": (0.5, 1)}]
+SETTINGS = [{}, {"box": "otsu3"}, {"fusion": "l1", "box": "fixed:0.3"}, {"flip": True, "scales": (0.5, 1)}]
+
+
+@pytest.fixture
+def seeing(localizer):
+    """With an objectness, of random weights."""
+    other, generator = copy(localizer), torch.Generator().manual_seed(0)
+    channels = localizer.trunk.info[localizer.method.reads[-1]].channels
+    other.objectness = Objectness(torch.randn(channels, generator=generator), torch.tensor(0.1))
+    return other
 
 
 @pytest.mark.parametrize("changes", SETTINGS, ids=str)
-def test_records_are_what_locating_each_image_gives(scene, localizer, changes):
+@pytest.mark.parametrize("kind", ["localizer", "seeing"])
+def test_records_are_what_locating_each_image_gives(scene, kind, changes, request):
     samples, truth = scene
-    chosen = localizer.with_inference(**changes)
+    chosen = request.getfixturevalue(kind).with_inference(**changes)
     (records,) = evaluate_localizer(chosen, samples, truth)
     assert len(records) == len(samples) and records.ids == [s.id for s in samples]
     assert records.paths == [str(s.path) for s in samples] and records.labels.tolist() == [s.label for s in samples]

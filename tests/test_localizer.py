@@ -11,8 +11,11 @@ from safetensors.torch import load_file, save_file
 import hclnet
 from hclnet.boxes import box, parse_rule, scale, to_levels
 from hclnet.config import RunConfig
+from hclnet.data.images import load_square
 from hclnet.features import as_input
 from hclnet.localizer import Localizer
+from hclnet.objectness import Objectness
+from hclnet.views import View
 
 NAMES = ("wren", "owl", "kite", "tern")
 
@@ -74,11 +77,42 @@ def test_a_class_with_a_flat_map_has_no_box():
     assert alone.box is None and alone.objects == () and alone.label == "nothing"
 
 
-@pytest.mark.parametrize("rule", ["fixed:0.1", "fixed:0.6", "otsu3"])
+@pytest.mark.parametrize("rule", ["auto", "fixed:0.1", "fixed:0.6", "otsu3"])
 def test_the_box_is_that_of_the_rule(localizer, photograph, rule):
     found = localizer.with_inference(box=rule).locate(photograph)
     on_map = np.array([box(to_levels(found.heatmap), parse_rule(rule))])
     assert found.box == tuple(scale(on_map, (224, 224), found.size)[0].tolist())
+
+
+@pytest.fixture
+def seeing(localizer, photograph):
+    """With an objectness of random weights, above 0 on half of the photograph."""
+    other, channels = localizer.with_inference(), localizer.trunk.info["stage5"].channels
+    other.objectness = Objectness(torch.randn(channels, generator=torch.Generator().manual_seed(0)), torch.tensor(0.0))
+    (cells,) = other.objectness_of([other.features(load_square(photograph, 64)[None])], [View(64)])
+    other.objectness = Objectness(other.objectness.weight, torch.tensor(-np.median(cells)))
+    return other
+
+
+def test_objectness_has_a_part_in_the_box_of_auto_and_of_no_other(localizer, seeing, photograph):
+    (cells,) = seeing.objectness_of([seeing.features(load_square(photograph, 64)[None])], [View(64)])
+    found = seeing.locate(photograph)
+    on_map = np.array([box(to_levels(found.heatmap), parse_rule("auto"), cells)])
+    assert found.box == tuple(scale(on_map, (224, 224), found.size)[0].tolist())
+    assert found.box != localizer.locate(photograph).box
+    for rule in ("fixed:0.6", "otsu3"):
+        same(*(one.with_inference(box=rule).locate(photograph) for one in (localizer, seeing)))
+
+
+def test_objectness_is_saved_with_the_weights(localizer, seeing, photograph, tmp_path):
+    seeing.save(tmp_path / "one")
+    again = Localizer.load(tmp_path / "one", "cpu")
+    same(seeing.locate(photograph, top=4), again.locate(photograph, top=4))
+    assert torch.equal(again.objectness.weight, seeing.objectness.weight)
+    localizer.save(tmp_path / "other")
+    without = Localizer.load(tmp_path / "other", "cpu")
+    assert without.objectness is None
+    same(localizer.locate(photograph), without.locate(photograph))
 
 
 def test_rules_differ(localizer, photograph):
@@ -317,6 +351,11 @@ DAMAGES = {
     "an unknown fusion": (settings(lambda c: c["inference"].update(fusion="mean")), "fusion: Input should be"),
     "an unknown box rule": (settings(lambda c: c["inference"].update(box="best")), "there is no box rule 'best'"),
     "a tensor is missing": (tensors(lambda c: c.pop("method.branches.0.classifier.bias")), "classifier.bias"),
+    "objectness of another trunk": (
+        tensors(lambda c: c.update({"objectness.weight": torch.zeros(3), "objectness.bias": torch.zeros(())})),
+        "its objectness has .*, which is not for stage5 of efficientnet_lite0",
+    ),
+    "half of the objectness": (tensors(lambda c: c.update({"objectness.weight": torch.zeros(320)})), "objectness"),
     "a tensor of the trunk is missing": (tensors(lambda c: c.pop("trunk.stages.head.0.weight")), "head.0.weight"),
 }
 

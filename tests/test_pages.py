@@ -75,7 +75,7 @@ def test_without_a_report_there_is_none(run, data, tmp_path):
     ],
 )
 def test_the_maps_kept_give_the_boxes_that_were_scored(run, data, inference):
-    localizer = hclnet.load(run, "cpu").with_inference(**inference)
+    localizer = hclnet.load(run, "cpu").with_inference(box="otsu3", **inference)
     dataset = read(data)
     kept: list[ImageMaps] = []
     samples = dataset.split("test")

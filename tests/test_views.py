@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from hclnet.config import Inference
 from hclnet.methods import ClassMaps, Output
-from hclnet.views import View, mean_probabilities, merge, views
+from hclnet.views import View, mean_probabilities, merge, merge_maps, views
 
 CLASSES, DEPTH = 3, 4
 ASKED = torch.tensor([2, 0])
@@ -69,6 +69,15 @@ def test_maps_of_all_looks_are_turned_back_enlarged_and_averaged():
             expected += np.stack([[enlarged(map, 6, 7) for map in image] for image in maps]) / len(looks)
         np.testing.assert_allclose(branch.all(), expected, atol=1e-12)
         np.testing.assert_allclose(branch.of(ASKED), expected[[0, 1], ASKED], atol=1e-12)
+
+
+def test_one_map_a_look_is_turned_back_enlarged_and_averaged():
+    g = torch.Generator().manual_seed(0)
+    small, large = (torch.randn(2, side, side, generator=g) for side in (2, 4))
+    found = merge_maps([small, large], [View(64, True), View(128)])
+    for one, low, high in zip(found, small.flip(2), large):
+        np.testing.assert_allclose(one, (enlarged(low.double().numpy(), 4, 4) + high.numpy()) / 2, rtol=1e-5)
+    assert torch.equal(merge_maps([large], [View(128, True)]), large.flip(2))
 
 
 def test_probabilities_are_averaged_not_logits():

@@ -45,7 +45,7 @@ class Inference(Strict):
     scales: tuple[Scale, ...] = Field(
         (1.0,), min_length=1, description="look at the image at these multiples of size, and average likewise"
     )
-    box: str = Field("otsu3", description="box rule: fixed:T or otsu3")
+    box: str = Field("auto", description="box rule: auto, fixed:T or otsu3")
     crops: Literal[1, 10] = Field(1, description="10: classify by ten crops, mean of their softmax (row 17)")
     no_object_class: str | None = Field(None, description="a class for nothing, such as good: learned, never boxed")
 

@@ -10,7 +10,7 @@ from itertools import chain
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Real
+from jaxtyping import Float, Float32, Int64, Real
 
 from hclnet.backbones import Features
 from hclnet.boxes import Rule, parse_rule
@@ -94,6 +94,7 @@ def evaluate_localizer(
                 (images,) = image_batches(paths, enlarged(localizer.size), len(paths))
                 probabilities = localizer.crop_probabilities(images)
                 classified[10].add(probabilities, probabilities, true)
+            likely = {s: localizer.objectness_of([features[v] for v in s], s) or [None] * count for s in merged}
             for shared, members in groups.items():
                 under, output = scoring[members[0]], merged[looks[shared]]
                 maps = _maps(output, shared, localizer.method.fusion, under)
@@ -104,7 +105,8 @@ def evaluate_localizer(
                 ]
                 masks = [truths[shared].masks.get(s.id) for s in samples[chunk]]
                 look = partial(_look, scoring=under, rules=[rules[m] for m in members])
-                for row, (found, pixels, kept) in enumerate(pool.map(look, maps, boxes, masks, small), done):
+                found_in = pool.map(look, maps, boxes, masks, small, likely[looks[shared]])
+                for row, (found, pixels, kept) in enumerate(found_in, done):
                     for member, one in zip(members, found):
                         one = _nowhere(one) if samples[row].id in hidden[shared] else one
                         tables[member].put(row, one, pixels)
@@ -179,12 +181,13 @@ def _look(
     true_boxes: Real[np.ndarray, "m 4"],
     mask: MaskFiles | None,
     small: tuple[np.ndarray, np.ndarray] | None,
+    objectness: Float32[np.ndarray, "gh gw"] | None,
     scoring: Scoring,
     rules: Sequence[Rule],
 ) -> tuple[list[Found], tuple[Counts, Counts] | None, ImageMaps | None]:
     heatmap = map if scoring.name == "hclnet" else scoring.heatmap(map)
     levels = scoring.levels(heatmap)
-    found = scoring.locate(levels, true_boxes, rules)
+    found = scoring.locate(levels, true_boxes, rules, objectness)
     pixels = scoring.pixels(heatmap, levels, mask) if mask else None
     return found, pixels, image_maps(*small, levels, scoring.upsampling) if small else None
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -27,8 +27,9 @@ from hclnet.data.images import enlarged, image_size, load_square, squash, ten_cr
 from hclnet.features import as_input, extract, resolve_device, resolve_precision
 from hclnet.heatmaps import branch_maps, heatmaps
 from hclnet.methods import Method, Output, build_method
+from hclnet.objectness import Objectness
 from hclnet.types import Localization, LocatedObject
-from hclnet.views import View, mean_probabilities, merge, views
+from hclnet.views import View, mean_probabilities, merge, merge_maps, views
 
 _FORMAT = 1
 _WEIGHTS, _SETTINGS = "model.safetensors", "localizer.json"
@@ -45,6 +46,7 @@ class Localizer:
         size: side of the square that images are resized to, pixels.
         inference: how maps become boxes.
         precision: auto, float32 or bfloat16.
+        objectness: of the last stage that the method reads, for the box rule `auto`; None if it was never learnt.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Localizer:
         size: int,
         inference: Inference,
         precision: str = "auto",
+        objectness: Objectness | None = None,
     ) -> None:
         self.trunk = trunk
         self.method = method
@@ -62,6 +65,7 @@ class Localizer:
         self.size = size
         self.inference = inference
         self.precision = precision
+        self.objectness = objectness
         parse_rule(inference.box)
         parse_normalisation(inference.map_range)
         inference.check(classes)
@@ -73,6 +77,7 @@ class Localizer:
         self.dtype = resolve_precision(self.precision, self.device)
         for module in (self.trunk, self.method):
             module.to(self.device, memory_format=torch.channels_last).eval()
+        self.objectness = self.objectness and self.objectness.to(self.device)
         self._folded: Trunk | None = None  # made when it is used: a localizer is often only asked for its settings
         return self
 
@@ -92,6 +97,15 @@ class Localizer:
         """What the method makes of features, in the localizer's precision."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             return self.method(features, classes)
+
+    def objectness_of(
+        self, features: Sequence[Features], seen: Sequence[View]
+    ) -> list[Float32[np.ndarray, "gh gw"]] | None:
+        """The objectness of each image, by cell of the features of its looks; None if this localizer has none."""
+        if self.objectness is None:
+            return None
+        looks = [self.objectness(of[self.method.reads[-1]]) for of in features]
+        return list(merge_maps(looks, seen).cpu().numpy())
 
     @property
     def fusion(self) -> str:
@@ -153,7 +167,8 @@ class Localizer:
             asked = torch.tensor([self.classes.index(name) for name in dict.fromkeys(classes)])
             asked = asked[probabilities[asked].argsort(descending=True)]
         fused, parts = self._maps(features, asked)
-        return self._localization(path, size, probabilities, asked, fused, parts)
+        (objectness,) = self.objectness_of(features, self.views) or [None]
+        return self._localization(path, size, probabilities, asked, fused, parts, objectness)
 
     @torch.inference_mode()
     def crop_probabilities(self, images: UInt8[np.ndarray, "b l l 3"]) -> Float[torch.Tensor, "b c"]:
@@ -186,6 +201,7 @@ class Localizer:
         asked: torch.Tensor,
         fused: np.ndarray,
         parts: np.ndarray,
+        objectness: Float32[np.ndarray, "gh gw"] | None,
     ) -> Localization:
         rule, side = parse_rule(self.inference.box), self.inference.map_size
         objects = []
@@ -195,7 +211,7 @@ class Localizer:
             if name == self.inference.no_object_class:
                 continue
             levels = to_levels(heatmap)
-            found = np.array([box(levels, rule)], dtype=np.float64)
+            found = np.array([box(levels, rule, objectness)], dtype=np.float64)
             if levels.any():
                 x0, y0, x1, y1 = scale(found, (side, side), size)[0].tolist()
                 objects.append(LocatedObject(name, score, (x0, y0, x1, y1)))
@@ -223,6 +239,8 @@ class Localizer:
             for part, module in (("trunk", self.trunk), ("method", self.method))
             for key, tensor in module.state_dict().items()
         }
+        if self.objectness is not None:
+            tensors |= {f"objectness.{k}": getattr(self.objectness, k).cpu() for k in ("weight", "bias")}
         part = folder / f"{_WEIGHTS}.part"
         part.write_bytes(save(tensors))  # `save_file` would make it the owner's alone to read
         part.replace(folder / _WEIGHTS)
@@ -261,7 +279,8 @@ class Localizer:
                     {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
                 )
             size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
-            localizer = cls(trunk, method, classes, size, inference, settings["precision"])
+            learnt = _objectness(tensors, method, trunk)
+            localizer = cls(trunk, method, classes, size, inference, settings["precision"], learnt)
         except KeyError as error:
             raise ValueError(f"The localizer in {home} can't be loaded: {_SETTINGS} has no {error}.") from None
         except (OSError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:
@@ -304,6 +323,18 @@ class Localizer:
         # Two classes are called crane, two maillot: their WordNet ids tell them apart.
         unique = tuple(n if names.count(n) == 1 else f"{n} ({s})" for n, s in zip(names, synsets))
         return cls(trunk, method, unique, 224, Inference()).to(device)
+
+
+def _objectness(tensors: dict[str, torch.Tensor], method: Method, trunk: Trunk) -> Objectness | None:
+    """What was saved of it. Localizers of before there was such a thing have none."""
+    found = {k.removeprefix("objectness."): v for k, v in tensors.items() if k.startswith("objectness.")}
+    if not found:
+        return None
+    stage = method.reads[-1]
+    shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+    if shapes != {"weight": (trunk.info[stage].channels,), "bias": ()}:
+        raise ValueError(f"its objectness has {shapes}, which is not for {stage} of {trunk.name}")
+    return Objectness(**found)
 
 
 def _picture(image: Image.Image | np.ndarray) -> Image.Image:

@@ -60,6 +60,17 @@ def merge(outputs: Sequence[Output], seen: Sequence[View]) -> Output:
     return Output(mean_probabilities(outputs).clamp_min(_TINY).log(), tuple(branches), outputs[0].classes)
 
 
+def merge_maps(maps: Sequence[Float[Tensor, "_ _ _"]], seen: Sequence[View]) -> Float[Tensor, "b h w"]:
+    """The mean of one map per image and look, in the resolution of the finest look.
+
+    Args:
+        maps: of each look at the same images.
+        seen: the looks.
+    """
+    grid = max((tuple(m.shape[1:]) for m in maps), key=lambda side: side[0] * side[1])
+    return torch.stack([_aligned(m.unsqueeze(1), view, grid) for m, view in zip(maps, seen)]).mean(0).squeeze(1)
+
+
 def _aligned(hidden: Float[Tensor, "b d h w"], view: View, grid: tuple[int, ...]) -> Float[Tensor, "b d gh gw"]:
     hidden = hidden.flip(3) if view.mirrored else hidden
     if hidden.shape[2:] == grid:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.boxes import RULES, box, component_tree, parse_rule
+from hclnet.boxes import RULES, box, parse_rule
 from reference import labelling
 
 
@@ -25,7 +25,21 @@ def test_text_reads_back_as_the_same_rule(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "fix:0.2", "fixed", "fixed:", "fixed:1", "fixed:-0.1", "fixed:nan", "fixed:x", "otsu3:2", "otsu3:", "Otsu3"],
+    [
+        "",
+        "fix:0.2",
+        "fixed",
+        "fixed:",
+        "fixed:1",
+        "fixed:-0.1",
+        "fixed:nan",
+        "fixed:x",
+        "otsu3:2",
+        "otsu3:",
+        "Otsu3",
+        "auto:",
+        "auto:1",
+    ],
 )
 def test_what_is_no_rule_is_refused_with_examples(text):
     with pytest.raises(ValueError, match=r"fixed:0\.2, otsu3") as error:
@@ -74,9 +88,8 @@ def test_box_is_that_of_the_largest_component():
     levels[5:9, 4:11] = 100
     assert box(levels, parse_rule("fixed:0.2")) == (4, 5, 11, 9)
     assert box(levels, parse_rule("fixed:0.5")) == (1, 1, 3, 3)
-    assert box(levels, parse_rule("fixed:0.5"), component_tree(levels)) == (1, 1, 3, 3)
 
 
 def test_box_of_an_empty_mask_is_zeros():
-    for rule in ("fixed:0", "otsu3"):
+    for rule in ("auto", "fixed:0", "otsu3"):
         assert box(np.zeros((4, 4), dtype=np.uint8), parse_rule(rule)) == (0, 0, 0, 0)

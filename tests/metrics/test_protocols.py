@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hclnet.boxes import component_tree, iou, parse_rule
+from hclnet.boxes import iou, parse_rule
 from hclnet.metrics import PROTOCOLS, Hclnet, Scoring, WsolEval, figures, get_protocol
 from hclnet.types import Records
 from reference import wsoleval
@@ -138,8 +138,25 @@ def test_in_every_protocol_any_component_is_at_least_as_good_as_the_largest(seed
     true = protocol.true_boxes(np.sort(rng.random((3, 2, 2)) * 100, axis=1).reshape(3, 4), (100, 100))
     for found, rule in zip(protocol.locate(levels, true, RULES), RULES):
         assert (found.level_best >= found.level_iou).all()
-        assert found.level == rule.level(levels, component_tree(levels))
+        assert found.level == rule.level(levels)
         assert found.iou == found.level_iou[found.level] and 0 <= found.iou <= 1
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_rule_may_box_what_no_level_does(name):
+    protocol, auto = get_protocol(name, map_size=10), parse_rule("auto")
+    cells = np.full((5, 5), -1, dtype=np.float32)
+    cells[2:4, 1:4] = 1
+    true = protocol.true_boxes(np.array([[3.0, 4, 8, 7]]), (10, 10))
+    found, alone = (protocol.locate(two_plateaus(), true, [auto], o)[0] for o in (cells, None))
+    # The plateau that the objectness is on, from 4, 4 to 10, 8, and its own box agree on 3, 4, 9, 8, less half a cell.
+    x0, y0, x1, y1 = found.box.tolist()
+    assert (x0, y0, x1, y1) == (4, 5, 8, 7) and alone.box.tolist() != [4, 5, 8, 7]
+    if name == "hclnet":
+        assert found.iou == pytest.approx(8 / 15)
+    else:
+        assert found.iou == wsoleval.iou((x0, y0, x1, y1), true[0].tolist())
+    assert found.level_iou.tolist() == alone.level_iou.tolist()
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

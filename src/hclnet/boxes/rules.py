@@ -1,6 +1,6 @@
-"""Box rules: from a level map to the one level t whose mask `levels > t` is boxed.
+"""Box rules: from a level map to the level t whose mask `levels > t` is the object's, and its box.
 
-A new rule is one class with `parse`, `level`, `__str__` and `example`, and one line in `RULES`.
+A new rule is one class with `parse`, `choose`, `__str__` and `example`, and one line in `RULES`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, no_type_check, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, Int32, UInt8
 from numba import njit
 
-from hclnet.boxes.tree import ComponentTree, component_tree
+from hclnet.boxes.auto import Choice, choose_by_map, choose_by_objectness
+from hclnet.boxes.tree import component_tree
 
 
 @runtime_checkable
 class Rule(Protocol):
-    """What picks the level. `str(rule)` is the text that `parse_rule` reads back into an equal rule."""
+    """What picks level and box. `str(rule)` is the text that `parse_rule` reads back into an equal rule."""
 
     example: ClassVar[str]
 
@@ -26,8 +27,19 @@ class Rule(Protocol):
         """The rule with this argument, the text after the colon or None. ValueError if it is not valid."""
         ...
 
-    def level(self, levels: UInt8[np.ndarray, "h w"], tree: ComponentTree | None = None) -> int:
-        """The level t, 0..255. `tree` is the component tree of `levels`, for rules that look at components."""
+    def choose(
+        self,
+        levels: UInt8[np.ndarray, "h w"],
+        boxes: Int32[np.ndarray, "256 4"],
+        objectness: Float32[np.ndarray, "gh gw"] | None = None,
+    ) -> Choice:
+        """The level t, 0..255, and the box.
+
+        Args:
+            levels: the level map.
+            boxes: for each t the box of the largest component of `levels > t`, zeros where there is none.
+            objectness: for each cell of the trunk's features, over the whole image; see `hclnet.boxes.auto`.
+        """
         ...
 
     def __str__(self) -> str: ...
@@ -51,9 +63,17 @@ class Fixed:
     def parse(cls, argument: str | None) -> Fixed:
         return cls(float(argument or ""))
 
-    def level(self, levels: UInt8[np.ndarray, "h w"], tree: ComponentTree | None = None) -> int:
+    def level(self, levels: UInt8[np.ndarray, "h w"]) -> int:
         # No pixel is above 255: up to there even 0.999 of the maximum must leave the maximum itself.
         return min(round(255 * self.fraction), 254)
+
+    def choose(
+        self,
+        levels: UInt8[np.ndarray, "h w"],
+        boxes: Int32[np.ndarray, "256 4"],
+        objectness: Float32[np.ndarray, "gh gw"] | None = None,
+    ) -> Choice:
+        return Choice(t := self.level(levels), boxes[t])
 
     def __str__(self) -> str:
         return f"fixed:{self.fraction!r}"
@@ -71,22 +91,52 @@ class Otsu3:
 
     @classmethod
     def parse(cls, argument: str | None) -> Otsu3:
-        if argument is not None:
-            raise ValueError("it takes no argument")
+        _no_argument(argument)
         return cls()
 
-    def level(self, levels: UInt8[np.ndarray, "h w"], tree: ComponentTree | None = None) -> int:
+    def level(self, levels: UInt8[np.ndarray, "h w"]) -> int:
         return int(_otsu3(_histogram(np.ascontiguousarray(levels).reshape(-1))))
+
+    def choose(
+        self,
+        levels: UInt8[np.ndarray, "h w"],
+        boxes: Int32[np.ndarray, "256 4"],
+        objectness: Float32[np.ndarray, "gh gw"] | None = None,
+    ) -> Choice:
+        return Choice(t := self.level(levels), boxes[t])
 
     def __str__(self) -> str:
         return "otsu3"
 
 
-RULES: dict[str, type[Rule]] = {"fixed": Fixed, "otsu3": Otsu3}
+@dataclass(frozen=True, slots=True)
+class Auto:
+    """No threshold: the box that the map and the trunk's objectness agree on; see `hclnet.boxes.auto`."""
+
+    example: ClassVar[str] = "auto"
+
+    @classmethod
+    def parse(cls, argument: str | None) -> Auto:
+        _no_argument(argument)
+        return cls()
+
+    def choose(
+        self,
+        levels: UInt8[np.ndarray, "h w"],
+        boxes: Int32[np.ndarray, "256 4"],
+        objectness: Float32[np.ndarray, "gh gw"] | None = None,
+    ) -> Choice:
+        return choose_by_map(levels, boxes) if objectness is None else choose_by_objectness(levels, boxes, objectness)
+
+    def __str__(self) -> str:
+        return "auto"
+
+
+RULES: dict[str, type[Rule]] = {"auto": Auto, "fixed": Fixed, "otsu3": Otsu3}
 
 
 def parse_rule(text: str) -> Rule:
-    """The box rule that a text names, such as `fixed:0.2` or `otsu3`.
+    """The box rule that a text names, such as `auto` or `fixed:0.2`.
 
     Raises:
         ValueError: there is no such rule, or its argument is not valid; the message has an example of each rule.
@@ -101,20 +151,23 @@ def parse_rule(text: str) -> Rule:
         raise ValueError(f"the box rule {text!r} is not valid: {error}. Write one like {examples}.") from error
 
 
-def box(levels: UInt8[np.ndarray, "h w"], rule: Rule, tree: ComponentTree | None = None) -> tuple[int, int, int, int]:
-    """The box of the largest component of the mask that the rule picks; half-open, map pixels; zeros if it is empty.
+def box(
+    levels: UInt8[np.ndarray, "h w"], rule: Rule, objectness: Float32[np.ndarray, "gh gw"] | None = None
+) -> tuple[int, int, int, int]:
+    """The box of a level map that the rule picks; half-open, map pixels; zeros if there is none.
 
     Args:
         levels: the level map.
         rule: the box rule.
-        tree: the component tree of `levels`, if it is at hand.
+        objectness: for each cell of the trunk's features, over the whole image, for rules that ask for it.
     """
-    tree = component_tree(levels) if tree is None else tree
-    components = tree.components(rule.level(levels, tree))
-    if not len(components):
-        return 0, 0, 0, 0
-    x0, y0, x1, y1 = tree.box[components[0]].tolist()
+    x0, y0, x1, y1 = rule.choose(levels, component_tree(levels).largest_boxes(), objectness).box.tolist()
     return x0, y0, x1, y1
+
+
+def _no_argument(argument: str | None) -> None:
+    if argument is not None:
+        raise ValueError("it takes no argument")
 
 
 @njit(nogil=True, cache=True)

@@ -74,7 +74,7 @@ JsonFile = Annotated[
     Path | None, typer.Option("--json", dir_okay=False, help="Write the figures here too.", show_default=False)
 ]
 Box = Annotated[
-    str | None, typer.Option(help="Box rule: otsu3, or fixed:T (T of the maximum).", show_default="the run's")
+    str | None, typer.Option(help="Box rule: auto, otsu3, or fixed:T (T of the maximum).", show_default="the run's")
 ]
 Protocol = Annotated[str, typer.Option(help="What is measured how: hclnet or wsoleval; see docs/protocols.md.")]
 Fusion = Annotated[str | None, typer.Option(help="max, addition or l1.", show_default="the run's")]
@@ -193,7 +193,7 @@ def score(
     truth: Annotated[str, typer.Option(help="A data set with boxes or masks.", show_default=False)],
     split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
     protocol: Protocol = "hclnet",
-    box: Annotated[str | None, typer.Option(help="Box rule of GT-known.", show_default="otsu3")] = None,
+    box: Annotated[str | None, typer.Option(help="Box rule of GT-known.", show_default="auto")] = None,
     map_size: Annotated[int, typer.Option(min=8, help="Side that maps are brought to, px.")] = 224,
     normalise: Annotated[str, typer.Option(help="minmax, max, pas or ivr:P; of protocol hclnet.")] = "minmax",
     json_file: JsonFile = None,

@@ -13,9 +13,9 @@ from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float64, Int32, Int64, Real, UInt8
+from jaxtyping import Float, Float32, Float64, Int32, Int64, Real, UInt8
 
-from hclnet.boxes import Rule, best_iou, component_tree, contours, normalise, scale, to_levels
+from hclnet.boxes import Choice, Rule, best_iou, component_tree, contours, normalise, scale, to_levels
 from hclnet.metrics.masks import Counts, count_pixels, read_mask
 from hclnet.types import MaskFiles
 
@@ -25,7 +25,7 @@ class Found(NamedTuple):
 
     Attributes:
         level: the box rule's.
-        box: at that level; half-open, map pixels, zeros if the mask is empty.
+        box: the box rule's; half-open, map pixels, zeros if there is none.
         iou: its best IoU with a true box.
         level_iou: at each level t = 0..255 the same of the largest component of `levels > t`.
         level_best: at each level the best IoU of any component with a true box. Without true boxes IoUs are NaN.
@@ -60,9 +60,13 @@ class Scoring(Protocol):
         ...
 
     def locate(
-        self, levels: UInt8[np.ndarray, "s s"], true_boxes: Real[np.ndarray, "m 4"], rules: Sequence[Rule]
+        self,
+        levels: UInt8[np.ndarray, "s s"],
+        true_boxes: Real[np.ndarray, "m 4"],
+        rules: Sequence[Rule],
+        objectness: Float32[np.ndarray, "gh gw"] | None = None,
     ) -> list[Found]:
-        """What a level map contributes under each box rule."""
+        """What a level map contributes under each box rule; `objectness` is for rules that ask for it."""
         ...
 
     def pixels(
@@ -108,15 +112,20 @@ class Hclnet:
         return scale(boxes, size, (self.map_size, self.map_size))
 
     def locate(
-        self, levels: UInt8[np.ndarray, "s s"], true_boxes: Real[np.ndarray, "m 4"], rules: Sequence[Rule]
+        self,
+        levels: UInt8[np.ndarray, "s s"],
+        true_boxes: Real[np.ndarray, "m 4"],
+        rules: Sequence[Rule],
+        objectness: Float32[np.ndarray, "gh gw"] | None = None,
     ) -> list[Found]:
         tree = component_tree(levels)
         boxes = tree.largest_boxes()
-        chosen = [rule.level(levels, tree) for rule in rules]
+        chosen = [rule.choose(levels, boxes, objectness) for rule in rules]
         if not len(true_boxes):
-            return [_nothing(level, boxes[level]) for level in chosen]
+            return [_nothing(choice) for choice in chosen]
         level_iou, level_best = best_iou(boxes, true_boxes), tree.best_iou(true_boxes)
-        return [Found(t, boxes[t], float(level_iou[t]), level_iou, level_best) for t in chosen]
+        ious = best_iou(np.stack([choice.box for choice in chosen]), true_boxes)
+        return [Found(*choice, iou, level_iou, level_best) for choice, iou in zip(chosen, ious.tolist())]
 
     def pixels(
         self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles
@@ -170,13 +179,17 @@ class WsolEval:
         return scale(boxes, size, (self.map_size, self.map_size)).astype(np.int64)
 
     def locate(
-        self, levels: UInt8[np.ndarray, "s s"], true_boxes: Real[np.ndarray, "m 4"], rules: Sequence[Rule]
+        self,
+        levels: UInt8[np.ndarray, "s s"],
+        true_boxes: Real[np.ndarray, "m 4"],
+        rules: Sequence[Rule],
+        objectness: Float32[np.ndarray, "gh gw"] | None = None,
     ) -> list[Found]:
         found = contours(levels)
         boxes = found.largest_boxes()
-        chosen = [rule.level(levels, found.components) for rule in rules]
+        chosen = [rule.choose(levels, boxes, objectness) for rule in rules]
         if not len(true_boxes):
-            return [_nothing(level, boxes[level]) for level in chosen]
+            return [_nothing(choice) for choice in chosen]
         # Its "no contour" is the box 0, 0, 0, 0, which holds the pixel in the corner.
         edge = np.array([levels.shape[1] - 1, levels.shape[0] - 1])
 
@@ -189,7 +202,8 @@ class WsolEval:
         level_best = found.best(overlap, nothing=level_iou[-1])
         # It has 1000 thresholds int(t * 255), t < 1: they are the levels 0 to 254.
         level_iou[-1] = level_best[-1] = 0.0
-        return [Found(t, boxes[t], float(level_iou[t]), level_iou, level_best) for t in chosen]
+        ious = overlap(np.stack([choice.box for choice in chosen]))
+        return [Found(*choice, iou, level_iou, level_best) for choice, iou in zip(chosen, ious.tolist())]
 
     def pixels(
         self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles
@@ -232,9 +246,9 @@ def get_protocol(
     return WsolEval(map_size)
 
 
-def _nothing(level: int, box: Int32[np.ndarray, " 4"]) -> Found:
+def _nothing(choice: Choice) -> Found:
     nothing = np.full(256, np.nan)
-    return Found(level, box, float("nan"), nothing, nothing)
+    return Found(*choice, float("nan"), nothing, nothing)
 
 
 def _resize(map: Float[np.ndarray, "h w"], side: int, how: int) -> Float[np.ndarray, "s s"]:

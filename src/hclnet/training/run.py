@@ -26,6 +26,7 @@ from hclnet.progress import bar
 from hclnet.training.batches import FeatureBatches, ImageBatches, loader
 from hclnet.training.checkpoint import CheckpointError, WholeFiles
 from hclnet.training.module import Training
+from hclnet.training.objectness import learn_objectness
 from hclnet.types import Sample
 
 _PACKAGES = ("hclnet", "torch", "torchvision", "timm", "lightning", "numpy", "numba", "pillow", "safetensors")
@@ -70,7 +71,7 @@ def train_run(
     started = time.monotonic()
     checkpoint = out / "checkpoints" / "last.ckpt"
     localizer = Localizer.from_config(config, classes)
-    method = localizer.method
+    method, store = localizer.method, None
     if config.tune == "heads":
         with bar(f"Features at {config.size} px") as report:
             store = cached_features(
@@ -123,6 +124,7 @@ def train_run(
         finally:
             signal.signal(signal.SIGINT, previous)
     localizer.to(localizer.device)
+    localizer.objectness = learn_objectness(localizer, samples, store)
     localizer.save(out / "localizer")
     seconds = time.monotonic() - started
     state = {"finished": not interrupted, "epochs": trainer.current_epoch, "seconds": seconds}

@@ -1,0 +1,139 @@
+"""The box rule `auto`: no threshold, no truth, no tuning.
+
+Which level of a map is the object's edge can't be told from the map alone: on the maps of one branch the best single
+level lies near 0.45 of the maximum, on those of two branches near 0.7, at twice the image size at 0.3 and 0.5. The
+trunk's features can tell it, since an object's differ from its surroundings' whatever method drew the map. Their
+answer is the `objectness` (see `hclnet.objectness`): a value for every cell of the features, above 0 where they are
+more like what the class maps point at, on all training images, than like what they pass over.
+
+1. A = the pixels whose objectness, interpolated, is above 0. M(t) = `levels > t`, the mask at level t.
+   J(t) = |A and M(t)| / |A or M(t)|: how well it agrees with A.
+2. One box is the mean over t of the boxes of the largest component of M(t), weighted by J(t)^8: levels that agree
+   about equally well share the say, others have none.
+3. Another is that of the component of A that holds the most of the map. The answer is the mean of both.
+4. Every side that does not lie on the edge of the image moves inwards by half a cell: a cell answers as soon as the
+   object covers part of what it sees, so that what answers reaches half a cell too far.
+
+J, and with it the choice among levels, is the same for any map with the same masks, however its values are spread.
+
+Without objectness (a localizer that was never trained here, such as the packaged ImageNet classifier), only the map is
+left: of the levels above its 65th percentile, the box that most others overlap by half, each weighted by a (1 - a) for
+a box that takes the share a of the image; the answer is the weighted mean of those that overlap it.
+
+docs/ablations.md has what was measured, and what was tried besides.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Float64, Int32, UInt8
+
+from hclnet.boxes.geometry import iou
+
+_SHARPNESS = 8  # exponent of J; from 4 to 32 the accuracy is the same within a point
+_BLUR = 0.5  # cells by which what answers reaches beyond the object, on each side
+_MOST_BLUR = 0.3  # of a side's length: a box smaller than a cell keeps an inside
+_ROUNDING = 1e-6  # pixels
+_BACKGROUND = 65  # percent of the map, without objectness
+
+
+class Choice(NamedTuple):
+    """What a box rule makes of a level map.
+
+    Attributes:
+        level: the level t whose mask `levels > t` is the object's.
+        box: half-open, map pixels; zeros if there is none.
+    """
+
+    level: int
+    box: Int32[np.ndarray, " 4"]
+
+
+def choose_by_objectness(
+    levels: UInt8[np.ndarray, "h w"],
+    boxes: Int32[np.ndarray, "256 4"],
+    objectness: Float32[np.ndarray, "gh gw"],
+) -> Choice:
+    """The level and the box that agree best with the objectness; see the module.
+
+    Args:
+        levels: the level map.
+        boxes: for each t the box of the largest component of `levels > t`, zeros where there is none.
+        objectness: for each cell of the features, over the whole image.
+    """
+    height, width = levels.shape
+    likely = cv2.resize(objectness, (width, height), interpolation=cv2.INTER_LINEAR) > 0
+    agreement = _agreement(levels, likely)
+    agreement[~_has_area(boxes)] = 0
+    best = agreement.max()
+    if best <= 0:  # nothing on the map looks like an object
+        return choose_by_map(levels, boxes)
+    weight = (agreement / best) ** _SHARPNESS
+    mean = (_weighted_mean(boxes, weight) + _heaviest_component(likely, levels)) / 2
+    blur = _BLUR * np.array([width / objectness.shape[1], height / objectness.shape[0]])
+    return Choice(int(agreement.argmax()), _whole(_tightened(mean, blur, (width, height))))
+
+
+def choose_by_map(levels: UInt8[np.ndarray, "h w"], boxes: Int32[np.ndarray, "256 4"]) -> Choice:
+    """The level and the box that most levels above the background agree on, for want of objectness; see the module."""
+    present = _has_area(boxes)
+    if not present.any():
+        return Choice(0, np.zeros(4, dtype=np.int32))
+    candidates = present & (np.arange(256) >= np.percentile(levels, _BACKGROUND, method="lower"))
+    if not candidates.any():  # more than a third of the map shares the maximum
+        candidates = present
+    share = _areas(boxes) / levels.size
+    # A box of the whole image weighs nothing, unless there are no others.
+    weight = np.where(candidates, np.maximum(share * (1 - share), 1e-9), 0.0)
+    alike = iou(boxes, boxes) >= 0.5
+    support = np.where(candidates, alike @ weight, -1.0)
+    chosen = int(support.argmax())
+    return Choice(chosen, _whole(_weighted_mean(boxes, weight * alike[chosen])))
+
+
+def _agreement(levels: UInt8[np.ndarray, "h w"], likely: Bool[np.ndarray, "h w"]) -> Float64[np.ndarray, " 256"]:
+    """IoU of `levels > t` with the likely pixels, for each t."""
+    of_all = np.bincount(levels.ravel(), minlength=256)
+    of_likely = np.bincount(levels[likely], minlength=256)
+    mask = of_all.sum() - of_all.cumsum()
+    common = of_likely.sum() - of_likely.cumsum()
+    return common / np.maximum(mask + of_likely.sum() - common, 1)
+
+
+def _heaviest_component(likely: Bool[np.ndarray, "h w"], levels: UInt8[np.ndarray, "h w"]) -> Float64[np.ndarray, " 4"]:
+    """Box of the 8-connected component with the greatest sum of levels; of equal ones, the first in raster order."""
+    count, label, box, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8), connectivity=8)
+    heat = np.bincount(label.ravel(), weights=levels.ravel(), minlength=count)
+    x, y, width, height = box[1 + int(heat[1:].argmax()), :4].tolist()
+    return np.array([x, y, x + width, y + height], dtype=np.float64)
+
+
+def _tightened(
+    box: Float64[np.ndarray, " 4"], blur: Float64[np.ndarray, " 2"], size: tuple[int, int]
+) -> Float64[np.ndarray, " 4"]:
+    inwards = np.minimum(blur, _MOST_BLUR * (box[2:] - box[:2]))
+    # A mean of sides on the edge is there but for rounding.
+    low, high = box[:2] > _ROUNDING, box[2:] < np.array(size) - _ROUNDING
+    return box + np.concatenate([inwards * low, -inwards * high])
+
+
+def _weighted_mean(boxes: Int32[np.ndarray, "n 4"], weight: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " 4"]:
+    return weight @ boxes / weight.sum()
+
+
+def _whole(box: Float[np.ndarray, " 4"]) -> Int32[np.ndarray, " 4"]:
+    """In whole pixels, as every rule's box is; never empty."""
+    low = np.floor(box[:2] + 0.5)
+    high = np.maximum(np.floor(box[2:] + 0.5), low + 1)
+    return np.concatenate([low, high]).astype(np.int32)
+
+
+def _areas(boxes: Int32[np.ndarray, "n 4"]) -> Float64[np.ndarray, " n"]:
+    return np.prod(boxes[:, 2:] - boxes[:, :2], axis=1).astype(np.float64)
+
+
+def _has_area(boxes: Int32[np.ndarray, "n 4"]) -> Bool[np.ndarray, " n"]:
+    return _areas(boxes) > 0

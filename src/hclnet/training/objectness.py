@@ -1,0 +1,71 @@
+"""The last step of a training: the objectness that its class maps teach, for the box rule `auto`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from hclnet.backbones import Features
+from hclnet.features import FeatureStore, image_batches, inference_batch
+from hclnet.heatmaps import fused_maps
+from hclnet.localizer import Localizer
+from hclnet.objectness import IMAGES, Objectness, fit_objectness
+from hclnet.types import Sample
+
+
+@torch.inference_mode()
+def learn_objectness(
+    localizer: Localizer, samples: Sequence[Sample], store: FeatureStore | None = None
+) -> Objectness | None:
+    """What the localizer's maps of the labelled images teach about objects; None if they are all flat.
+
+    It is learnt from the method's own fusion whatever the settings of maps and boxes are, so that one training serves
+    all of them. Images of the class that is no object teach nothing.
+
+    Args:
+        localizer: trained.
+        samples: the training images, of which at most `IMAGES` are used, evenly spread.
+        store: their features, if they are at hand.
+    """
+    nothing = localizer.inference.no_object_class
+    teaching = np.array([i for i, s in enumerate(samples) if localizer.classes[s.label] != nothing], dtype=np.int64)
+    chosen = teaching[np.linspace(0, len(teaching) - 1, min(IMAGES, len(teaching))).round().astype(np.int64)]
+    labels = torch.tensor([samples[i].label for i in chosen])
+    return fit_objectness(_batches(localizer, samples, chosen, labels, store))
+
+
+def _batches(
+    localizer: Localizer,
+    samples: Sequence[Sample],
+    chosen: np.ndarray,
+    labels: Tensor,
+    store: FeatureStore | None,
+) -> Iterator[tuple[Float[Tensor, "b d h w"], Float[Tensor, "b h w"]]]:
+    method, done = localizer.method, 0
+    settings = localizer.inference.model_copy(update={"fusion": None, "normalise": "minmax"})
+    for features in _features(localizer, samples, chosen, store):
+        seen = features[method.reads[-1]]
+        of = labels[done : done + len(seen)].to(localizer.device)
+        maps = fused_maps(localizer.output(features, of), settings, method.fusion)
+        if maps.shape[1:] != seen.shape[2:]:
+            maps = F.interpolate(maps.unsqueeze(1), seen.shape[2:], mode="bilinear", align_corners=False).squeeze(1)
+        yield seen, maps
+        done += len(seen)
+
+
+def _features(
+    localizer: Localizer, samples: Sequence[Sample], chosen: np.ndarray, store: FeatureStore | None
+) -> Iterator[Features]:
+    batch = inference_batch(localizer.device)
+    if store is None:
+        for images in image_batches([samples[i].path for i in chosen], localizer.size, batch):
+            yield localizer.features(images)
+    else:
+        for start in range(0, len(chosen), batch):
+            features = store.batch(chosen[start : start + batch])
+            yield {name: value.to(localizer.device) for name, value in features.items()}

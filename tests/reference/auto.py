@@ -1,0 +1,81 @@
+"""The box rule `auto`, slow and literal: a mask at a time, a pixel at a time, in fractions; boxes are not rounded."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from reference import labelling
+
+
+def bilinear(cells, height, width):
+    """Half-pixel centres, the edge repeated."""
+    rows, columns = cells.shape
+    out = np.zeros((height, width))
+    for y in range(height):
+        for x in range(width):
+            v, u = (y + 0.5) * rows / height - 0.5, (x + 0.5) * columns / width - 0.5
+            v, u = min(max(v, 0), rows - 1), min(max(u, 0), columns - 1)
+            i, j = int(v), int(u)
+            k, m = min(i + 1, rows - 1), min(j + 1, columns - 1)
+            top = cells[i, j] * (1 - (u - j)) + cells[i, m] * (u - j)
+            bottom = cells[k, j] * (1 - (u - j)) + cells[k, m] * (u - j)
+            out[y, x] = top * (1 - (v - i)) + bottom * (v - i)
+    return out
+
+
+def boxes_by_level(levels):
+    return [labelling.largest_box(labelling.components(levels > t)) for t in range(256)]
+
+
+def by_objectness(levels, cells):
+    height, width = levels.shape
+    likely = bilinear(cells.astype(float), height, width) > 0
+    boxes = boxes_by_level(levels)
+    agreement = []
+    for t in range(256):
+        mask = levels > t
+        union = int((mask | likely).sum())
+        agreement.append(Fraction(int((mask & likely).sum()), union) if union and mask.any() else Fraction(0))
+    best = max(agreement)
+    if best == 0:
+        return by_map(levels)
+    weights = [(a / best) ** 8 for a in agreement]
+    mean = [sum(w * b[i] for w, b in zip(weights, boxes)) / sum(weights) for i in range(4)]
+    heat = [sum(int(levels[p]) for p in pixels) for pixels in labelling.components(likely)]
+    heaviest = labelling.bounding_box(labelling.components(likely)[heat.index(max(heat))])
+    mean = [(a + b) / 2 for a, b in zip(mean, heaviest)]
+    sides = mean[2] - mean[0], mean[3] - mean[1]
+    moved = list(mean)
+    for axis, (full, count) in enumerate(((width, cells.shape[1]), (height, cells.shape[0]))):
+        inwards = min(Fraction(full, 2 * count), Fraction(3, 10) * sides[axis])
+        near = Fraction(1, 10**6)
+        if mean[axis] > near:
+            moved[axis] += inwards
+        if mean[axis + 2] < full - near:
+            moved[axis + 2] -= inwards
+    return agreement.index(best), moved
+
+
+def by_map(levels):
+    height, width = levels.shape
+    boxes = boxes_by_level(levels)
+    background = sorted(levels.ravel().tolist())[math.floor(0.65 * (levels.size - 1))]
+    present = [t for t in range(256) if boxes[t][2] > boxes[t][0]]
+    candidates = [t for t in present if t >= background] or present
+    if not candidates:
+        return 0, [0, 0, 0, 0]
+
+    def weight(t):
+        x0, y0, x1, y1 = boxes[t]
+        share = Fraction((x1 - x0) * (y1 - y0), height * width)
+        return max(share * (1 - share), Fraction(1, 10**9))
+
+    def alike(t):
+        return [s for s in candidates if labelling.iou(boxes[s], boxes[t]) >= 0.5]
+
+    support = [sum(weight(s) for s in alike(t)) for t in candidates]
+    chosen = candidates[support.index(max(support))]
+    near = alike(chosen)
+    total = sum(weight(s) for s in near)
+    return chosen, [sum(weight(s) * boxes[s][i] for s in near) / total for i in range(4)]
