@@ -20,6 +20,7 @@ from hclnet.data.parts import PartsOptions, write
 from hclnet.metrics import Hclnet, WsolEval, get_protocol, load_records
 from hclnet.scoring import match_maps, open_maps, score, score_maps
 from hclnet.types import MaskFiles, Sample, Truth
+from layouts import LAYOUTS, folders, lists
 from reference import wsoleval
 
 RULE = parse_rule("fixed:0.4")
@@ -117,6 +118,35 @@ def test_normalisations_are_of_our_protocol(birds, maps, tmp_path):
 def test_maps_of_other_splits_are_no_mistake(birds, maps, tmp_path):
     more = maps | {s.id: np.eye(3) for s in read(birds).split("train")}
     assert score(as_npz(tmp_path / "maps", more), birds).figures["images"] == 12
+
+
+@pytest.fixture(scope="module")
+def figures_by_layout(birds, maps, tmp_path_factory) -> dict[str, dict]:
+    """What the same maps of the same birds score in every layout."""
+    dataset, found = read(birds), {}
+    pictures = {sample.path.read_bytes(): maps[sample.id] for sample in dataset.split("test")}
+    for layout in LAYOUTS:
+        place = tmp_path_factory.mktemp(layout.__name__)
+        data = layout(dataset, place)
+        samples = [s for s in read(data).samples if s.split != "train"]
+        named = {s.id: pictures[s.path.read_bytes()] for s in samples}
+        if layout is folders:
+            with pytest.raises(ValueError, match="has neither boxes nor masks for its test images"):
+                score(as_npz(place / "maps", named), data)
+            continue
+        if layout is lists:
+            (place / "dataset").rename(place / "away")  # the lists know how large the images are
+        result = score(as_npz(place / "maps", named), data, protocol="wsoleval")
+        found[layout.__name__] = result.figures
+    return found
+
+
+def test_every_layout_is_a_truth_and_the_same_one(figures_by_layout):
+    boxes = {name: f["max_box_acc_v2"] for name, f in figures_by_layout.items() if "max_box_acc_v2" in f}
+    assert set(boxes) == {"cub", "manifest", "lists", "ilsvrc"} and len(set(boxes.values())) == 1
+    masks = [figures_by_layout[name]["pxap"] for name in ("cub", "manifest", "open_images")]
+    assert masks == [pytest.approx(masks[0], abs=1e-12)] * 3 and "pxap" not in figures_by_layout["lists"]
+    assert all(figures["images"] == 12 for figures in figures_by_layout.values())
 
 
 def test_missing_and_extra_maps_are_named(birds, maps, tmp_path):

@@ -11,6 +11,10 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
+from hclnet.data import read
+from hclnet.types import DataSet
+from layouts import LAYOUTS
+
 Run = Callable[..., Result]
 
 
@@ -22,6 +26,13 @@ def test_nothing_to_mend(hclnet: Run, birds: Path):
     assert ["class", "train", "test", "all"] in rows
     assert ["crimson-capped", "conebill", "4", "2", "6"] in rows and ["all", "12", "6", "18"] in rows
     assert done.stdout.rstrip().endswith("Nothing to mend.")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
+def test_every_layout(hclnet: Run, birds: Path, tmp_path: Path, layout: Callable[[DataSet, Path], Path]):
+    done = hclnet("data", "check", layout(read(birds), tmp_path))
+    assert done.exit_code == 0, done.stdout
+    assert "3 classes, 12 train, 6 " in done.stdout and done.stdout.rstrip().endswith("Nothing to mend.")
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ import pytest
 
 from hclnet.data import read
 from hclnet.data.parts import PartsOptions, write
+from layouts import LAYOUTS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What sets up or tests the whole project is not run inside of a test of it; examples have tests of their own.
-NOT_HERE = ("make ", "pip install", "python benchmarks/", "python examples/")
+NOT_HERE = ("make ", "pip install", "python benchmarks/", "python examples/", "hclnet data get")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -60,6 +61,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         map = folder / "MAPS" / f"{sample.id}.npy"
         map.parent.mkdir(parents=True, exist_ok=True)
         np.save(map, np.eye(14))
+    for layout in LAYOUTS:
+        layout(read(folder / "DATA"), folder)
     return folder
 
 

@@ -1,0 +1,101 @@
+"""One small data set in every layout that hclnet reads, each with all of the truth that it can hold."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from hclnet.data.images import image_size
+from hclnet.types import DataSet, Sample
+
+
+def _copy(sample: Sample, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(sample.path, to)
+
+
+def _rows(path: Path, rows: list[tuple]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def cub(data: DataSet, root: Path) -> Path:
+    shutil.copytree(data.root, root / "CUB_200_2011")
+    return root / "CUB_200_2011"
+
+
+def manifest(data: DataSet, root: Path) -> Path:
+    rows = [("path", "label", "split", "x0", "y0", "x1", "y1", "mask")]
+    for s in data.samples:
+        _copy(s, root / "photos" / s.path.name)
+        (mask,) = data.truth.masks[s.id].foreground
+        box = data.truth.boxes[s.id][0].tolist()
+        rows.append((f"photos/{s.path.name}", data.classes[s.label], s.split, *box, mask))
+    _rows(root / "photos.csv", rows)
+    return root / "photos.csv"
+
+
+def lists(data: DataSet, root: Path) -> Path:
+    home = root / "metadata" / "CUB"
+    for split in data.counts():
+        samples = data.split(split)
+        names = {s.id: s.path.relative_to(data.root / "images").as_posix() for s in samples}
+        for s in samples:
+            _copy(s, root / "dataset" / "CUB" / names[s.id])
+        _rows(home / split / "image_ids.txt", [(names[s.id],) for s in samples])
+        _rows(home / split / "class_labels.txt", [(names[s.id], s.label) for s in samples])
+        _rows(home / split / "image_sizes.txt", [(names[s.id], *image_size(s.path)) for s in samples])
+        boxes = data.truth.boxes
+        _rows(home / split / "localization.txt", [(names[s.id], *boxes[s.id][0].tolist()) for s in samples])
+    return home
+
+
+def ilsvrc(data: DataSet, root: Path) -> Path:
+    home = root / "ILSVRC"
+    wnids = [f"n{k:08d}" for k in range(len(data.classes))]
+    for k, s in enumerate(data.split("train")):
+        _copy(s, home / "train" / wnids[s.label] / f"{wnids[s.label]}_{k}.JPEG")
+    truth = []
+    for k, s in enumerate(data.split("test"), 1):
+        name = f"ILSVRC2012_val_{k:08d}"
+        _copy(s, home / "val" / f"{name}.JPEG")
+        truth.append(str(s.label + 1))
+        corners = zip(("xmin", "ymin", "xmax", "ymax"), data.truth.boxes[s.id][0].tolist())
+        box = "".join(f"<{corner}>{value}</{corner}>" for corner, value in corners)
+        width, height = image_size(s.path)
+        (home / "bbox_val").mkdir(exist_ok=True)
+        (home / "bbox_val" / f"{name}.xml").write_text(
+            f"<annotation><size><width>{width}</width><height>{height}</height></size><object>"
+            f"<name>{wnids[s.label]}</name><bndbox>{box}</bndbox></object></annotation>"
+        )
+    kit = home / "devkit" / "data"
+    kit.mkdir(parents=True)
+    (kit / "ILSVRC2012_validation_ground_truth.txt").write_text("\n".join(truth))
+    (kit / "map_clsloc.txt").write_text("".join(f"{wnid} {k} bird_{k}\n" for k, wnid in enumerate(wnids, 1)))
+    return home
+
+
+def open_images(data: DataSet, root: Path) -> Path:
+    home = root / "OpenImages"
+    for s in data.samples:
+        name = home / s.split / f"0b{s.label}" / s.path.name
+        _copy(s, name)
+        if s.split == "test":
+            (mask,) = data.truth.masks[s.id].foreground
+            shutil.copy(mask, name.with_name(f"{name.stem}_m0b{s.label}_1.png"))
+            Image.new("L", image_size(s.path)).save(name.with_name(f"{name.stem}_ignore.png"))
+    return home
+
+
+def folders(data: DataSet, root: Path) -> Path:
+    for s in data.samples:
+        _copy(s, root / "folders" / s.split / data.classes[s.label] / s.path.name)
+    return root / "folders"
+
+
+LAYOUTS: tuple[Callable[[DataSet, Path], Path], ...] = (cub, manifest, lists, ilsvrc, open_images, folders)
