@@ -285,6 +285,10 @@ def test_markdown():
     ]
     for said in ("10 images", "Protocol p", "224 px", "bilinear", "otsu3", "tune heads", "1 epochs"):
         assert said in caption(rows)
+    rows[2]["recipe"] = rows[2]["recipe"] | {"epochs": 3, "size": 96}
+    rows[2]["protocol"] = rows[2]["protocol"] | {"map_size": 448}
+    for said in ("1 or 3 epochs", "64 or 96 px", "maps of 224 or 448 px"):
+        assert said in caption(rows)
 
 
 def test_the_caption_says_how_all_images_were_seen():

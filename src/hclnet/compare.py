@@ -180,7 +180,7 @@ def compare(
             summarise(ordered),
             caption(ordered),
             range(first, first + seeds),
-            [(key.replace("_", " "), str(value)) for key, value in ordered[0]["recipe"].items()],
+            [(key.replace("_", " "), _either([row["recipe"] for row in ordered], key)) for key in ordered[0]["recipe"]],
         )
         write(page, out / "report.html")
     return ordered
@@ -283,23 +283,28 @@ def caption(rows: Sequence[dict[str, Any]]) -> str:
     seeds = len({row["seed"] for row in rows})
     over = f"median over {seeds} seeds with the lowest and highest" if seeds > 1 else "one seed"
     text = f"Percent; {over}; {rows[0]['images']} images."
-    if protocol := rows[0].get("protocol"):
-        rules = ", ".join(sorted({row["box"] for row in rows}))
+    if protocols := [row["protocol"] for row in rows if "protocol" in row]:
+        told = {key: _either(protocols, key) for key in ("name", "map_size", "upsampling")}
         text += (
-            f" Protocol {protocol['name']}: maps of {protocol['map_size']} px, {protocol['upsampling']} upsampling; "
-            f"gt_known and top-k loc at box rule {rules}."
+            f" Protocol {told['name']}: maps of {told['map_size']} px, {told['upsampling']} upsampling; "
+            f"gt_known and top-k loc at box rule {_either(rows, 'box')}."
         )
     if any("crops" in row for row in rows):
         text += " Classification, and so top-k loc, by the mean of ten crops."
     if len(looks := {row.get("looks", "") for row in rows}) == 1 and (told := looks.pop()):
         text += f" Images seen {told}."
-    recipe = rows[0]["recipe"]
+    recipe = {key: _either([row["recipe"] for row in rows], key) for key in rows[0]["recipe"]}
     text += (
         f" Recipe: {recipe['backbone']}, output stride {recipe['output_stride']}, {recipe['size']} px, "
         f"tune {recipe['tune']}, {recipe['epochs']} epochs."
     )
     notes = (frozen_note(row["method"], row["recipe"]["tune"]) for row in rows)
     return " ".join([text, *filter(None, dict.fromkeys(notes))])
+
+
+def _either(settings: Sequence[dict[str, Any]], key: str) -> str:
+    """What a setting is for all rows, or each value that it has for some: `12 or 20`."""
+    return " or ".join(dict.fromkeys(str(one[key]) for one in settings))
 
 
 def _cell(value: tuple[float, float, float] | None) -> str:

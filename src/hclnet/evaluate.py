@@ -161,13 +161,15 @@ def _nowhere(found: Found) -> Found:
     return found._replace(level=255, box=np.zeros_like(found.box))
 
 
-def _small(output: Output, settings: Inference, default_fusion: str) -> list[tuple[np.ndarray, np.ndarray]]:
+def _small(output: Output, settings: Inference, default_fusion: str | None) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each image the fused map and the branches' maps at feature resolution."""
     fused = fused_maps(output, settings, default_fusion).cpu().numpy()
     return list(zip(fused, branch_maps(output).transpose(0, 1).cpu().numpy()))
 
 
-def _maps(output: Output, settings: Inference, default_fusion: str, scoring: Scoring) -> Float[np.ndarray, "b h w"]:
+def _maps(
+    output: Output, settings: Inference, default_fusion: str | None, scoring: Scoring
+) -> Float[np.ndarray, "b h w"]:
     """Heatmaps, or for a protocol with an upsampling of its own the maps that it starts from."""
     if scoring.name == "hclnet":
         return heatmaps(output, settings, default_fusion).cpu().numpy()

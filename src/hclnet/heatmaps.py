@@ -18,7 +18,7 @@ def branch_maps(output: Output, how: str = "minmax") -> Float[Tensor, "k b h w"]
     return torch.stack([fusion.normalise(branch.of(output.classes), how) for branch in output.branches])
 
 
-def fused_maps(output: Output, settings: Inference, default_fusion: str) -> Float[Tensor, "b h w"]:
+def fused_maps(output: Output, settings: Inference, default_fusion: str | None) -> Float[Tensor, "b h w"]:
     """The map of the class asked for, fused over the branches at feature resolution: what `heatmaps` upsamples.
 
     With `upsample_first` the heatmap is not this map's, since it is fused later; this is then the nearest to it.
@@ -27,7 +27,7 @@ def fused_maps(output: Output, settings: Inference, default_fusion: str) -> Floa
     return f[0] if len(f) == 1 else _fuse(f, _activities(output, f, settings, default_fusion), settings, default_fusion)
 
 
-def heatmaps(output: Output, settings: Inference, default_fusion: str) -> Float[Tensor, "b s s"]:
+def heatmaps(output: Output, settings: Inference, default_fusion: str | None) -> Float[Tensor, "b s s"]:
     """Fused and upsampled maps of the classes asked for, side `map_size`, brought to 0..1 as `map_range` says.
 
     Args:
@@ -36,7 +36,7 @@ def heatmaps(output: Output, settings: Inference, default_fusion: str) -> Float[
         default_fusion: the method's own, for `settings.fusion` None.
 
     Raises:
-        ValueError: a map is not finite.
+        ValueError: a map is not finite, or there are several and no fusion.
     """
     if not settings.upsample_first or len(output.branches) == 1:
         large = _upsample(fused_maps(output, settings, default_fusion), settings)
@@ -60,7 +60,7 @@ def heatmaps(output: Output, settings: Inference, default_fusion: str) -> Float[
 
 
 def _activities(
-    output: Output, f: Float[Tensor, "k b h w"], settings: Inference, default_fusion: str
+    output: Output, f: Float[Tensor, "k b h w"], settings: Inference, default_fusion: str | None
 ) -> Float[Tensor, "k b h w"] | None:
     if (settings.fusion or default_fusion) != "l1":
         return None
@@ -70,11 +70,19 @@ def _activities(
 
 
 def _fuse(
-    f: Float[Tensor, "k b h w"], activities: Float[Tensor, "k b h w"] | None, settings: Inference, default_fusion: str
+    f: Float[Tensor, "k b h w"],
+    activities: Float[Tensor, "k b h w"] | None,
+    settings: Inference,
+    default_fusion: str | None,
 ) -> Float[Tensor, "b h w"]:
     if activities is not None:
         return fusion.fuse_l1(f, activities, settings.l1_radius, settings.l1_weights)
-    return fusion.fuse_max(f) if (settings.fusion or default_fusion) == "max" else fusion.fuse_addition(f)
+    match settings.fusion or default_fusion:
+        case "max":
+            return fusion.fuse_max(f)
+        case "addition":
+            return fusion.fuse_addition(f)
+    raise ValueError(f"The method has {len(f)} branches and says of no fusion: choose one, such as --fusion addition.")
 
 
 def _upsample(maps: Float[Tensor, "b h w"], settings: Inference) -> Float[Tensor, "b s s"]:

@@ -108,8 +108,8 @@ class Localizer:
         return list(merge_maps(looks, seen).cpu().numpy())
 
     @property
-    def fusion(self) -> str:
-        """The fusion in use: the chosen one, or the method's own."""
+    def fusion(self) -> str | None:
+        """The fusion in use: the chosen one, or the method's own; None for a method with one branch."""
         return self.inference.fusion or self.method.fusion
 
     def with_inference(self, **changes: Any) -> Localizer:

@@ -62,7 +62,8 @@ def column(name: str, localizer: Localizer, records: Records, maps: Sequence[Ima
     inference, options = localizer.inference, localizer.method.options
     scoring = protocol_of(records.protocol, inference)
     threshold = getattr(options, "threshold", _ERASE_AT)
-    return Column(name, records, maps, scoring.map_size, scoring.upsampling, localizer.fusion, inference.box, threshold)
+    fusion = localizer.fusion or ""
+    return Column(name, records, maps, scoring.map_size, scoring.upsampling, fusion, inference.box, threshold)
 
 
 def evaluation_page(
@@ -223,11 +224,12 @@ def _learning(run: Path) -> tuple[Chart, ...]:
 def _facts(localizer: Localizer) -> tuple[tuple[str, str], ...]:
     method, inference = localizer.method, localizer.inference
     options = ", ".join(f"{k} = {v}" for k, v in method.options.model_dump().items() if v is not None)
+    fusion = f"fusion {localizer.fusion}, " if localizer.fusion else ""
     return (
         ("Method", f"{method.name}: {method.paper}"),
         ("Its options", options),
         ("Trunk", f"{localizer.trunk.name}, output stride {localizer.trunk.output_stride}, {localizer.size} px"),
-        ("Maps and boxes", f"fusion {localizer.fusion}, box rule {inference.box}, maps of {inference.map_size} px"),
+        ("Maps and boxes", f"{fusion}box rule {inference.box}, maps of {inference.map_size} px"),
     )
 
 

@@ -88,7 +88,7 @@ def tensors(output):
 def test_it_says_what_it_is(name):
     method = get_method(name)
     assert method.name == name and method.paper and method.__doc__
-    assert method.fusion in ("max", "addition", "l1")
+    assert method.fusion in (None, "max", "addition", "l1")
     method.Options()
     assert all(field.description for field in method.Options.model_fields.values())
     with pytest.raises(

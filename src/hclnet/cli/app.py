@@ -178,7 +178,8 @@ def evaluate(
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(result.figures, indent=2) + "\n", encoding="utf-8")
     figures = result.figures
-    figures_table(f"{figures['method']}, fusion {figures['fusion']}, {figures['images']} images", figures)
+    fusion = f", fusion {figures['fusion']}" if figures["fusion"] else ""
+    figures_table(f"{figures['method']}{fusion}, {figures['images']} images", figures)
     typer.echo(f"Records: {result.folder / 'records.npz'}   By class: {result.folder / 'classes.csv'}")
     if result.report:
         typer.echo(f"Report: {result.report}")

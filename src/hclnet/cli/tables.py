@@ -91,7 +91,8 @@ def methods_table() -> None:
     console = Console(highlight=False)
     for name in method_names():
         method = get_method(name)
-        console.print(f"[bold]{name}[/bold]  {method.paper}. Fusion: {method.fusion}.")
+        fusion = f" Fusion: {method.fusion}." if method.fusion else ""
+        console.print(f"[bold]{name}[/bold]  {method.paper}.{fusion}")
         if method.changes_images:
             console.print("  Needs --tune all: it changes the images while training.")
         if method.frozen:

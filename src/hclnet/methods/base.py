@@ -42,7 +42,7 @@ class Method(nn.Module):
         name: on the command line; the file's name.
         paper: the source, for `hclnet methods`.
         Options: the method's options with their defaults.
-        fusion: how its branches' maps are fused unless the user says otherwise.
+        fusion: how its branches' maps are fused unless the user says otherwise; None: it has one branch.
         changes_images: it changes images while training, which needs `--tune all`: features of changed images can't be
             cached.
         changes_stages: it changes what stages put out while training. With `--tune heads` only the stages that it reads
@@ -53,7 +53,7 @@ class Method(nn.Module):
     name: ClassVar[str]
     paper: ClassVar[str]
     Options: ClassVar[type[Strict]]
-    fusion: ClassVar[str] = "addition"
+    fusion: ClassVar[str | None] = None
     changes_images: ClassVar[bool] = False
     changes_stages: ClassVar[bool] = False
     frozen: ClassVar[str] = ""

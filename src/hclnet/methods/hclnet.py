@@ -56,6 +56,7 @@ class HCLNet(Method):
     name = "hclnet"
     paper = "Hierarchical Complementary Learning for Weakly Supervised Object Localization, SPIC 100 (2022) 116520"
     Options = Options
+    fusion = "addition"
 
     def __init__(self, trunk: Trunk, classes: int, options: Options) -> None:
         super().__init__(trunk, classes, options)

@@ -113,7 +113,7 @@ class Column:
         maps: by row.
         side: of the level maps, pixels.
         upsampling: how the maps came to it.
-        fusion: in words.
+        fusion: in words; empty where there is one branch.
         rule: the box rule, as text.
         erase_at: the threshold at which the page shows an erased map.
     """

@@ -27,7 +27,11 @@ class Batch:
 
 
 class EpochBatches(Sampler):
-    """Shuffled lists of indices with their epoch: a function of seed and epoch."""
+    """Shuffled lists of indices with their epoch: a function of seed and epoch.
+
+    A single image that would be left for a batch of its own goes with the batch before: one image has no statistics for
+    a batch norm.
+    """
 
     def __init__(self, count: int, batch: int, seed: int) -> None:
         self.count, self.batch, self.seed, self.epoch = count, batch, seed, 0
@@ -37,12 +41,13 @@ class EpochBatches(Sampler):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self.count // self.batch)
+        return max(1, self.count // self.batch + (self.count % self.batch > 1))
 
     def __iter__(self) -> Iterator[tuple[int, Int64[np.ndarray, "b"]]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
-        for start in range(0, self.count, self.batch):
-            yield self.epoch, order[start : start + self.batch]
+        for number in range(len(self)):
+            end = self.count if number == len(self) - 1 else (number + 1) * self.batch
+            yield self.epoch, order[number * self.batch : end]
 
 
 def _targets(labels: Int64[np.ndarray, "b"], classes: int) -> Float[Tensor, "b c"]:

@@ -1,0 +1,33 @@
+"""Which images are in which step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hclnet import api
+from hclnet.training.batches import EpochBatches
+
+
+@pytest.mark.parametrize(
+    ("count", "batch", "sizes"),
+    [(12, 4, [4, 4, 4]), (14, 4, [4, 4, 4, 2]), (13, 4, [4, 4, 5]), (1, 4, [1]), (3, 1, [1, 1, 1]), (5, 8, [5])],
+)
+def test_every_image_once_an_epoch_and_none_alone(count: int, batch: int, sizes: list[int]):
+    batches = EpochBatches(count, batch, seed=3)
+    seen = [indices for _, indices in batches]
+    assert [len(indices) for indices in seen] == sizes and len(batches) == len(sizes)
+    assert sorted(np.concatenate(seen)) == list(range(count))
+
+
+def test_an_epoch_has_an_order_of_its_own():
+    batches = EpochBatches(20, 8, seed=3)
+    first = np.concatenate([indices for _, indices in batches])
+    batches.set_epoch(1)
+    assert [epoch for epoch, _ in batches] == [1, 1, 1]
+    assert not np.array_equal(first, np.concatenate([indices for _, indices in batches]))
+
+
+def test_a_trunk_is_tuned_whose_maps_have_one_value_though_one_image_is_left(birds, tmp_path):
+    settings = {"size": 32, "epochs": 1, "batch": 11, "output_stride": 32, "device": "cpu", "weights": "none"}
+    assert api.train(birds, tmp_path / "run", "cam", report=False, tune="all", **settings).finished
