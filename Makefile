@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo docs test test-all lint clean
+.PHONY: setup demo docs test test-slow test-all lint clean
 
 setup: $(VENV)/.ready
 
@@ -26,8 +26,10 @@ lint: setup
 test: lint
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-all: lint
-	@$(BIN)/python -m pytest
+test-slow: setup
+	@$(BIN)/python -m pytest -m slow --durations=10
+
+test-all: test test-slow
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
