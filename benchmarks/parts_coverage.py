@@ -17,54 +17,19 @@ import argparse
 import statistics
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
 
-from hclnet.boxes import parse_rule, to_levels
 from hclnet.compare import compare, run_folder, title
 from hclnet.data import read
-from hclnet.data.images import open_image, squash
 from hclnet.data.parts import PartsOptions, write
-from hclnet.data.parts.bird import PARTS
-from hclnet.heatmaps import heatmaps
 from hclnet.localizer import Localizer
-
-GROUPS = {"head": ("head", "beak", "crown"), "body": ("body", "tail", "legs")}
-
-
-def regions(path: Path) -> dict[str, np.ndarray]:
-    """Masks of head, body and rest from a file of part numbers."""
-    numbers = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    masks = {name: np.isin(numbers, [PARTS.index(p) for p in parts]) for name, parts in GROUPS.items()}
-    return masks | {"rest": numbers == 0}
+from hclnet.reproduce.coverage import GROUPS, part_coverage
 
 
-def largest_component(mask: np.ndarray) -> np.ndarray:
-    """The 8-connected component with the most pixels."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    return (labels == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()) if len(stats) > 1 else np.zeros_like(mask)
-
-
-@torch.inference_mode()
 def measure(localizer: Localizer, data: Path) -> dict[str, float]:
     """Mean coverage and heat by region, over the test images of `data`."""
-    rule = parse_rule(localizer.inference.box)
-    sums: dict[str, list[float]] = {}
-    for sample in read(data).split("test"):
-        masks = regions((data / "part_masks" / sample.id).with_suffix(".png"))
-        side = masks["rest"].shape[0]
-        features = localizer.features(squash(open_image(sample.path), localizer.size)[None])
-        output = localizer.method(features, torch.tensor([sample.label]))
-        settings = localizer.inference.model_copy(update={"map_size": side})
-        heat = heatmaps(output, settings, localizer.method.fusion)[0].numpy()
-        levels = to_levels(heat)
-        covered = largest_component(levels > rule.level(levels))
-        for name, mask in masks.items():
-            if mask.any():
-                sums.setdefault(f"coverage {name}", []).append(float(covered[mask].mean()))
-                sums.setdefault(f"heat {name}", []).append(float(heat[mask].mean()))
-    return {name: float(np.mean(values)) for name, values in sums.items()}
+    found = part_coverage(localizer, read(data).split("test"), data)
+    return {name: float(np.mean(values)) for name, values in found.items()}
 
 
 def main() -> None:

@@ -116,10 +116,7 @@ def test_written_and_loaded(tmp_path: Path):
 
 def test_the_training_key_has_what_weights_depend_on():
     key = make_config("birds", "hclnet").training_key()
-    later = {"optimizer": "sgd", "momentum": 0.8, "bias_lr": 2, "schedule": "step", "step_epochs": 3, "step_factor": 1}
-    assert set(RunConfig.model_fields) - set(key) == {"inference", "device", "workers", "on_bad_image", *later}
-    for name, value in later.items():
-        assert make_config("birds", "hclnet", **{name: value}).training_key() == {**key, name: value}
+    assert set(RunConfig.model_fields) - set(key) == {"inference", "device", "workers", "on_bad_image"}
     assert make_config("birds", "hclnet", on_bad_image="skip", no_object_class="good").training_key() == key
     for same in (
         {"fusion": "max"},

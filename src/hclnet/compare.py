@@ -77,6 +77,7 @@ def compare(
     tell: Callable[[str], None] | None = None,
     report: bool = True,
     protocol: str = "hclnet",
+    tables: str | Path | None = None,
     **settings: Any,
 ) -> list[dict[str, Any]]:
     """Train and score methods under one recipe; finished runs in `out` are used again, unfinished ones go on.
@@ -90,6 +91,7 @@ def compare(
         tell: called with lines for a person.
         report: write the report.
         protocol: that localisation is scored under, `hclnet` or `wsoleval`.
+        tables: a folder for all but the runs, where several comparisons share these in `out`.
         settings: of training, for all methods alike.
 
     Returns:
@@ -100,6 +102,7 @@ def compare(
         ValueError: a method, a setting or the data is not as it has to be. All are checked before the first training.
     """
     out, first = Path(out), int(settings.pop("seed", None) or 0)
+    home = Path(tables or out)
     get_protocol(protocol)  # whether there is such a one, now and not after the training
     specs = _distinct([(spec, *parse_spec(spec)) for spec in methods])
     plan: dict[str, tuple[RunConfig, list[tuple[str, dict[str, Any], RunConfig]]]] = {}
@@ -122,7 +125,8 @@ def compare(
     skip = all(variant.on_bad_image == "skip" for variant in variants)
     dataset = check_images(dataset, "skip" if skip else "fail", tell)
     samples = dataset.split(find_split(dataset, split))
-    out.mkdir(parents=True, exist_ok=True)
+    for folder in (out, home):
+        folder.mkdir(parents=True, exist_ok=True)
     record_splits(dataset, out)
     rows: dict[tuple[int, str], dict[str, Any]] = {}
     drawn = resamples(len(samples))  # the same for all, so that they are paired
@@ -153,25 +157,27 @@ def compare(
             right[spec].append(hits(records))
             measured = summary(shown, records, values[spec][-1])
             row |= {k: v for k, v in measured.items() if k != "method"} | {"recipe": recipe}
-            rows[config.seed, spec] = row | {"run": run.relative_to(out).as_posix()}
-            save(records, run / f"records-{_slug(variant.inference, protocol)}.npz")
+            kept_as = run / f"records-{_slug(variant.inference, protocol)}.npz"
+            save(records, kept_as)
+            files = {"run": run, "records": kept_as}
+            rows[config.seed, spec] = row | {name: file.relative_to(out).as_posix() for name, file in files.items()}
             if report:
                 scores[spec].name = title(row)
                 scores[spec].add(records, row)
             if pictured:
                 scores[spec].column = column(title(row), shown, records, kept)
-        _write(out / "compare.json", _ordered(rows, specs, first, seeds))
+        _write(home / "compare.json", _ordered(rows, specs, first, seeds))
     baseline = specs[0][0]
     for (_, spec), row in rows.items():
         if spec != baseline:
             row["difference"] = differences(values[spec], values[baseline])
     ordered = _ordered(rows, specs, first, seeds)
-    _write(out / "compare.json", ordered)
+    _write(home / "compare.json", ordered)
     labels, by_class = np.array([s.label for s in samples]), []
     for spec, *_ in specs:
         lines = class_table(labels, dataset.classes, right[spec], right[baseline] if spec != baseline else ())
         by_class += [{"method": title(rows[first, spec]), **line} for line in lines]
-    write_class_table(by_class, out / "classes.csv")
+    write_class_table(by_class, home / "classes.csv")
     if report:
         page = comparison_page(
             dataset,
@@ -182,7 +188,7 @@ def compare(
             range(first, first + seeds),
             [(key.replace("_", " "), _either([row["recipe"] for row in ordered], key)) for key in ordered[0]["recipe"]],
         )
-        write(page, out / "report.html")
+        write(page, home / "report.html")
     return ordered
 
 

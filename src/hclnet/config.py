@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hclnet.configs import preset_path
+
 Scale = Annotated[float, Field(ge=0.25, le=4)]
 
 
@@ -100,13 +102,8 @@ class RunConfig(Strict):
     inference: Inference = Inference()
 
     def training_key(self) -> dict[str, Any]:
-        """All that the weights depend on: two configurations with equal keys need one training.
-
-        Settings that came later are in it where they are not the default, so that older runs are still found.
-        """
-        key = self.model_dump(exclude={"inference", "device", "workers", "on_bad_image"})
-        default = {name: RunConfig.model_fields[name].default for name in _LATER}
-        return {name: value for name, value in key.items() if name not in default or value != default[name]}
+        """All that the weights depend on: two configurations with equal keys need one training."""
+        return self.model_dump(exclude={"inference", "device", "workers", "on_bad_image"})
 
     def write(self, path: Path) -> None:
         """Replaced whole, or on error not at all."""
@@ -126,9 +123,6 @@ class RunConfig(Strict):
             return cls(**settings)
         except (TypeError, ValidationError) as error:
             raise ValueError(f"{path} can't be read: {readable(error)}") from None
-
-
-_LATER = ("optimizer", "momentum", "bias_lr", "schedule", "step_epochs", "step_factor")
 
 
 def cache_home() -> Path:
@@ -211,15 +205,13 @@ def _listed(names: Any) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def read_preset(path: Path) -> dict[str, Any]:
-    """The flat settings in a preset, a YAML file of `key: value` lines.
+def read_preset(name: str | Path) -> dict[str, Any]:
+    """The flat settings of a preset: a name from `hclnet methods`, or a YAML file of `key: value` lines.
 
     Raises:
-        ValueError: the file is missing or holds something else.
+        ValueError: there is no such preset, or the file holds something else.
     """
-    if not path.is_file():
-        raise ValueError(f"There is no preset {path}.")
-    return _mapping(path)
+    return _mapping(preset_path(name))
 
 
 def _mapping(path: Path) -> dict[str, Any]:

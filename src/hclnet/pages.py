@@ -99,7 +99,7 @@ def evaluation_page(
         f"class labels alone.{boxed}",
         classes=dataset.classes,
         columns=(one,),
-        true_boxes=_boxes_of(dataset, records),
+        true_boxes=boxes_of(dataset, records),
         results=Results(lines, describe_protocol(figures), spread),
         charts=(*curves, *_learning(run)),
         notes=_notes(records),
@@ -129,7 +129,7 @@ def training_page(
         lede=f"Trained on the class labels of {counts['train']} images of {len(dataset.classes)} classes.",
         classes=dataset.classes,
         columns=(column(name, localizer, records, maps),),
-        true_boxes=_boxes_of(dataset, records),
+        true_boxes=boxes_of(dataset, records),
         charts=_learning(run),
         facts=(("Run", str(run)), ("Data", f"{dataset.root} ({dataset.kind})"), *_facts(localizer), *_written()),
         notes=(f"To look at, not to score by: {sample} {split} images. hclnet evaluate {run} scores them all.",),
@@ -178,7 +178,7 @@ def comparison_page(
         f"{len(dataset.classes)} classes.",
         classes=dataset.classes,
         columns=columns,
-        true_boxes=_boxes_of(dataset, records),
+        true_boxes=boxes_of(dataset, records),
         results=Results(table, caption, spread, differences, PAIRED),
         charts=curves,
         facts=(("Data", f"{dataset.root} ({dataset.kind}), {split}"), *facts, *_written()),
@@ -197,7 +197,8 @@ def _series(scores: MethodScores) -> Series:
     return threshold_series(scores.name, scores.curves, one.rule, median(scores.at_rule), levels)
 
 
-def _boxes_of(dataset: DataSet, records: Records) -> dict[str, Float64[np.ndarray, "_ 4"]]:
+def boxes_of(dataset: DataSet, records: Records) -> dict[str, Float64[np.ndarray, "_ 4"]]:
+    """True boxes of the images that have one, in pixels of the image."""
     sizes = map(tuple, records.sizes.tolist())
     boxes = {name: dataset.truth.boxes_in(name, size) for name, size in zip(records.ids, sizes)}
     return {name: found for name, found in boxes.items() if len(found)}

@@ -204,6 +204,24 @@ def test_a_preset_gives_way_to_options(hclnet: Run, birds: Path, tmp_path: Path)
     assert [row["recipe"][key] for key in ("size", "epochs", "lr", "batch")] == [64, 1, 0.002, 8]
 
 
+def test_a_preset_by_its_name(hclnet: Run, birds: Path, tmp_path: Path):
+    assert "paper-cub, paper-ilsvrc, quick" in " ".join(hclnet("train", "--help").stdout.replace("│", " ").split())
+    assert "a VGG-16 fine-tuned at 224 px" in " ".join(hclnet("methods").stdout.split())
+    done = hclnet("train", birds, "--preset", "quick", *TINY, "--no-report", "--out", tmp_path)
+    assert done.exit_code == 0
+
+
+def test_reproduce(hclnet: Run, birds: Path, tmp_path: Path):
+    done = hclnet("reproduce", "table2", "--data", birds, "--preset", "quick", *TINY, "--out", tmp_path)
+    assert done.exit_code == 0
+    said = " ".join(done.stdout.split())
+    for line in ("4 methods x 1 seeds: 3 trainings", "Table 2: Comparison", "paper 31.53 61.73", "quoted from",
+                 "the 95 % interval over images", f"To look at: {tmp_path / 'table2' / 'table2.html'}"):  # fmt: skip
+        assert line in said
+    done = hclnet("reproduce", "fig1", "--data", birds, "--preset", "quick", *TINY, "--images", "1", "--out", tmp_path)
+    assert done.exit_code == 0 and "In which way boxes are wrong" in done.stdout and "fig1.png" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -225,6 +243,9 @@ def test_a_preset_gives_way_to_options(hclnet: Run, birds: Path, tmp_path: Path)
         (("compare", "{birds}", "--methods", "branches=1"), "Name a method first"),
         (("compare", "{birds}", "--methods", "cam,camera"), "camera"),
         (("compare", "{birds}", "--preset", "nothing.yaml"), "There is no preset nothing.yaml"),
+        (("train", "{birds}", "--preset", "papper"), "By name there are paper-cub, paper-ilsvrc, quick"),
+        (("reproduce", "table5", "--data", "{birds}"), "there are table1, table2, table3, table4, fig1, fig3, fig6"),
+        (("reproduce", "table4", "--data", "nowhere"), "There is no folder nowhere."),
         (("compare", "{birds}", "--preset", "{birds}"), "There is no preset"),
         (("locate", "nowhere.jpg"), "nowhere.jpg is no file, no folder and matches nothing."),
         (("locate", "{empty}"), "There is no image in the folder"),

@@ -27,7 +27,7 @@ def _picture(one: Localization, image: object | None) -> Image.Image:
 
 
 @lru_cache(8)
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which comes with matplotlib: more scripts than Pillow's own font."""
     import matplotlib
 
@@ -71,14 +71,14 @@ def _tag(
     draw: ImageDraw.ImageDraw, size: tuple[int, int], x: float, y: float, label: str, score: float, colour: str
 ) -> None:
     """Label and score over a box's corner, or in it where there is no room above."""
-    font = _font(max(12, round(max(size) / 28)))
+    letters = font(max(12, round(max(size) / 28)))
     text = f" {shown(label)} {score:.0%} "
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=letters)
     width, height = right - left, bottom - top + 4
     x = min(max(0, x), max(0, size[0] - width))
     y = y - height if y >= height else min(y, size[1] - height)
     draw.rectangle((x, y, x + width, y + height), fill=colour)
-    draw.text((x - left, y - top + 2), text, fill="black", font=font)
+    draw.text((x - left, y - top + 2), text, fill="black", font=letters)
 
 
 def plot(one: Localization, image: object | None = None, ax: object | None = None) -> object:

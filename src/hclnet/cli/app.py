@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from hclnet.cli import data as data_verbs
+from hclnet.configs import experiment_names, preset_names
 
 
 class Verbs(TyperGroup):
@@ -62,6 +63,14 @@ Tune = Annotated[str | None, typer.Option(help="heads: frozen trunk, fast; all: 
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", show_default="12")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same machine: same figures.", show_default="0")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", show_default="auto")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help=f"Settings to start from: {', '.join(preset_names())}, or a YAML file of them.",
+        show_default="none",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any other setting: branches=1, lr=5e-4. See `hclnet methods`."),
@@ -127,6 +136,7 @@ def train(
     device: Device = None,
     no_object_class: NoObjectClass = None,
     on_bad_image: OnBadImage = None,
+    preset: Preset = None,
     settings: Set = None,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/METHOD-SEED")] = None,
     resume: Annotated[
@@ -136,10 +146,10 @@ def train(
 ) -> None:
     """Train a method on classified images, without a single box."""
     from hclnet import api
-    from hclnet.config import parse_settings
+    from hclnet.config import parse_settings, read_preset
 
     out = out or Path("runs") / f"{method or 'hclnet'}-{seed or 0}"
-    given = parse_settings(settings or [])
+    given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or [])}
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
     recipe |= _given(no_object_class=no_object_class, on_bad_image=on_bad_image)
     result = api.train(data, out, method, resume, typer.echo, not no_report, **{**given, **recipe})
@@ -217,7 +227,7 @@ def compare(
     size: Size = None,
     tune: Tune = None,
     epochs: Epochs = None,
-    preset: Annotated[Path | None, typer.Option(help="A YAML file of settings.", show_default=False)] = None,
+    preset: Preset = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings per method; the table has median and spread.")] = 1,
     seed: Annotated[int | None, typer.Option(help="The first seed.", show_default="0")] = None,
     device: Device = None,
@@ -250,6 +260,42 @@ def compare(
     typer.echo(f"Rows: {out / 'compare.json'}   Markdown: {out / 'compare.md'}   By class: {out / 'classes.csv'}")
     if not no_report:
         typer.echo(f"Report: {out / 'report.html'}")
+
+
+@app.command("reproduce")
+def reproduce_verb(
+    experiment: Annotated[str, typer.Argument(help=f"{', '.join(experiment_names())}.", show_default=False)],
+    data: Annotated[str, typer.Option(help="A data set with boxes.", show_default=False)],
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="The recipe.", show_default="the paper's own")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="Another backbone.", show_default="the recipe's")] = None,
+    weights: Weights = None,
+    size: Annotated[int | None, typer.Option(help="Another size, px.", show_default="the recipe's")] = None,
+    tune: Annotated[str | None, typer.Option(help="heads or all.", show_default="the recipe's")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Other epochs.", show_default="the recipe's")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings per method; figures show the first.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="The first seed.", show_default="0")] = None,
+    device: Device = None,
+    on_bad_image: OnBadImage = None,
+    settings: Set = None,
+    split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
+    protocol: Protocol = "hclnet",
+    images: Annotated[str, typer.Option(help="Of a figure: how many are drawn by lot, or ids: a.jpg,b.jpg.")] = "6",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Runs, shared by all experiments on the data, and a folder for each.",
+                     show_default="runs/reproduce-DATA"),
+    ] = None,
+) -> None:  # fmt: skip
+    """The paper's tables and figures with its figures beside ours; trains what is missing, goes on where it stopped."""
+    from hclnet.cli.reproduce import run_experiment
+    from hclnet.config import parse_settings
+
+    recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
+    given = {**parse_settings(settings or []), **recipe, **_given(on_bad_image=on_bad_image)}
+    where = {"out": out, "preset": preset, "seeds": seeds, "split": split, "protocol": protocol, "images": images}
+    run_experiment(experiment, data, **where, **given)
 
 
 @app.command()

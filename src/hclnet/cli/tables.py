@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hclnet.configs import about, preset_names
 from hclnet.metrics import MEANINGS, PAIRED, change, describe_protocol
 
 _HEADERS = {
@@ -84,7 +85,7 @@ def differences_table(baseline: str, others: Sequence[tuple[str, dict[str, Any]]
 
 
 def methods_table() -> None:
-    """Every method with its source and options, and the settings that all share."""
+    """Every method with its source and options, the settings that all share, and the presets of them."""
     from hclnet.config import Inference, RunConfig
     from hclnet.methods import get_method, method_names
 
@@ -102,6 +103,11 @@ def methods_table() -> None:
     _options(console, Inference)
     console.print("[bold]Of training[/bold]:")
     _options(console, RunConfig, {"data", "method", "options", "inference"})
+    console.print("[bold]Presets[/bold], for --preset:")
+    presets = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    for name in preset_names():
+        presets.add_row(name, about(name))
+    console.print(presets)
     console.print("Set any of them with --set KEY=VALUE, or after a method's name: hclnet:branches=1,fusion=max")
 
 

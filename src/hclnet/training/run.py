@@ -152,10 +152,9 @@ def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
     if has_progress(out):
         if not resume:
             raise CheckpointError(f"{out} has a run already. Go on with --resume, or name another folder with --out.")
-        began = RunConfig.load(settings)
-        before, now = began.training_key(), config.training_key()
-        if changed := [key for key in {**now, **before} if before.get(key) != now.get(key)]:
-            told = ", ".join(f"{key} was {getattr(began, key)!r}, now {getattr(config, key)!r}" for key in changed)
+        before, now = RunConfig.load(settings).training_key(), config.training_key()
+        if changed := [key for key in now if before[key] != now[key]]:
+            told = ", ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in changed)
             raise CheckpointError(f"{out} can't be resumed with another configuration: {told}.")
     elif out.exists() and not settings.exists() and any(out.iterdir()) and not resume:
         raise CheckpointError(f"{out} is not empty and holds no run. Name another folder with --out.")

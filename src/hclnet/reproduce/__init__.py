@@ -1,0 +1,94 @@
+"""The paper's experiments: `compare` with a file of `hclnet.configs` and a template.
+
+What is missing is trained, what is finished is used again, and what was stopped goes on. All experiments of one `out`
+share its runs, so that tables 1, 3 and 4 and the figures cost each training once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hclnet.compare import compare
+from hclnet.config import read_preset
+from hclnet.data import read
+from hclnet.reproduce.experiments import Experiment, FigureOf, TableOf, read_experiment
+from hclnet.reproduce.pages import write_figure_page, write_table
+from hclnet.reproduce.pictures import check_ids, draw_figure
+from hclnet.reproduce.tables import table_of
+
+__all__ = ["Reproduction", "read_experiment", "reproduce"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """What came out of an experiment.
+
+    Attributes:
+        experiment: that was run.
+        content: what is in its JSON file.
+        files: that were written, the one to look at first.
+    """
+
+    experiment: Experiment
+    content: dict[str, Any]
+    files: tuple[Path, ...]
+
+
+def reproduce(
+    name: str,
+    data: str | Path,
+    out: str | Path | None = None,
+    preset: str | Path | None = None,
+    seeds: int = 1,
+    split: str = "test",
+    protocol: str = "hclnet",
+    images: str = "6",
+    tell: Callable[[str], None] | None = None,
+    **settings: Any,
+) -> Reproduction:
+    """Run an experiment of the paper on a data set, and set what came out beside what the paper says.
+
+    Args:
+        name: table1, table2, table3, table4, fig1, fig3 or fig6.
+        data: as for `hclnet.train`; with boxes.
+        out: shared by the experiments on one data set, for `runs/` and a folder per experiment; by default
+            `runs/reproduce-<data>`.
+        preset: the recipe, by name or as a file; the paper's own for the experiment by default.
+        seeds: trainings per method. Figures show the first.
+        split: that is scored.
+        protocol: that localisation is scored under.
+        images: of a figure: how many test images are drawn by lot, or their ids with commas between.
+        tell: called with lines for a person.
+        settings: of training, maps and boxes, for all methods alike, over those of the preset.
+
+    Raises:
+        ValueError: the experiment, a setting or the data is not as it has to be.
+    """
+    experiment = read_experiment(name)
+    chosen = str(preset or experiment.preset)
+    given = {**read_preset(chosen), **{key: value for key, value in settings.items() if value is not None}}
+    out = Path(out or Path("runs") / f"reproduce-{Path(data).resolve().name}")
+    home = out / name
+    if isinstance(experiment, FigureOf):
+        seeds = 1
+        check_ids(images, read(data, int(given.get("seed", 0))))
+    specs = list(experiment.specs.values())
+    rows = compare(
+        data, specs, out, seeds, split, tell, isinstance(experiment, TableOf), protocol, tables=home, **given
+    )
+    told = {"experiment": name, "preset": chosen, "data": str(data), "split": split}
+    if isinstance(experiment, TableOf):
+        content = {**told, **table_of(experiment, rows)}
+        files = write_table(content, home / name)
+    else:
+        content, sheet = draw_figure(experiment, rows, out, data, images, given)
+        content = {**told, **content}
+        sheet.save(home / f"{name}.png", optimize=True)
+        files = (write_figure_page(content, home / name), home / f"{name}.png")
+    path = home / f"{name}.json"
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return Reproduction(experiment, content, (*files, path))

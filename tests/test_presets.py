@@ -1,0 +1,73 @@
+"""Presets: what is in the package, how they are named, and that the paper's trains a whole VGG-16 at both map sizes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from hclnet import api
+from hclnet.api import make_config
+from hclnet.backbones import choose_stride
+from hclnet.config import RunConfig, read_preset
+from hclnet.configs import HERE, about, preset_names
+from hclnet.data.parts import PartsOptions, write
+
+
+def test_presets_are_named_and_headed():
+    assert {"quick", "paper-cub", "paper-ilsvrc"} <= set(preset_names())
+    for name in preset_names():
+        text = (HERE / f"{name}.yaml").read_text(encoding="utf-8")
+        header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
+        assert text.startswith(f"# {name}: ") and about(name)
+        assert f"--preset {name}" in header and "Time" in header and "paper" in header
+        make_config("x", "hclnet", **read_preset(name))
+
+
+def test_quick_is_the_default_recipe():
+    assert make_config("x", "hclnet", **read_preset("quick")) == make_config("x", "hclnet")
+    assert "otsu3" not in (HERE / "quick.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("paper-cub", 60), ("paper-ilsvrc", 10)])
+def test_the_papers_recipes(name: str, epochs: int):
+    config = make_config("x", "hclnet", **read_preset(name))
+    assert (config.backbone, config.tune, config.size, config.batch, config.epochs) == ("vgg16", "all", 224, 32, epochs)
+    assert config.output_stride == choose_stride("vgg16") == 8  # maps of 28x28
+    assert config.lr == 10 * config.backbone_lr and config.inference.crops == 10
+    assert config.step_epochs < epochs <= 3 * config.step_epochs  # both steps down are taken
+    assert config.inference.box == "fixed:0.2"
+
+
+def test_by_name_or_as_a_file(tmp_path: Path):
+    file = tmp_path / "quick"
+    file.write_text("epochs: 3\n", encoding="utf-8")
+    assert (
+        read_preset(file) == {"epochs": 3}
+        and read_preset("quick")["epochs"] == RunConfig.model_fields["epochs"].default
+    )
+    with pytest.raises(
+        ValueError, match=r"no preset papper. By name there are .*paper-cub, .*quick.*; or give a YAML file"
+    ):
+        read_preset("papper")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("stride", [8, 16])
+def test_the_papers_recipe_trains_a_whole_vgg16(tmp_path: Path, stride: int):
+    write(PartsOptions(classes=2, train=4, test=1, size=256), tmp_path / "birds")
+    recipe = {**read_preset("paper-cub"), "weights": "none", "epochs": 2, "output_stride": stride, "device": "cpu"}
+    result = api.train(tmp_path / "birds", tmp_path / "run", report=False, **recipe)
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert result.finished and len(losses) == 2 and all(0 < loss < 10 for loss in losses)
+    figures = api.evaluate(tmp_path / "run", report=False, device="cpu").figures
+    assert figures["crops"] == 10 and figures["box"] == "fixed:0.2"
+    settings = json.loads((tmp_path / "run" / "localizer" / "localizer.json").read_text())
+    assert settings["backbone"] == {"name": "vgg16", "output_stride": stride}
+    photo = next((tmp_path / "birds" / "images").rglob("*.jpg"))
+    (maps,) = result.localizer.locate(photo).branches.values()
+    assert maps.shape == (2, 224 // stride, 224 // stride)
