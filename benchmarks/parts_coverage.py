@@ -5,8 +5,8 @@
 Draws `parts` at each `body_cue` (how often the plumage of the body tells the species; the head always does), trains the
 methods on labels alone, and reads their maps of the true class on the test images. Per image, from the part masks:
 
-- coverage of a part: the share of its visible pixels in the mask that the box rule makes, largest component;
-- heat: the mean of the heatmap on it, which needs no threshold.
+- coverage of a part: the share of its visible pixels in the box that the box rule draws;
+- heat: the mean of the heatmap on it, which needs no rule.
 
 "head" is head, beak and crown; "body" is body, tail and legs; "rest" is what is not bird.
 """

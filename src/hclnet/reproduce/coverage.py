@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from jaxtyping import Bool
 
-from hclnet.boxes import parse_rule, to_levels
 from hclnet.data.parts.bird import PARTS
 from hclnet.localizer import Localizer
 from hclnet.types import Sample
@@ -36,24 +35,20 @@ def regions(path: Path) -> dict[str, Bool[np.ndarray, "h w"]]:
 def part_coverage(localizer: Localizer, samples: Sequence[Sample], data: Path) -> dict[str, list[float]]:
     """Of each image's map of the true class, by region: for every image in which the region is seen
 
-    - `coverage head` ...: the share of its pixels in the mask that the box rule makes, largest component;
-    - `heat head` ...: the mean of the heatmap on it, which needs no threshold.
+    - `coverage head` ...: the share of its pixels in the box that the box rule draws;
+    - `heat head` ...: the mean of the heatmap on it, which needs no rule.
     """
-    rule, found = parse_rule(localizer.inference.box), {}
+    found: dict[str, list[float]] = {}
     for sample in samples:
         masks = regions(part_file(data, sample))
-        label = localizer.classes[sample.label]
-        heat = localizer.with_inference(map_size=len(masks["rest"])).locate(sample.path, classes=[label]).heatmap
-        levels = to_levels(heat)
-        covered = _largest_component(levels > rule.level(levels))
+        side, label = len(masks["rest"]), localizer.classes[sample.label]
+        one = localizer.with_inference(map_size=side).locate(sample.path, classes=[label])
+        box = np.zeros_like(masks["rest"])
+        if one.box is not None:
+            x0, y0, x1, y1 = (round(edge) for edge in one.box)
+            box[y0:y1, x0:x1] = True
         for name, mask in masks.items():
             if mask.any():
-                found.setdefault(f"coverage {name}", []).append(float(covered[mask].mean()))
-                found.setdefault(f"heat {name}", []).append(float(heat[mask].mean()))
+                found.setdefault(f"coverage {name}", []).append(float(box[mask].mean()))
+                found.setdefault(f"heat {name}", []).append(float(one.heatmap[mask].mean()))
     return found
-
-
-def _largest_component(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """The 8-connected component with the most pixels."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    return (labels == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()) if len(stats) > 1 else np.zeros_like(mask)

@@ -248,7 +248,7 @@ def _measured(
                 "heads": [f"{what} {where}" for what in ("coverage", "heat") for where in (*GROUPS, "rest")],
                 "rows": {name: _parts(one.localizer, scored, data) for name, one in methods.items()},
                 "caption": "Percent, mean over the test images, with 95 % intervals over images. Coverage: share of a "
-                "part's pixels in the mask that is boxed. Heat: mean of the heatmap on it. Head: head, beak and crown; "
+                "part's pixels in the box at the box rule. Heat: mean of the heatmap on it. Head: head, beak, crown; "
                 "body: body, tail and legs; rest: what is not bird.",
             }
         )
