@@ -66,10 +66,11 @@ def test_the_papers_figures_stand_beside_ours_as_errors(out: Path):
     assert "margins" not in first and content["preset"] == "quick"
 
 
-def test_every_output_says_whose_figures_they_are(out: Path):
+def test_every_output_says_whose_figures_they_are(out: Path, birds: Path):
     for suffix in ("html", "md", "tex"):
         text = (out / "table4" / f"table4.{suffix}").read_text(encoding="utf-8")
         plain = " ".join(text.split())
+        assert f"measured by hclnet on {tex(birds.name) if suffix == 'tex' else birds.name}," in plain
         assert "quoted from the paper" in plain and "Protocol hclnet" in plain and "21.51" in plain
         assert "21.51 % error and with addition" in plain or "21.51\\% error" in plain
         for name in ("Threshold, max", "C-CAM, l1-norm"):

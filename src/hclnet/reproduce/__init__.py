@@ -82,7 +82,7 @@ def reproduce(
     )
     told = {"experiment": name, "preset": chosen, "data": str(data), "split": split}
     if isinstance(experiment, TableOf):
-        content = {**told, **table_of(experiment, rows)}
+        content = {**told, **table_of(experiment, rows, Path(data).resolve().name)}
         files = write_table(content, home / name)
     else:
         content, sheet = draw_figure(experiment, rows, out, data, images, given)

@@ -12,12 +12,13 @@ from hclnet.reproduce.experiments import TableOf
 QUOTED = "quoted from the paper"
 
 
-def table_of(experiment: TableOf, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def table_of(experiment: TableOf, rows: Sequence[dict[str, Any]], data: str) -> dict[str, Any]:
     """What the templates show.
 
     Args:
         experiment: of the paper.
         rows: of `compare`, for the experiment's methods.
+        data: what the data set is called.
 
     Returns:
         `rows`, in the paper's order, each with its `name`, `paper` (errors by metric, as far as the paper has them),
@@ -51,17 +52,18 @@ def table_of(experiment: TableOf, rows: Sequence[dict[str, Any]]) -> dict[str, A
         "beside": {m: head for m, head in experiment.beside.items() if any(m in row["ours"] for row in table)},
         "rows": table,
         "caption": caption(rows),
-        "units": _units(several),
+        "units": _units(several, data),
         "paired": PAIRED,
         "notes": experiment.notes,
     }
 
 
-def _units(several: bool) -> str:
+def _units(several: bool, data: str) -> str:
     spread = "the lowest and highest seed" if several else "the 95 % interval over images"
     return (
         f"Errors in percent, as the paper has them: 100 - accuracy; lower is better. Lines “paper” are {QUOTED}, "
-        f"measured by its authors on its data; lines “here” are measured by hclnet, with {spread} in brackets."
+        f"measured by its authors on the data set of the title; lines “here” are measured by hclnet on {data}, with "
+        f"{spread} in brackets."
     )
 
 
