@@ -191,7 +191,7 @@ def _look(
     levels = scoring.levels(heatmap)
     found = scoring.locate(levels, true_boxes, rules, objectness)
     pixels = scoring.pixels(heatmap, levels, mask) if mask else None
-    return found, pixels, image_maps(*small, levels, scoring.upsampling) if small else None
+    return found, pixels, image_maps(*small, levels, scoring.upsampling, how=scoring.normalisation) if small else None
 
 
 def _feature_batches(

@@ -12,10 +12,12 @@ from itertools import chain
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
-from hclnet.boxes import component_tree, iou, scale
+from hclnet.boxes import component_tree, iou, normalise, scale, to_levels
 from hclnet.metrics import containment, kind_of_box
-from hclnet.report import Page, render, write
+from hclnet.report import Page, image_maps, render, write
 from hclnet.report.render import worst_first
 from report import synthetic
 
@@ -139,6 +141,22 @@ def test_maps_masks_and_boxes_are_pythons_at_every_level(page, file, visit):
             expected = component_tree(ours).largest_boxes().tolist()
             assert [b or [0, 0, 0, 0] for b in found] == expected
             assert found[column.maps[image].level] == column_box(page, k, image)
+
+
+def test_maps_of_another_normalisation_are_pythons(tmp_path, visit):
+    page = synthetic.page(tmp_path / "birds", count=4, methods=1)
+    column, ours = page.columns[0], []
+    for image, how in enumerate(("max", "pas", "ivr:35", "minmax")):
+        grid = column.maps[image].grid
+        large = F.interpolate(torch.from_numpy(grid)[None, None], (224, 224), mode="bilinear", align_corners=False)
+        ours.append(to_levels(normalise(large[0, 0].numpy(), how)))
+        branches = column.maps[image].branches / 65535
+        column.maps[image] = image_maps(grid, branches, ours[-1], "bilinear", column.maps[image].level, how)
+    tab = visit(write(dataclasses.replace(page, columns=(dataclasses.replace(column, upsampling="bilinear"),)),
+                      tmp_path / "report.html"))  # fmt: skip
+    for image, expected in enumerate(ours):
+        theirs = tab.evaluate(f"Array.from(Embedded.maps({image}, 0).levels)")
+        np.testing.assert_array_equal(np.array(theirs).reshape(expected.shape), expected)
 
 
 def column_box(page: Page, k: int, image: int) -> list[int]:

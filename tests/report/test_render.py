@@ -121,12 +121,13 @@ def test_pictures_and_maps_come_worst_first(page, seen):
         width, height = page.columns[0].records.sizes[i]
         assert picture.format == "WEBP" and max(picture.size) <= 256
         assert picture.width / picture.height == pytest.approx(width / height, rel=0.05)
-        for column, (grid, corrections, branches) in zip(page.columns, one["maps"]):
+        for column, (grid, corrections, branches, span) in zip(page.columns, one["maps"]):
             maps = column.maps[i]
             np.testing.assert_array_equal(np.frombuffer(base64.b64decode(grid), "<f4"), maps.grid.ravel())
             assert base64.b64decode(corrections) == maps.corrections
             several = len(maps.branches) > 1
             assert (base64.b64decode(branches) == maps.branches.tobytes()) if several else branches == ""
+            assert span == ""
 
 
 def test_of_many_images_the_worst_and_a_seeded_sample_are_embedded(page):

@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32, Float64, UInt8
 from numba import njit
 
 NORMALISATIONS = ("minmax", "max", "pas", "ivr:P")
-_PAS_PERCENTILE = 90
+PAS_PERCENTILE = 90
 _NOT_FINITE = (
     "a map has NaN or infinite values, so it has no heatmap; look for a diverged training or an overflow in half "
     "precision, and compute the maps in float32."
@@ -57,7 +57,7 @@ def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Floa
         values = _divide(np.maximum(values - floor, 0), high - floor)
     else:
         values -= low
-        ceiling = np.percentile(values, _PAS_PERCENTILE, axis=(-2, -1), keepdims=True)
+        ceiling = np.percentile(values, PAS_PERCENTILE, axis=(-2, -1), keepdims=True)
         # A peak smaller than a tenth of the map leaves nothing to divide by: in the limit all of it is 1.
         values = np.where(ceiling > 0, np.minimum(_divide(values, ceiling), 1), values > 0)
     return np.where(high > low, values, 0).astype(np.float32)

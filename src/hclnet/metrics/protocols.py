@@ -46,6 +46,7 @@ class Scoring(Protocol):
     bins: ClassVar[int]
     map_size: int
     upsampling: str
+    normalisation: str
 
     def heatmap(self, map: Real[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
         """A map of any size at `map_size`, in 0..1. ValueError if it is empty or not finite."""
@@ -158,6 +159,7 @@ class WsolEval:
     name: ClassVar[str] = "wsoleval"
     bins: ClassVar[int] = 1001
     upsampling: ClassVar[str] = "bicubic"
+    normalisation: ClassVar[str] = "minmax"
 
     map_size: int = 224
 
@@ -216,7 +218,7 @@ class WsolEval:
             "name": self.name,
             "map_size": self.map_size,
             "upsampling": self.upsampling,
-            "normalisation": "minmax",
+            "normalisation": self.normalisation,
             "levels": "uint8(255 h) > t, t = 0..254",
             "components": "OpenCV's contours; the one of the largest area, or for max_box_acc_v2 every one, holes too",
             "iou": "inclusive boxes, x1 and y1 at most the last pixel; true boxes scaled to the map and truncated",

@@ -14,6 +14,8 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Integer, UInt8, UInt16
 
+from hclnet.boxes.levels import PAS_PERCENTILE, parse_normalisation
+
 _FLAT = 1e-6  # of hclnet.fusion.minmax: a smaller range, relative to the values, is rounding
 
 
@@ -39,12 +41,14 @@ class ImageMaps:
         corrections: see `corrections`.
         branches: the branches' normalised maps at feature resolution, 0..1 as 0..65535.
         level: the level t at which the box rule cut.
+        span: which values of the upsampled, min-max normalised grid are 0 and 1 in the heatmap; None: 0 and 1.
     """
 
     grid: Float32[np.ndarray, "h w"]
     corrections: bytes
     branches: UInt16[np.ndarray, "k h w"]
     level: int
+    span: tuple[float, float] | None = None
 
 
 @lru_cache
@@ -69,16 +73,44 @@ def taps(length: int, side: int, upsampling: str) -> Taps:
     return Taps(np.clip(index, 0, length - 1), weight)
 
 
-def upsampled_levels(grid: Float[np.ndarray, "h w"], rows: Taps, columns: Taps) -> UInt8[np.ndarray, "sh sw"]:
+def upsampled_levels(
+    grid: Float[np.ndarray, "h w"], rows: Taps, columns: Taps, span: tuple[float, float] | None = None
+) -> UInt8[np.ndarray, "sh sw"]:
     """Levels of the upsampled, min-max normalised grid, in float64, one operation after the other.
 
     The page's `levels` does the same in the same order, so that both round alike.
     """
-    values = _along(_along(grid.astype(np.float64), rows).T, columns).T
+    values = _upsampled(grid, rows, columns)
     low, high = values.min(), values.max()
     if high - low <= _FLAT * max(abs(low), abs(high)):
         return np.zeros(values.shape, dtype=np.uint8)
-    return np.floor((values - low) / (high - low) * 255).astype(np.uint8)
+    values = (values - low) / (high - low)
+    if span:
+        values = np.minimum(np.maximum((values - span[0]) / (span[1] - span[0]), 0), 1)
+    return np.floor(values * 255).astype(np.uint8)
+
+
+def span_of(grid: Float[np.ndarray, "h w"], rows: Taps, columns: Taps, how: str) -> tuple[float, float] | None:
+    """The `span` of a normalisation: all of them stretch the map between two of its values.
+
+    Args:
+        grid: the fused map.
+        rows, columns: its upsampling.
+        how: see `hclnet.boxes.normalise`.
+    """
+    kind, percentile = parse_normalisation(how)
+    values = _upsampled(grid, rows, columns)
+    low, range_ = values.min(), np.ptp(values)
+    if kind == "minmax" or not range_:
+        return None
+    bottom, top = 0.0, 1.0
+    if kind == "max":
+        bottom = -low / range_
+    elif kind == "pas":
+        top = (np.percentile(values, PAS_PERCENTILE) - low) / range_
+    else:
+        bottom = (np.percentile(values, percentile) - low) / range_
+    return (float(bottom), float(top)) if bottom < top else None
 
 
 def corrections(predicted: UInt8[np.ndarray, "h w"], levels: UInt8[np.ndarray, "h w"]) -> bytes:
@@ -106,6 +138,7 @@ def image_maps(
     levels: UInt8[np.ndarray, "s s"],
     upsampling: str,
     level: int = 0,
+    how: str = "minmax",
 ) -> ImageMaps:
     """What a report carries of one image.
 
@@ -115,11 +148,18 @@ def image_maps(
         levels: the level map that was boxed.
         upsampling: how the grid became the levels.
         level: at which the box rule cut.
+        how: the heatmap was normalised.
     """
     (height, width), side = grid.shape, len(levels)
-    predicted = upsampled_levels(grid, taps(height, side, upsampling), taps(width, side, upsampling))
+    rows, columns = taps(height, side, upsampling), taps(width, side, upsampling)
+    span = span_of(grid, rows, columns, how) if how != "minmax" else None
+    predicted = upsampled_levels(grid, rows, columns, span)
     quantised = np.round(branches * 65535).astype(np.uint16)
-    return ImageMaps(grid, corrections(predicted, levels), quantised, level)
+    return ImageMaps(grid, corrections(predicted, levels), quantised, level, span)
+
+
+def _upsampled(grid: Float[np.ndarray, "h w"], rows: Taps, columns: Taps) -> Float64[np.ndarray, "sh sw"]:
+    return _along(_along(grid.astype(np.float64), rows).T, columns).T
 
 
 def _along(values: Float64[np.ndarray, "h w"], taps: Taps) -> Float64[np.ndarray, "s w"]:

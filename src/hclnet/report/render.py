@@ -242,7 +242,9 @@ def _chunks(page: Page, shown: list[int]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _encoded(maps: ImageMaps) -> list[str]:
-    """Grid, corrections and branches in base64, little endian."""
+    """Grid, corrections, branches and span in base64, little endian."""
     # A single branch is the fused map itself.
     branches = maps.branches.astype("<u2").tobytes() if len(maps.branches) > 1 else b""
-    return [base64.b64encode(raw).decode() for raw in (maps.grid.astype("<f4").tobytes(), maps.corrections, branches)]
+    span = np.array(maps.span, dtype="<f8").tobytes() if maps.span else b""
+    raws = (maps.grid.astype("<f4").tobytes(), maps.corrections, branches, span)
+    return [base64.b64encode(raw).decode() for raw in raws]

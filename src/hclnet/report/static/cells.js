@@ -38,11 +38,13 @@ const Embedded = (() => {
     const key = `${image} ${k}`;
     if (!decoded.has(key)) {
       const column = Data.columns[k], size = column.grid[0] * column.grid[1];
-      const [grid, corrections, branches] = of(image).maps[k];
+      const [grid, corrections, branches, span] = of(image).maps[k];
       const fused = Float64Array.from(Maps.floats(grid));
       const all = branches ? Maps.shares(branches) : Maps.minmax(fused) ?? new Float64Array(size);
       decoded.set(key, {
-        levels: Maps.levels(fused, column.grid, Data.taps[column.rows], Data.taps[column.columns], Maps.bytes(corrections)),
+        levels: Maps.levels(
+          fused, column.grid, Data.taps[column.rows], Data.taps[column.columns], Maps.bytes(corrections), Maps.doubles(span),
+        ),
         branches: Array.from({ length: column.branches }, (_, b) => all.subarray(b * size, (b + 1) * size)),
       });
     }

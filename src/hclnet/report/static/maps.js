@@ -6,6 +6,8 @@ const Maps = (() => {
 
   const floats = (text) => new Float32Array(bytes(text).buffer);
 
+  const doubles = (text) => new Float64Array(bytes(text).buffer);
+
   const shares = (text) => Float64Array.from(new Uint16Array(bytes(text).buffer), (q) => q / 65535);
 
   // Rows of `values` (height x width) interpolated along the first axis; the sum is in the order of the taps.
@@ -49,8 +51,12 @@ const Maps = (() => {
   }
 
   // The levels that were boxed: those of the upsampled grid, corrected.
-  function levels(grid, shape, rows, columns, corrections) {
-    const values = minmax(upsampled(grid, shape, rows, columns));
+  function levels(grid, shape, rows, columns, corrections, span) {
+    let values = minmax(upsampled(grid, shape, rows, columns));
+    if (values && span.length) {
+      const [low, high] = span;
+      values = values.map((v) => Math.min(Math.max((v - low) / (high - low), 0), 1));
+    }
     const count = (rows.index.length / rows.width) * (columns.index.length / columns.width);
     const out = new Uint8Array(count);
     if (values) for (let i = 0; i < count; i++) out[i] = Math.floor(values[i] * 255);
@@ -150,5 +156,5 @@ const Maps = (() => {
     return boxes;
   }
 
-  return { bytes, floats, shares, upsampled, minmax, levels, largestBox, overlap, kind, onMap };
+  return { bytes, floats, doubles, shares, upsampled, minmax, levels, largestBox, overlap, kind, onMap };
 })();
