@@ -25,6 +25,7 @@ _HOME = {
     "Truth": "types",
     "Localizer": "localizer",
     "RunConfig": "config",
+    "calibrate": "calibrate",
     "compare": "compare",
     "evaluate": "api",
     "load": "api",

@@ -172,21 +172,8 @@ def evaluate(
         ValueError: the run, the data or a setting is not as it has to be.
     """
     run = Path(run)
-    localizer = Localizer.load(run, device)
-    if changes := {k: v for k, v in inference.items() if v is not None}:
-        localizer = localizer.with_inference(**changes)
-    config_file = run / "config.yaml"
-    config = RunConfig.load(config_file) if config_file.exists() else None
-    if data is None and config is None:
-        raise ValueError(f"{run} does not say what it was trained on. Name a data set with --data.")
-    dataset = read(data or config.data, config.seed if config else 0)
-    if data is None:
-        dataset = with_recorded_splits(dataset, run)
-    _check_classes(localizer, dataset)
-    on_bad_image = on_bad_image or (config.on_bad_image if config else "fail")
-    dataset = check_images(dataset, on_bad_image, tell, find_split(dataset, split))
+    localizer, dataset, cache = open_run(run, data, split, device, on_bad_image, tell, **inference)
     samples = dataset.split(find_split(dataset, split))
-    cache = config is not None and config.tune == "heads"
     maps: list[ImageMaps] = []
     keep = (lambda _, one: maps.append(one)) if report else None
     with bar("Scoring") as progress:
@@ -204,6 +191,35 @@ def evaluate(
     if report:
         page = write(evaluation_page(localizer, dataset, scored, records, maps, measured, run), home / "report.html")
     return Evaluation(records, measured, home, page)
+
+
+def open_run(
+    run: Path,
+    data: str | Path | None,
+    split: str,
+    device: str,
+    on_bad_image: str | None,
+    tell: Callable[[str], None] | None,
+    **inference: Any,
+) -> tuple[Localizer, DataSet, bool]:
+    """A run's localizer with these settings, the data set to score it on, and whether features are worth keeping.
+
+    Arguments and errors are those of `evaluate`.
+    """
+    localizer = Localizer.load(run, device)
+    if changes := {k: v for k, v in inference.items() if v is not None}:
+        localizer = localizer.with_inference(**changes)
+    config_file = run / "config.yaml"
+    config = RunConfig.load(config_file) if config_file.exists() else None
+    if data is None and config is None:
+        raise ValueError(f"{run} does not say what it was trained on. Name a data set with --data.")
+    dataset = read(data or config.data, config.seed if config else 0)
+    if data is None:
+        dataset = with_recorded_splits(dataset, run)
+    _check_classes(localizer, dataset)
+    on_bad_image = on_bad_image or (config.on_bad_image if config else "fail")
+    dataset = check_images(dataset, on_bad_image, tell, find_split(dataset, split))
+    return localizer, dataset, config is not None and config.tune == "heads"
 
 
 def write_class_table(rows: list[dict[str, Any]], path: Path) -> None:

@@ -196,6 +196,24 @@ def evaluate(
 
 
 @app.command()
+def calibrate(
+    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    data: Annotated[
+        str | None, typer.Option(help="A data set with true boxes: twenty will do.", show_default="the run's")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The part whose boxes are used.")] = "train",
+    fusion: Fusion = None,
+    device: Device = None,
+    settings: SetMaps = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Choose a run's box threshold on whatever true boxes there are, and say how sure it is."""
+    from hclnet.cli.calibration import calibrate_run
+
+    calibrate_run(run, data, split, device or "auto", json_file, _settings_of_maps(settings, None, fusion))
+
+
+@app.command()
 def score(
     maps: Annotated[
         list[Path],

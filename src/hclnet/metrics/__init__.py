@@ -1,9 +1,11 @@
 """From boxes to figures. A protocol (`get_protocol`) looks at one map, the true boxes and the true mask; what it finds
 on all images is a `Table`, hence `Records`, which `save`, `load_records` and `concatenate` keep. Every metric is a
 reduction of them (`figures`, `accuracy_by_level`, `box_kinds`), to be read with its interval (`intervals`,
-`differences`) and how it was measured (the protocol's `describe`). Nothing in here needs torch.
+`differences`) and how it was measured (the protocol's `describe`). `choose_threshold` is a reduction too. Nothing in
+here needs torch.
 """
 
+from hclnet.metrics.calibration import FEWEST, Calibration, choose_threshold
 from hclnet.metrics.failures import KINDS, box_kinds, containment, describe_kinds, kind_of_box
 from hclnet.metrics.figures import (
     COUNTS,
@@ -30,10 +32,12 @@ from hclnet.metrics.records import Table, concatenate, load_records, save
 
 __all__ = [
     "COUNTS",
+    "FEWEST",
     "KINDS",
     "MEANINGS",
     "PAIRED",
     "PROTOCOLS",
+    "Calibration",
     "Counts",
     "Found",
     "Hclnet",
@@ -45,6 +49,7 @@ __all__ = [
     "accuracy_by_level",
     "box_kinds",
     "change",
+    "choose_threshold",
     "class_table",
     "concatenate",
     "containment",

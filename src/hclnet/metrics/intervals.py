@@ -41,7 +41,14 @@ def resamples(images: int, count: int = RESAMPLES, seed: int = 0) -> UInt8[np.nd
 
 def intervals(values: Resampled) -> dict[str, list[float]]:
     """The 95 % interval of every figure, by its name: `[low, high]`. `values` are over `resamples`."""
-    return {name: _interval(value[1:]) for name, value in values.items() if name not in COUNTS}
+    return {name: interval(value[1:]) for name, value in values.items() if name not in COUNTS}
+
+
+def interval(values: Float64[np.ndarray, " r"]) -> list[float]:
+    """The ends of the 95 % interval of resampled values."""
+    # A resample without any true box has no such figure.
+    tail = 100 * (1 - CONFIDENCE) / 2
+    return np.nanpercentile(values, [tail, 100 - tail]).tolist()
 
 
 def differences(ours: Sequence[Resampled], baseline: Sequence[Resampled]) -> dict[str, list[float]]:
@@ -53,7 +60,7 @@ def differences(ours: Sequence[Resampled], baseline: Sequence[Resampled]) -> dic
     """
     a, b = _median(ours), _median(baseline)
     both = {name: a[name] - b[name] for name in a if name in b and name not in COUNTS}
-    return {name: [float(value[0]), *_interval(value[1:])] for name, value in both.items()}
+    return {name: [float(value[0]), *interval(value[1:])] for name, value in both.items()}
 
 
 def change(value: Sequence[float] | None, form: str) -> str:
@@ -100,7 +107,7 @@ def class_table(
             values = column[members & ~np.isnan(column)]
             if len(values):
                 means = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(axis=1)
-                row[name] = [float(values.mean()), *_interval(means)]
+                row[name] = [float(values.mean()), *interval(means)]
         rows.append(row)
     return sorted(rows, key=lambda row: row.get("gt_known", row.get("top1_cls", [0.0]))[0])
 
@@ -112,9 +119,3 @@ def _median(values: Sequence[Resampled]) -> dict[str, Float64[np.ndarray, " r"]]
 
 def _mean(values: Sequence[Hits]) -> dict[str, Float64[np.ndarray, " n"]]:
     return {name: np.mean([v[name] for v in values], axis=0) for name in values[0]}
-
-
-def _interval(values: Float64[np.ndarray, " r"]) -> list[float]:
-    # A resample without any true box has no such figure.
-    tail = 100 * (1 - CONFIDENCE) / 2
-    return np.nanpercentile(values, [tail, 100 - tail]).tolist()

@@ -1,0 +1,64 @@
+"""`hclnet calibrate`: a single threshold chosen on the true boxes that there are, written into a run's localizer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hclnet.api import open_run
+from hclnet.data import find_split
+from hclnet.evaluate import evaluate_localizer
+from hclnet.metrics import Calibration, choose_threshold
+from hclnet.progress import bar
+
+
+def calibrate(
+    run: str | Path,
+    data: str | Path | None = None,
+    split: str = "train",
+    device: str = "auto",
+    on_bad_image: str | None = None,
+    tell: Callable[[str], None] | None = None,
+    **inference: Any,
+) -> Calibration:
+    """Choose the threshold that suits a run's maps best on images with true boxes, and make it the run's box rule.
+
+    The localizer's box rule becomes `fixed:T`; `calibration.json` beside it says how sure T is, and how it compares
+    with the rule `auto`, which takes no true box, on the same images.
+
+    Args:
+        run: a run folder, or a localizer's.
+        data: another data set than the run's own, such as twenty images whose boxes were drawn for this; it must have
+            the run's classes.
+        split: which part of it.
+        on_bad_image: `fail` or `skip`; as the run was trained by default.
+        tell: called with lines for a person, such as which images are skipped.
+        inference: settings of the maps that the threshold is for, such as `fusion="max"`; they are kept with it.
+
+    Raises:
+        ValueError: the run, the data or a setting is not as it has to be, or too few images have a true box.
+    """
+    run = Path(run)
+    if inference.get("box"):
+        raise ValueError("Calibration chooses the box rule itself; leave box out.")
+    localizer, dataset, cache = open_run(run, data, split, device, on_bad_image, tell, **inference, box="auto")
+    chosen = find_split(dataset, split)
+    samples = [s for s in dataset.split(chosen) if s.id in dataset.truth.boxes]
+    if not samples:
+        raise ValueError(
+            f"{dataset.root} has no true box for any image of its split {chosen}. Name data that has some with --data, "
+            "or use the rule auto, which takes none."
+        )
+    with bar("Scoring") as progress:
+        (records,) = evaluate_localizer(localizer, samples, dataset.truth, None, cache, progress)
+    found = choose_threshold(records)
+    home = run / "localizer" if (run / "localizer").is_dir() else run
+    localizer.with_inference(box=f"fixed:{found.threshold}").save(home)
+    about = {"data": str(dataset.root), "split": chosen, **asdict(found)}
+    part = home / "calibration.json.part"
+    part.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    part.replace(home / "calibration.json")
+    return found
