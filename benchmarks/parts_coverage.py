@@ -1,6 +1,7 @@
 """The paper's Figure 1 as a measurement: how much of the head and of the body each method's map covers.
 
-    python benchmarks/parts_coverage.py OUT [--cues 0,0.5,1] [--methods cam,acol,hclnet] [--seeds 3] [--size 224]
+    python benchmarks/parts_coverage.py OUT [--cues 0,0.5,1] [--methods cam,acol,hclnet] [--seeds 3] [--size 320]
+        [--train 16] [--epochs 12]
 
 Draws `parts` at each `body_cue` (how often the plumage of the body tells the species; the head always does), trains the
 methods on labels alone, and reads their maps of the true class on the test images. Per image, from the part masks:
@@ -38,9 +39,10 @@ def main() -> None:
     parser.add_argument("--cues", default="0,0.5,1")
     parser.add_argument("--methods", default="cam,acol,hclnet")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--size", type=int, default=320)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--classes", type=int, default=8)
-    parser.add_argument("--train", type=int, default=24)
+    parser.add_argument("--train", type=int, default=16)
     parser.add_argument("--test", type=int, default=8)
     chosen = parser.parse_args()
     columns = [f"{what} {name}" for what in ("coverage", "heat") for name in (*GROUPS, "rest")]
@@ -49,8 +51,9 @@ def main() -> None:
     for cue in (float(c) for c in chosen.cues.split(",")):
         data = chosen.out / f"cue-{cue:g}" / "data"
         if not (data / "parts.json").exists():
-            write(PartsOptions(chosen.classes, chosen.train, chosen.test, body_cue=cue), data)
-        rows = compare(data, chosen.methods.split(","), data.parent, chosen.seeds, size=chosen.size)
+            write(PartsOptions(chosen.classes, chosen.train, chosen.test, chosen.size, cue), data)
+        recipe = {"size": chosen.size, "epochs": chosen.epochs}
+        rows = compare(data, chosen.methods.split(","), data.parent, chosen.seeds, report=False, **recipe)
         found: dict[str, list[dict[str, float]]] = {}
         for row in rows:
             localizer = Localizer.load(run_folder(data.parent, row))

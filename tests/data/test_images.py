@@ -406,6 +406,10 @@ def test_missing_files_and_folders(tmp_path: Path):
     for opened in (open_image, image_size):
         with pytest.raises(ValueError, match=r"There is no image file .*gone\.png"):
             opened(tmp_path / "gone.png")
+        (tmp_path / "link.png").unlink(missing_ok=True)
+        (tmp_path / "link.png").symlink_to("elsewhere.png")
+        with pytest.raises(ValueError, match=r"link\.png is a link to elsewhere\.png, which is not there"):
+            opened(tmp_path / "link.png")
         with pytest.raises(ValueError, match="can't be read: Is a directory"):
             opened(tmp_path)
 

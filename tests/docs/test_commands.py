@@ -20,7 +20,7 @@ from layouts import LAYOUTS
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What sets up or tests the whole project is not run inside of a test of it; examples have tests of their own.
-NOT_HERE = ("make ", "pip install", "python benchmarks/", "python examples/", "hclnet data get")
+NOT_HERE = ("make ", ". .venv/", "pip install", "python benchmarks/", "python examples/", "hclnet data get")
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -16,26 +16,29 @@ from hclnet.locate import locate_files
 from hclnet.progress import bar
 
 _METHODS = ("cam", "acol", "hclnet")
+# At 320 px a map has 20 x 20 values, enough to tell a body from a head. With a body cue of 1 every body has the plumage
+# of its own species, which neighbours share in part: there is something to be found on it, if less than on the head.
+BIRDS = PartsOptions(classes=8, train=16, test=8, size=320, body_cue=1.0)
 
 
-def run_demo(out: Path, options: PartsOptions | None = None, epochs: int = 12) -> None:
+def run_demo(out: Path, options: PartsOptions = BIRDS, epochs: int = 12, workers: int = 2) -> None:
     """Draw `parts` into `out/birds`, compare CAM, ACoL and HCLNet on it, box its test images with HCLNet.
 
     What is there already from an earlier call with the same options is used again.
 
     Args:
         out: made if it is missing.
-        options: of the data set.
+        options: of the data set; the methods see it at its size.
         epochs: of every training.
+        workers: processes that draw.
     """
-    started, options = time.monotonic(), options or PartsOptions()
-    data = out / "birds"
+    started, data = time.monotonic(), out / "birds"
     typer.echo(f"1/3  Drawing {options.classes} species of birds; the head tells which, the body only hints at it.")
     if not _is_drawn(data, options):
         with bar("Drawing") as report:
-            write(options, data, progress=report, workers=2)
+            write(options, data, progress=report, workers=workers)
     typer.echo(f"2/3  Training {', '.join(_METHODS)} on labels alone, and scoring them on images they never saw.")
-    rows = compare(data, _METHODS, out, tell=typer.echo, epochs=epochs)
+    rows = compare(data, _METHODS, out, tell=typer.echo, size=options.size, epochs=epochs)
     (out / "compare.md").write_text(markdown(rows) + "\n", encoding="utf-8")
     typer.echo("3/3  Boxing the test images with HCLNet.")
     run = run_folder(out, rows[-1])

@@ -128,6 +128,8 @@ def _opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
     except _Unread:
         raise
     except FileNotFoundError:
+        if Path(path).is_symlink():
+            raise ValueError(f"{name} is a link to {shown(Path(path).readlink())}, which is not there.") from None
         raise ValueError(f"There is no image file {name}.") from None
     except UnidentifiedImageError:
         what = "is not an image in any format that Pillow reads" if Path(path).stat().st_size else "is empty (0 bytes)"
