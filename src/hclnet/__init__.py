@@ -32,6 +32,7 @@ _HOME = {
     "locate": "api",
     "locate_files": "locate",
     "read": "data",
+    "reproduce": "reproduce",
     "score": "scoring",
     "train": "api",
 }

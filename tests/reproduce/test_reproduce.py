@@ -143,3 +143,9 @@ def test_figures(value: Any, digits: int, signed: bool, text: str):
 
 def test_what_latex_would_take_for_its_own():
     assert tex("a_b & 5 % “x” {y} \\z") == r"a\_b \& 5 \% ``x'' \{y\} \textbackslash{}z"
+
+
+def test_it_is_a_verb_of_the_package_too():
+    import hclnet
+
+    assert hclnet.reproduce is reproduce

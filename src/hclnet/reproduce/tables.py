@@ -63,7 +63,7 @@ def _units(several: bool, data: str) -> str:
     return (
         f"Errors in percent, as the paper has them: 100 - accuracy; lower is better. Lines “paper” are {QUOTED}, "
         f"measured by its authors on the data set of the title; lines “here” are measured by hclnet on {data}, with "
-        f"{spread} in brackets."
+        f"{spread} in brackets. “Best t” is at the one threshold that is best for all images together."
     )
 
 
