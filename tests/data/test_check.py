@@ -12,6 +12,7 @@ from PIL import Image
 from hclnet.data import check, read
 from hclnet.data.check import Findings, as_json, examine
 from hclnet.data.parts import PartsOptions, write
+from hclnet.types import Sample
 
 
 def picture(seed: int, size: tuple[int, int] = (96, 72)) -> Image.Image:
@@ -128,12 +129,27 @@ def test_the_list_of_look_alikes_ends(root: Path, monkeypatch: pytest.MonkeyPatc
     assert len(examined(root).alike) == 7
 
 
-def test_pairs_are_found_across_blocks(root: Path, monkeypatch: pytest.MonkeyPatch):
-    picture(3).resize((48, 36)).save(root / "test/b/smaller.png")
-    whole = examined(root).alike
-    # Blocks of one row each.
-    monkeypatch.setattr(check, "_BLOCK", 1)
-    assert examined(root).alike == whole and len(whole) == 1
+@pytest.mark.parametrize("rows", [1, 16, 1000])
+def test_the_search_finds_what_comparing_all_pairs_finds(monkeypatch: pytest.MonkeyPatch, rows: int):
+    random = np.random.default_rng(0)
+    scenes = random.integers(0, 256, (30, 16, 16, 3))
+    small = scenes[random.integers(0, 30, 200)] + random.integers(-20, 21, (200, 1, 1, 1))
+    small = np.clip(small + random.integers(-2, 3, small.shape), 0, 255).astype(np.uint8)
+    hashes = np.packbits(small[..., 0].reshape(200, 256) > small[..., 1].reshape(200, 256), axis=1)
+    whole = [
+        (Sample(str(k), Path(str(k)), 0, "train"), check._Look((16, 16), b"", bytes([k]), hashes[k], small[k]))
+        for k in range(200)
+    ]
+    pairs = [
+        (str(i), str(j))
+        for i in range(200)
+        for j in range(i + 1, 200)
+        if np.unpackbits(hashes[i] ^ hashes[j]).sum() <= 24
+        and np.abs(small[i].astype(int) - small[j].astype(int)).mean() <= 6
+    ]
+    assert len(pairs) > 50
+    monkeypatch.setattr(check, "_ROWS", rows)
+    assert [(a.id, b.id) for a, b in check._alike(whole)] == pairs
 
 
 @pytest.fixture

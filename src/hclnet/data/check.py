@@ -26,7 +26,7 @@ _ENOUGH = 4096  # pixels a side, of which digests are made: of 20,000 they would
 _SIDE = 16
 _BITS = 24  # of the 256 of the hash that may differ
 _LEVELS = 6.0  # mean difference of the small pictures, of 255
-_BLOCK = 2**24  # pairs compared at a time
+_ROWS = 16  # pictures compared at a time with all those that are about as bright
 _SLACK = 1.0  # pixels by which a box may reach over the edge: rounding, or counting from 1
 
 
@@ -200,19 +200,29 @@ def _alike(whole: Sequence[tuple[Sample, _Look]]) -> Iterator[tuple[Sample, Samp
     if len(first) < 2:
         return
     samples = [sample for sample, _ in first.values()]
-    hashes = np.stack([look.hash for _, look in first.values()]).view(np.uint64)
     small = np.stack([look.small for _, look in first.values()]).reshape(len(first), -1)
-    rows, left = max(1, _BLOCK // len(first)), MOST_ALIKE
-    for start in range(0, len(first), rows):
-        block = hashes[start : start + rows]
-        bits = sum(np.bitwise_count(block[:, None, k] ^ hashes[None, :, k]).astype(np.uint16) for k in range(4))
-        ones, others = np.nonzero(bits <= _BITS)
-        for i, j in zip((ones + start).tolist(), others.tolist()):
-            if i < j and np.abs(small[i].astype(np.int16) - small[j]).mean() <= _LEVELS:
-                yield samples[i], samples[j]
-                left -= 1
-                if not left:
-                    return
+    # Pictures that differ by a level in the mean differ by no more than that in brightness: sorted by it, each is
+    # compared only with those a little brighter.
+    brightness = small.sum(1, dtype=np.int64)
+    order = np.argsort(brightness, kind="stable")
+    brightness, small = brightness[order], small[order]
+    hashes = np.stack([look.hash for _, look in first.values()]).view(np.uint64)[order]
+    most = int(_LEVELS * small.shape[1])
+    found: list[tuple[int, int]] = []
+    for start in range(0, len(order), _ROWS):
+        stop = min(start + _ROWS, len(order))
+        end = int(np.searchsorted(brightness, brightness[stop - 1] + most, side="right"))
+        block, others = hashes[start:stop], hashes[start:end]
+        rows, columns = np.nonzero(np.bitwise_count(block[:, None, 0] ^ others[None, :, 0]) <= _BITS)
+        near = np.bitwise_count(block[rows] ^ others[columns]).sum(1) <= _BITS
+        for i, j in zip(rows[near].tolist(), columns[near].tolist()):
+            if i < j and np.abs(small[start + i].astype(np.int16) - small[start + j]).sum() <= most:
+                one, other = int(order[start + i]), int(order[start + j])
+                found.append((min(one, other), max(one, other)))
+        if len(found) >= MOST_ALIKE:
+            break
+    for one, other in sorted(found[:MOST_ALIKE]):
+        yield samples[one], samples[other]
 
 
 def _box_fault(truth: Truth, sample: Sample, size: tuple[int, int]) -> str | None:
