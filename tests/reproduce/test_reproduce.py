@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from hclnet.data import read
-from hclnet.reproduce import reproduce
+from hclnet.reproduce import read_experiment, reproduce
 from hclnet.reproduce.pages import figure, tex
+from hclnet.reproduce.tables import table_of
 
 RECIPE: dict[str, Any] = {"preset": "quick", "size": 64, "epochs": 1, "device": "cpu"}
 compare = importlib.import_module("hclnet.compare")
@@ -64,6 +65,16 @@ def test_the_papers_figures_stand_beside_ours_as_errors(out: Path):
     value, low, high = next(r["difference"]["top1_loc"] for r in rows if r["run"] in second["runs"])
     assert second["margins"]["ours"]["top1_loc"] == pytest.approx([-100 * value, -100 * high, -100 * low])
     assert "margins" not in first and content["preset"] == "quick"
+
+
+def test_without_true_boxes_there_is_classification_only(out: Path):
+    rows = json.loads((out / "table4" / "compare.json").read_text(encoding="utf-8"))
+    known = ("method", "settings", "seed", "images", "top1_cls", "top5_cls", "intervals", "recipe", "run")
+    bare = [{key: row[key] for key in known} for row in rows]
+    content = table_of(read_experiment("table4"), bare, "my photos")
+    assert set(content["rows"][0]["ours"]) == {"top1_cls", "top5_cls"} and content["beside"] == {}
+    assert content["rows"][0]["paper"]["top1_loc"] == 54.08
+    assert "my photos has no true boxes: classification only" in content["units"]
 
 
 def test_every_output_says_whose_figures_they_are(out: Path, birds: Path):

@@ -52,18 +52,19 @@ def table_of(experiment: TableOf, rows: Sequence[dict[str, Any]], data: str) -> 
         "beside": {m: head for m, head in experiment.beside.items() if any(m in row["ours"] for row in table)},
         "rows": table,
         "caption": caption(rows),
-        "units": _units(several, data),
+        "units": _units(several, data, any("gt_known" in row for row in rows)),
         "paired": PAIRED,
         "notes": experiment.notes,
     }
 
 
-def _units(several: bool, data: str) -> str:
+def _units(several: bool, data: str, boxed: bool) -> str:
     spread = "the lowest and highest seed" if several else "the 95 % interval over images"
+    best = "“Best t” is at the one threshold that is best for all images together."
     return (
         f"Errors in percent, as the paper has them: 100 - accuracy; lower is better. Lines “paper” are {QUOTED}, "
         f"measured by its authors on the data set of the title; lines “here” are measured by hclnet on {data}, with "
-        f"{spread} in brackets. “Best t” is at the one threshold that is best for all images together."
+        f"{spread} in brackets. " + (best if boxed else f"{data} has no true boxes: classification only.")
     )
 
 
