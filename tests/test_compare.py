@@ -46,6 +46,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ("hclnet,branches=1", ["hclnet:branches=1"]),
         ("hclnet:box=fixed:0.2,fusion=l1,cam", ["hclnet:box=fixed:0.2,fusion=l1", "cam"]),
         ("hclnet:branches=1,hclnet:branches=2", ["hclnet:branches=1", "hclnet:branches=2"]),
+        ("cam:scales=[1, 1.5],flip=true,acol", ["cam:scales=[1, 1.5],flip=true", "acol"]),
     ],
 )
 def test_specs(text: str, specs: list[str]):
@@ -66,6 +67,7 @@ def test_a_spec():
         "hclnet",
         {"branches": 1, "box": "fixed:0.2", "lr": 0.01},
     )
+    assert parse_spec("hclnet:scales=[0.7, 1],flip=true") == ("hclnet", {"scales": [0.7, 1], "flip": True})
     with pytest.raises(ValueError, match="is no setting: write KEY=VALUE"):
         parse_spec("hclnet:branches")
 

@@ -23,9 +23,10 @@ def test_sides_are_multiples_of_32_and_none_is_there_twice():
         View(32, False), View(32, True), View(64, False), View(64, True),
     )  # fmt: skip
     assert views(Inference(scales=[0.25]), 48) == (View(32),)
+    assert views(Inference(scales=1.3), 448) == (View(576),)
 
 
-@pytest.mark.parametrize("scales", [[], [0], [-1], [5], ["a"], [float("nan")], 1])
+@pytest.mark.parametrize("scales", [[], [0], [-1], [5], ["a"], [float("nan")], 0, None])
 def test_scales_that_make_no_sense(scales):
     with pytest.raises(ValidationError, match="scales"):
         Inference(scales=scales)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -39,6 +40,7 @@ from hclnet.report import ImageMaps, write
 from hclnet.training import is_finished
 
 METRICS = tuple(MEANINGS)
+_COMMA = re.compile(r",(?![^\[]*\])")  # none inside of a list
 
 
 def split_specs(text: str) -> list[str]:
@@ -47,7 +49,7 @@ def split_specs(text: str) -> list[str]:
     A comma starts a new method unless what follows is a setting of the one before: `key=value`.
     """
     specs: list[str] = []
-    for piece in (p.strip() for p in text.split(",")):
+    for piece in (p.strip() for p in _COMMA.split(text)):
         if not piece:
             continue
         is_setting = "=" in piece and ":" not in piece.split("=")[0]
@@ -65,7 +67,7 @@ def split_specs(text: str) -> list[str]:
 def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     """`hclnet:branches=1,fusion=max` -> its name and settings."""
     name, _, rest = spec.partition(":")
-    return name, parse_settings([piece for piece in rest.split(",") if piece])
+    return name, parse_settings([piece for piece in _COMMA.split(rest) if piece])
 
 
 def compare(

@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hclnet.configs import preset_path
 
 Scale = Annotated[float, Field(ge=0.25, le=4)]
+
+
+def _listed_scales(scales: Any) -> Any:
+    """One scale may be written without brackets."""
+    return (scales,) if isinstance(scales, int | float) else scales
 
 
 class Strict(BaseModel):
@@ -44,7 +49,7 @@ class Inference(Strict):
     map_size: int = Field(224, ge=8, description="side of the heatmap that boxes are drawn on, pixels")
     map_range: str = Field("minmax", description="how a heatmap comes to lie in 0..1: minmax, max, pas, ivr:P")
     flip: bool = Field(False, description="look at the mirror image too, and average maps and probabilities")
-    scales: tuple[Scale, ...] = Field(
+    scales: Annotated[tuple[Scale, ...], BeforeValidator(_listed_scales)] = Field(
         (1.0,), min_length=1, description="look at the image at these multiples of size, and average likewise"
     )
     box: str = Field("auto", description="box rule: auto, fixed:T or otsu3")
