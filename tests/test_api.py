@@ -108,6 +108,25 @@ def test_figures_and_settings_belong_together(trained):
     assert Localizer.load(trained).inference.box == "auto"  # looking at it has not changed it
 
 
+def test_auto_learns_at_sizes_that_the_training_did_not_look_at(trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    assert sorted(Localizer.load(run).objectness) == [64]
+    api.evaluate(run, report=False, scales=[1.5], box="otsu3")
+    assert sorted(Localizer.load(run).objectness) == [64]  # no other rule needs it
+    first = api.evaluate(run, report=False, scales=[1.5])
+    kept = Localizer.load(run)
+    assert sorted(kept.objectness) == [64, 96] and kept.inference.scales == (1,)
+    weights = (run / "localizer" / "model.safetensors").read_bytes()
+    assert api.evaluate(run, report=False, scales=[1.5]).figures == first.figures
+    assert (run / "localizer" / "model.safetensors").read_bytes() == weights
+
+
+def test_a_training_learns_at_the_sizes_that_it_is_told_to_look_at(photos, tmp_path):
+    result = api.train(photos, tmp_path / "run", **{**RECIPE, "size": 64, "scales": [1.5, 2]})
+    for localizer in (result.localizer, Localizer.load(tmp_path / "run")):
+        assert sorted(localizer.objectness) == [64, 96, 128]
+
+
 def test_a_localizer_alone_needs_a_data_set(trained, birds, tmp_path):
     shutil.copytree(trained / "localizer", tmp_path / "localizer")
     with pytest.raises(ValueError, match=rf"{tmp_path} does not say what it was trained on. Name a data set with --da"):

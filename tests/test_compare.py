@@ -16,6 +16,7 @@ from hclnet.api import evaluate
 from hclnet.compare import METRICS, caption, compare, markdown, parse_spec, split_specs, summarise, title
 from hclnet.data import read
 from hclnet.data.parts import PartsOptions, write
+from hclnet.localizer import Localizer
 from hclnet.training import TrainResult
 
 module = importlib.import_module("hclnet.compare")  # the package's attribute of this name is the function
@@ -93,6 +94,14 @@ def test_what_differs_in_fusion_and_box_is_trained_once(birds: Path, tmp_path: P
     assert [(r["fusion"], r["box"]) for r in rows[::2][:3]] == [
         ("addition", "auto"), ("max", "auto"), ("l1", "fixed:0.3")
     ]  # fmt: skip
+
+
+def test_sizes_that_are_looked_at_need_no_training_of_their_own(birds: Path, tmp_path: Path, trainings: list[str]):
+    rows = compare(birds, ["cam", "cam:scales=1.5,flip=true", "cam:scales=2,box=otsu3"], tmp_path, **RECIPE)
+    assert len(trainings) == 1 and len({row["run"] for row in rows}) == 1
+    assert [row.get("looks") for row in rows] == [None, "at 1.5 times the size, mirrored too", "at 2 times the size"]
+    # What `auto` needs is learnt at the sizes that it is used at, and kept.
+    assert sorted(Localizer.load(tmp_path / rows[0]["run"]).objectness) == [64, 96]
 
 
 def test_methods_after_the_first_have_paired_differences_over_seeds(birds: Path, tmp_path: Path):

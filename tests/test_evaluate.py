@@ -75,7 +75,7 @@ def seeing(localizer):
     """With an objectness, of random weights."""
     other, generator = copy(localizer), torch.Generator().manual_seed(0)
     channels = localizer.trunk.info[localizer.method.reads[-1]].channels
-    other.objectness = Objectness(torch.randn(channels, generator=generator), torch.tensor(0.1))
+    other.objectness = {64: Objectness(torch.randn(channels, generator=generator), torch.tensor(0.1))}
     return other
 
 

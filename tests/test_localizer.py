@@ -88,9 +88,10 @@ def test_the_box_is_that_of_the_rule(localizer, photograph, rule):
 def seeing(localizer, photograph):
     """With an objectness of random weights, above 0 on half of the photograph."""
     other, channels = localizer.with_inference(), localizer.trunk.info["stage5"].channels
-    other.objectness = Objectness(torch.randn(channels, generator=torch.Generator().manual_seed(0)), torch.tensor(0.0))
+    weight = torch.randn(channels, generator=torch.Generator().manual_seed(0))
+    other.objectness = {64: Objectness(weight, torch.tensor(0.0))}
     (cells,) = other.objectness_of([other.features(load_square(photograph, 64)[None])], [View(64)])
-    other.objectness = Objectness(other.objectness.weight, torch.tensor(-np.median(cells)))
+    other.objectness = {64: Objectness(weight, torch.tensor(-np.median(cells)))}
     return other
 
 
@@ -108,11 +109,22 @@ def test_objectness_is_saved_with_the_weights(localizer, seeing, photograph, tmp
     seeing.save(tmp_path / "one")
     again = Localizer.load(tmp_path / "one", "cpu")
     same(seeing.locate(photograph, top=4), again.locate(photograph, top=4))
-    assert torch.equal(again.objectness.weight, seeing.objectness.weight)
+    assert list(again.objectness) == [64] and torch.equal(again.objectness[64].weight, seeing.objectness[64].weight)
     localizer.save(tmp_path / "other")
     without = Localizer.load(tmp_path / "other", "cpu")
-    assert without.objectness is None
+    assert without.objectness == {}
     same(localizer.locate(photograph), without.locate(photograph))
+
+
+def test_of_several_objectnesses_each_look_has_that_of_the_nearest_size(localizer, photograph):
+    """What was learnt at 64 px is of the first feature, what was learnt at 160 of the second, whatever they are."""
+    other = localizer.with_inference(scales=[1, 1.5, 2])
+    axes = torch.eye(localizer.trunk.info["stage5"].channels)
+    other.objectness = {64: Objectness(axes[0], torch.tensor(0.0)), 160: Objectness(axes[1], torch.tensor(0.0))}
+    for side, axis in ((64, 0), (96, 0), (128, 1)):  # 96 / 64 = 1.5 < 160 / 96, 128 / 64 = 2 > 160 / 128
+        features = other.features(load_square(photograph, side)[None])
+        (cells,) = other.objectness_of([features], [View(side)])
+        np.testing.assert_allclose(cells, features["stage5"][0, axis])
 
 
 def test_rules_differ(localizer, photograph):
@@ -352,10 +364,10 @@ DAMAGES = {
     "an unknown box rule": (settings(lambda c: c["inference"].update(box="best")), "there is no box rule 'best'"),
     "a tensor is missing": (tensors(lambda c: c.pop("method.branches.0.classifier.bias")), "classifier.bias"),
     "objectness of another trunk": (
-        tensors(lambda c: c.update({"objectness.weight": torch.zeros(3), "objectness.bias": torch.zeros(())})),
+        tensors(lambda c: c.update({"objectness.64.weight": torch.zeros(3), "objectness.64.bias": torch.zeros(())})),
         "its objectness has .*, which is not for stage5 of efficientnet_lite0",
     ),
-    "half of the objectness": (tensors(lambda c: c.update({"objectness.weight": torch.zeros(320)})), "objectness"),
+    "half of the objectness": (tensors(lambda c: c.update({"objectness.64.weight": torch.zeros(320)})), "objectness"),
     "a tensor of the trunk is missing": (tensors(lambda c: c.pop("trunk.stages.head.0.weight")), "head.0.weight"),
 }
 

@@ -31,7 +31,7 @@ from hclnet.metrics import Resampled, class_table, figures, hits, intervals, res
 from hclnet.pages import evaluation_page, training_page
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
-from hclnet.training import TrainResult, has_progress, prepare_run, train_run
+from hclnet.training import TrainResult, has_progress, learn_missing, prepare_run, train_run
 from hclnet.types import DataSet, Localization, Records
 
 
@@ -206,7 +206,7 @@ def open_run(
 
     Arguments and errors are those of `evaluate`.
     """
-    localizer = Localizer.load(run, device)
+    localizer = kept = Localizer.load(run, device)
     if changes := {k: v for k, v in inference.items() if v is not None}:
         localizer = localizer.with_inference(**changes)
     config_file = run / "config.yaml"
@@ -219,6 +219,10 @@ def open_run(
     _check_classes(localizer, dataset)
     on_bad_image = on_bad_image or (config.on_bad_image if config else "fail")
     dataset = check_images(dataset, on_bad_image, tell, find_split(dataset, split))
+    if data is None and localizer.inference.box == "auto":
+        taught = without_recorded_skips(dataset, run).split("train")
+        if learn_missing(kept, taught, localizer.views):  # as where sizes are looked at that the training did not know
+            kept.save(run / "localizer")
     return localizer, dataset, config is not None and config.tune == "heads"
 
 

@@ -37,7 +37,8 @@ from hclnet.metrics import (
 from hclnet.pages import MethodScores, column, comparison_page
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
-from hclnet.training import is_finished
+from hclnet.training import is_finished, learn_missing
+from hclnet.views import views
 
 METRICS = tuple(MEANINGS)
 _COMMA = re.compile(r",(?![^\[]*\])")  # none inside of a list
@@ -147,6 +148,9 @@ def compare(
             localizer = result.localizer
         cache = config.tune == "heads"
         variants, pictured = [m[2].inference for m in members], report and config.seed == first
+        looks = [view for v in variants if v.box == "auto" for view in views(v, localizer.size)]
+        if learn_missing(localizer, dataset.split("train"), looks):
+            localizer.save(run / "localizer")
         maps: list[list[ImageMaps]] = [[] for _ in members]
         keep = (lambda k, one, maps=maps: maps[k].append(one)) if pictured else None
         with bar(f"{label}: scoring") as progress:

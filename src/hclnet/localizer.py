@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from copy import copy
@@ -46,7 +47,8 @@ class Localizer:
         size: side of the square that images are resized to, pixels.
         inference: how maps become boxes.
         precision: auto, float32 or bfloat16.
-        objectness: of the last stage that the method reads, for the box rule `auto`; None if it was never learnt.
+        objectness: of the last stage that the method reads, for the box rule `auto`; by the side that images had when
+            it was learnt, pixels.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class Localizer:
         size: int,
         inference: Inference,
         precision: str = "auto",
-        objectness: Objectness | None = None,
+        objectness: dict[int, Objectness] | None = None,
     ) -> None:
         self.trunk = trunk
         self.method = method
@@ -65,7 +67,7 @@ class Localizer:
         self.size = size
         self.inference = inference
         self.precision = precision
-        self.objectness = objectness
+        self.objectness = dict(objectness or {})
         parse_rule(inference.box)
         parse_normalisation(inference.map_range)
         inference.check(classes)
@@ -77,7 +79,7 @@ class Localizer:
         self.dtype = resolve_precision(self.precision, self.device)
         for module in (self.trunk, self.method):
             module.to(self.device, memory_format=torch.channels_last).eval()
-        self.objectness = self.objectness and self.objectness.to(self.device)
+        self.objectness = {side: one.to(self.device) for side, one in self.objectness.items()}
         self._folded: Trunk | None = None  # made when it is used: a localizer is often only asked for its settings
         return self
 
@@ -101,10 +103,14 @@ class Localizer:
     def objectness_of(
         self, features: Sequence[Features], seen: Sequence[View]
     ) -> list[Float32[np.ndarray, "gh gw"]] | None:
-        """The objectness of each image, by cell of the features of its looks; None if this localizer has none."""
-        if self.objectness is None:
+        """The objectness of each image, by cell of the features of its looks; None if this localizer has none.
+
+        Features change with the size of what is seen: of several that were learnt, the one of the nearest size is used.
+        """
+        if not self.objectness:
             return None
-        looks = [self.objectness(of[self.method.reads[-1]]) for of in features]
+        nearest = [min(self.objectness, key=lambda side: abs(math.log(side / view.size))) for view in seen]
+        looks = [self.objectness[side](of[self.method.reads[-1]]) for side, of in zip(nearest, features)]
         return list(merge_maps(looks, seen).cpu().numpy())
 
     @property
@@ -239,8 +245,8 @@ class Localizer:
             for part, module in (("trunk", self.trunk), ("method", self.method))
             for key, tensor in module.state_dict().items()
         }
-        if self.objectness is not None:
-            tensors |= {f"objectness.{k}": getattr(self.objectness, k).cpu() for k in ("weight", "bias")}
+        for side, one in self.objectness.items():
+            tensors |= {f"objectness.{side}.{k}": getattr(one, k).cpu() for k in ("weight", "bias")}
         part = folder / f"{_WEIGHTS}.part"
         part.write_bytes(save(tensors))  # `save_file` would make it the owner's alone to read
         part.replace(folder / _WEIGHTS)
@@ -279,7 +285,7 @@ class Localizer:
                     {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
                 )
             size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
-            learnt = _objectness(tensors, method, trunk)
+            learnt = _objectness(tensors, method, trunk, size)
             localizer = cls(trunk, method, classes, size, inference, settings["precision"], learnt)
         except KeyError as error:
             raise ValueError(f"The localizer in {home} can't be loaded: {_SETTINGS} has no {error}.") from None
@@ -325,16 +331,18 @@ class Localizer:
         return cls(trunk, method, unique, 224, Inference()).to(device)
 
 
-def _objectness(tensors: dict[str, torch.Tensor], method: Method, trunk: Trunk) -> Objectness | None:
-    """What was saved of it. Localizers of before there was such a thing have none."""
-    found = {k.removeprefix("objectness."): v for k, v in tensors.items() if k.startswith("objectness.")}
-    if not found:
-        return None
-    stage = method.reads[-1]
-    shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
-    if shapes != {"weight": (trunk.info[stage].channels,), "bias": ()}:
-        raise ValueError(f"its objectness has {shapes}, which is not for {stage} of {trunk.name}")
-    return Objectness(**found)
+def _objectness(tensors: dict[str, torch.Tensor], method: Method, trunk: Trunk, size: int) -> dict[int, Objectness]:
+    """What was saved of it, by side. Localizers of before there was such a thing have none."""
+    stage, found = method.reads[-1], {}
+    for key, tensor in tensors.items():
+        if key.startswith("objectness."):
+            side, _, part = key.removeprefix("objectness.").rpartition(".")
+            found.setdefault(int(side or size), {})[part] = tensor  # without a side: of when there was only one
+    for parts in found.values():
+        shapes = {part: tuple(tensor.shape) for part, tensor in parts.items()}
+        if shapes != {"weight": (trunk.info[stage].channels,), "bias": ()}:
+            raise ValueError(f"its objectness has {shapes}, which is not for {stage} of {trunk.name}")
+    return {side: Objectness(**parts) for side, parts in found.items()}
 
 
 def _picture(image: Image.Image | np.ndarray) -> Image.Image:

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 IMAGES = 400  # at most, spread evenly over the training images: the discriminant does not change with more
+IMAGES_SEEN = 200  # at most where features are not at hand, and the trunk has to look at the images again
 _CELLS = 100  # of an image at most, spread evenly over the ranks of its map
 _OBJECT = 0.9  # ranks above are object
 _SURROUNDINGS = 0.5  # ranks below are surroundings

@@ -11,7 +11,7 @@ from hclnet.heatmaps import fused_maps
 from hclnet.localizer import Localizer
 from hclnet.methods import method_names
 from hclnet.objectness import fit_objectness
-from hclnet.training.objectness import learn_objectness
+from hclnet.training.objectness import learn_missing, learn_objectness
 from hclnet.views import View
 
 
@@ -32,7 +32,7 @@ def test_every_method_teaches_it_of_the_last_stage_that_it_reads(method, samples
     learnt = learn_objectness(localizer, samples)
     last = localizer.method.reads[-1]
     assert learnt.weight.shape == (localizer.trunk.info[last].channels,)
-    localizer.objectness = learnt
+    localizer.objectness = {64: learnt}
     (cells,) = localizer.objectness_of([localizer.features(next(image_batches([samples[0].path], 64, 1)))], [View(64)])
     assert cells.shape == (4, 4) and np.isfinite(cells).all()
 
@@ -54,7 +54,7 @@ def test_cached_features_and_other_settings_of_maps_make_no_difference(samples):
     store = cached_features(localizer.trunk, localizer.method.reads, samples, 64, localizer.dtype, localizer.device)
     for other in (localizer, localizer.with_inference(fusion="max", box="fixed:0.3", map_size=32)):
         torch.testing.assert_close(
-            learn_objectness(other, samples, store).weight, expected.weight, rtol=1e-3, atol=1e-4
+            learn_objectness(other, samples, store=store).weight, expected.weight, rtol=1e-3, atol=1e-4
         )
 
 
@@ -63,3 +63,14 @@ def test_images_without_an_object_teach_nothing(samples):
     kept = [s for s in samples if s.label != 1]
     torch.testing.assert_close(learn_objectness(localizer, samples), learn_objectness(localizer, kept))
     assert learn_objectness(localizer, [replace(s, label=1) for s in samples]) is None
+
+
+def test_it_is_learnt_at_the_sizes_that_are_looked_at_and_not_yet_there(samples):
+    localizer = untrained()
+    assert learn_missing(localizer, samples, [View(96), View(64), View(96, True)])
+    assert sorted(localizer.objectness) == [64, 96]
+    torch.testing.assert_close(localizer.objectness[64].weight, learn_objectness(localizer, samples).weight)
+    torch.testing.assert_close(localizer.objectness[96].weight, learn_objectness(localizer, samples, 96).weight)
+    assert not torch.allclose(localizer.objectness[64].weight, localizer.objectness[96].weight, rtol=0.1)
+    before = dict(localizer.objectness)
+    assert not learn_missing(localizer, samples, [View(64, True)]) and localizer.objectness == before

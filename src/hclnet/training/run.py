@@ -26,8 +26,9 @@ from hclnet.progress import bar
 from hclnet.training.batches import FeatureBatches, ImageBatches, loader
 from hclnet.training.checkpoint import CheckpointError, WholeFiles
 from hclnet.training.module import Training
-from hclnet.training.objectness import learn_objectness
+from hclnet.training.objectness import learn_missing
 from hclnet.types import Sample
+from hclnet.views import View
 
 _PACKAGES = ("hclnet", "torch", "torchvision", "timm", "lightning", "numpy", "numba", "pillow", "safetensors")
 
@@ -124,7 +125,7 @@ def train_run(
         finally:
             signal.signal(signal.SIGINT, previous)
     localizer.to(localizer.device)
-    localizer.objectness = learn_objectness(localizer, samples, store)
+    learn_missing(localizer, samples, [View(localizer.size), *localizer.views], store)
     localizer.save(out / "localizer")
     seconds = time.monotonic() - started
     state = {"finished": not interrupted, "epochs": trainer.current_epoch, "seconds": seconds}
