@@ -22,7 +22,7 @@ def test_presets_are_named_and_headed():
         text = (HERE / f"{name}.yaml").read_text(encoding="utf-8")
         header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
         assert text.startswith(f"# {name}: ") and about(name)
-        assert f"--preset {name}" in header and "Time" in header and "paper" in header
+        assert f"--preset {name}" in header and "Time" in header
         make_config("x", "hclnet", **read_preset(name))
 
 

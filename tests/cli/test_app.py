@@ -243,7 +243,7 @@ def test_reproduce(hclnet: Run, birds: Path, tmp_path: Path):
         (("compare", "{birds}", "--methods", "branches=1"), "Name a method first"),
         (("compare", "{birds}", "--methods", "cam,camera"), "camera"),
         (("compare", "{birds}", "--preset", "nothing.yaml"), "There is no preset nothing.yaml"),
-        (("train", "{birds}", "--preset", "papper"), "By name there are paper-cub, paper-ilsvrc, quick"),
+        (("train", "{birds}", "--preset", "papper"), "paper-cub, paper-ilsvrc, quick"),
         (("reproduce", "table5", "--data", "{birds}"), "there are table1, table2, table3, table4, fig1, fig3, fig6"),
         (("reproduce", "table4", "--data", "nowhere"), "There is no folder nowhere."),
         (("compare", "{birds}", "--preset", "{birds}"), "There is no preset"),
