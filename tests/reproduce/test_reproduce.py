@@ -126,11 +126,12 @@ def test_figure_1_counts_kinds_of_boxes_and_covered_parts(out: Path, birds: Path
 
 
 def test_images_that_are_asked_for(out: Path, birds: Path):
-    ids = [row["id"] for row in json.loads((out / "fig3" / "fig3.json").read_text())["images"]]
+    ids = [sample.id for sample in read(birds).split("test")]
     done = reproduce("fig3", birds, out, images=f"{ids[1]}, {ids[0]}", **RECIPE)
     assert [one["id"] for one in done.content["images"]] == [ids[1], ids[0]]
-    with pytest.raises(ValueError, match="There is no image nobody in"):
-        reproduce("fig3", birds, out / "other", images=f"{ids[0]},nobody", **RECIPE)
+    for images, unknown in ((f"{ids[0]},nobody", "nobody"), ("", ""), ("-3", "-3")):
+        with pytest.raises(ValueError, match=f"There is no image '{unknown}' in .* Give --images a number"):
+            reproduce("fig3", birds, out / "other", images=images, **RECIPE)
     assert not (out / "other").exists()  # it is said before anything is trained
     training = next(sample.id for sample in read(birds).split("train"))
     with pytest.raises(ValueError, match=r"is none of the \d+ images that were scored"):

@@ -107,7 +107,7 @@ def check_ids(images: str, dataset: DataSet) -> None:
     for name in _ids(images):
         if name not in _by_id(known):
             raise ValueError(
-                f"There is no image {name} in {dataset.root}. Give --images a number, or ids such as {known[0]}."
+                f"There is no image {name!r} in {dataset.root}. Give --images a number, or ids such as {known[0]}."
             )
 
 
@@ -154,7 +154,7 @@ def sheet(heads: Sequence[str], labels: Sequence[str], lines: Sequence[Sequence[
 
 def _ids(images: str) -> list[str]:
     """The ids in a text; none in a number."""
-    return [] if images.strip().isdigit() else [name.strip() for name in images.split(",") if name.strip()]
+    return [] if images.strip().isdigit() else [name.strip() for name in images.split(",")]
 
 
 def _by_id(ids: Sequence[str]) -> dict[str, int]:
