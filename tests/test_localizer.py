@@ -69,6 +69,27 @@ def test_the_box_is_where_the_map_is_bright_in_pixels_of_the_image(cell, width, 
     assert 0 <= found.box[0] < found.box[2] <= width and 0 <= found.box[1] < found.box[3] <= height
 
 
+def two_bright(size=64):
+    one = looking_at(0, 0, size)
+    features = torch.zeros(1, one.trunk.info[one.trunk.last].channels, 4, 4)
+    features[0, 0, 0, 0], features[0, 0, 3, 3] = 0.5, 1
+    one.features = lambda images, mirrored=False: {one.trunk.last: features}
+    return one.with_inference(box="fixed:0.3")
+
+
+def test_several_objects_of_a_class_have_boxes_masks_and_scores():
+    found = two_bright().locate(image_of(100, 200), max_objects=3)
+    first, second = found.objects
+    assert first.label == second.label == "here" and found.box == first.box
+    assert first.score == found.score and second.score == pytest.approx(0.5 * found.score, rel=0.02)
+    assert first.box[0] >= 50 and first.box[1] >= 100 and second.box[2] <= 50 and second.box[3] <= 100
+    for one in found.objects:
+        x0, y0, x1, y1 = (round(v * 224 / side) for v, side in zip(one.box, (100, 200) * 2))
+        assert one.mask.shape == (224, 224) and one.mask[y0:y1, x0:x1].sum() == one.mask.sum() > 0
+    (only,) = two_bright().locate(image_of(100, 200)).objects
+    assert only == first and (only.mask == first.mask).all()
+
+
 def test_a_class_with_a_flat_map_has_no_box():
     found = looking_at(1, 1).locate(image_of(50, 60), classes=["nothing", "here"])
     assert [o.label for o in found.objects] == ["here"]

@@ -269,9 +269,10 @@ def load(run: str | Path, device: str = "auto") -> Localizer:
     return Localizer.load(run, device)
 
 
-def locate(image: Any, model: str | Path | None = None, top: int = 1) -> Localization:
-    """Box the object in one image; without a model, by the packaged ImageNet classifier and CAM."""
-    return (Localizer.imagenet() if model is None else Localizer.load(model)).locate(image, top)
+def locate(image: Any, model: str | Path | None = None, top: int = 1, max_objects: int = 1) -> Localization:
+    """Box the objects in one image; without a model, by the packaged ImageNet classifier and CAM."""
+    localizer = Localizer.imagenet() if model is None else Localizer.load(model)
+    return localizer.locate(image, top, max_objects=max_objects)
 
 
 def _report_training(localizer: Localizer, dataset: DataSet, out: Path, seed: int, most: int = 24) -> None:

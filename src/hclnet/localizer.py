@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save
 from hclnet import __version__
 from hclnet.backbones import Features, Trunk, build_trunk
 from hclnet.backbones.efficientnet import classifier
-from hclnet.boxes import box, parse_normalisation, parse_rule, scale, to_levels
+from hclnet.boxes import find_objects, parse_normalisation, parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig, check_inference, readable
 from hclnet.data.images import enlarged, image_size, load_square, squash, ten_crops, upright_rgb
 from hclnet.features import as_input, extract, resolve_device, resolve_precision
@@ -138,14 +138,19 @@ class Localizer:
 
     @torch.inference_mode()
     def locate(
-        self, image: str | Path | Image.Image | np.ndarray, top: int = 1, classes: list[str] | None = None
+        self,
+        image: str | Path | Image.Image | np.ndarray,
+        top: int = 1,
+        classes: list[str] | None = None,
+        max_objects: int = 1,
     ) -> Localization:
-        """Classify an image and box the object of each class; of an image that is predicted to show none, nothing.
+        """Classify an image and box the objects of each class; of an image that is predicted to show none, nothing.
 
         Args:
             image: a file, a Pillow image, or an H x W x 3 uint8 array.
             top: box the `top` most probable classes.
             classes: box these instead, however probable. The class that is no object is never boxed.
+            max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
 
         Raises:
             ValueError: the image can't be read, or a class is unknown.
@@ -174,7 +179,7 @@ class Localizer:
             asked = asked[probabilities[asked].argsort(descending=True)]
         fused, parts = self._maps(features, asked)
         (objectness,) = self.objectness_of(features, self.views) or [None]
-        return self._localization(path, size, probabilities, asked, fused, parts, objectness)
+        return self._localization(path, size, probabilities, asked, fused, parts, objectness, max_objects)
 
     @torch.inference_mode()
     def crop_probabilities(self, images: UInt8[np.ndarray, "b l l 3"]) -> Float[torch.Tensor, "b c"]:
@@ -208,6 +213,7 @@ class Localizer:
         fused: np.ndarray,
         parts: np.ndarray,
         objectness: Float32[np.ndarray, "gh gw"] | None,
+        max_objects: int,
     ) -> Localization:
         rule, side = parse_rule(self.inference.box), self.inference.map_size
         objects = []
@@ -216,11 +222,11 @@ class Localizer:
         for name, score, heatmap in zip(names, scores, fused):
             if name == self.inference.no_object_class:
                 continue
-            levels = to_levels(heatmap)
-            found = np.array([box(levels, rule, objectness)], dtype=np.float64)
-            if levels.any():
-                x0, y0, x1, y1 = scale(found, (side, side), size)[0].tolist()
-                objects.append(LocatedObject(name, score, (x0, y0, x1, y1)))
+            found = find_objects(to_levels(heatmap), rule, objectness, max_objects)
+            for one in found:
+                x0, y0, x1, y1 = scale(one.box[None].astype(np.float64), (side, side), size)[0].tolist()
+                peak = one.peak / found[0].peak if len(found) > 1 else 1.0
+                objects.append(LocatedObject(name, score * peak, (x0, y0, x1, y1), one.mask))
         ranked = probabilities.argsort(descending=True, stable=True)
         shown = {*ranked[:_PREDICTIONS].tolist(), *asked.tolist()}
         predictions = tuple((self.classes[k], float(probabilities[k])) for k in ranked.tolist() if k in shown)

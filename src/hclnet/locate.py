@@ -17,7 +17,7 @@ from hclnet.localizer import Localizer
 from hclnet.progress import bar
 from hclnet.types import Localization
 
-KINDS = ("overlays", "heatmaps")
+KINDS = ("overlays", "heatmaps", "masks")
 """Pictures that `locate_files` draws."""
 
 
@@ -26,7 +26,8 @@ class Located:
     """What `locate_files` found, and what it could not read.
 
     Attributes:
-        localizations: of the images in order, without their maps: those of thousands would fill the memory.
+        localizations: of the images in order, without their maps, which of thousands would fill the memory; and
+            without masks, 50 kB each, unless they were asked for.
         left_out: why, for each file that can't be read.
         written: files and folders of results.
     """
@@ -84,6 +85,7 @@ def locate_files(
     device: str = "auto",
     tell: Callable[[str], None] | None = None,
     listed: int = 20,
+    max_objects: int = 1,
     **inference: Any,
 ) -> Located:
     """Box many images, and write the boxes and pictures of them into a folder.
@@ -91,13 +93,14 @@ def locate_files(
     Args:
         images: files, folders, globs.
         model: a run folder; without one, the packaged ImageNet classifier with CAM.
-        out: for `boxes.json`, `coco.json`, `overlays/` and `heatmaps/`.
+        out: for `boxes.json`, `coco.json`, `overlays/`, `heatmaps/` and `masks/`.
         top: box the `top` most probable classes.
         formats: of the files with boxes, json and coco.
-        save: pictures to draw, overlays and heatmaps.
+        save: pictures to draw: overlays, heatmaps, masks. With masks, `coco.json` has them too.
         device: `auto`, `cpu`, `cuda` ...
         tell: called with a line for each of the first images, when all are done.
         listed: how many those are.
+        max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
         inference: settings of maps and boxes, such as `box="fixed:0.2"`.
 
     Raises:
@@ -119,14 +122,15 @@ def locate_files(
         with bar("Locating") as report:
             for number, (path, name) in enumerate(files, 1):
                 try:
-                    one = localizer.locate(path, top)
+                    one = localizer.locate(path, top, max_objects=max_objects)
                 except ValueError as error:
                     left_out.append(str(error))
                 else:
                     save_pictures(one, out, name, kinds)
                     if len(lines) < listed:
                         lines.append(_line(one, localizer.inference.no_object_class))
-                    located.append(replace(one, heatmaps={}, branches={}))
+                    kept = one.objects if "masks" in kinds else tuple(replace(o, mask=None) for o in one.objects)
+                    located.append(replace(one, objects=kept, heatmaps={}, branches={}))
                 report(number, len(files))
     finally:  # also after Ctrl-C: nothing that was computed is lost
         for name in formats:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Bool, Float, Integer
 
 Box = tuple[float, float, float, float]
 
@@ -166,11 +166,20 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class LocatedObject:
-    """One object: its class, how probable the classifier finds the class (0..1), and its box in image pixels."""
+    """One object.
+
+    Attributes:
+        label: its class.
+        score: how probable the classifier finds the class, 0..1; of several objects of one class, times the peak of the
+            heatmap in its box, of the highest peak in any.
+        box: in image pixels.
+        mask: its pixels, in the heatmap's resolution over the whole image; None where it was not kept.
+    """
 
     label: str
     score: float
     box: Box
+    mask: Bool[np.ndarray, "h w"] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +189,8 @@ class Localization:
     Attributes:
         path: the image's path; empty for an image that came from memory.
         size: width and height of the upright image, pixels.
-        objects: one per class asked for, most probable first. A class whose heatmap is flat has none, nor has an image
-            that is predicted to show no object.
+        objects: of the classes asked for, most probable class first; of one class, best score first. A class whose
+            heatmap is flat has none, nor has an image that is predicted to show no object.
         predictions: the most probable classes and those asked for with their probabilities, best first.
         heatmaps: by label, the fused map of each class asked for, 0..1, in the map's own resolution over the whole
             image; most probable first.

@@ -9,6 +9,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def test_the_whole_path(hclnet: Run, birds: Path, tmp_path: Path):
 
     boxes = tmp_path / "boxes"
     done = hclnet("locate", birds / "images", "--model", run, "--top", "2", "--out", boxes,
-                  "--save", "overlays,heatmaps", "--device", "cpu")  # fmt: skip
+                  "--save", "overlays,heatmaps,masks", "--max-objects", "3", "--device", "cpu")  # fmt: skip
     assert done.exit_code == 0
     located = json.loads((boxes / "boxes.json").read_text())
     assert len(located) == 18
@@ -107,12 +108,20 @@ def test_the_whole_path(hclnet: Run, birds: Path, tmp_path: Path):
         with Image.open(one["path"]) as image:
             width, height = image.size
         assert one["size"] == [width, height]
-        assert len(one["objects"]) <= 2
+        labels = [found["label"] for found in one["objects"]]
+        assert len(set(labels)) <= 2 and all(labels.count(label) <= 3 for label in labels)
         for found in one["objects"]:
             x0, y0, x1, y1 = found["box"]
             assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
     coco = COCO(str(boxes / "coco.json"))
     assert len(coco.getImgIds()) == 18 and len(coco.getAnnIds()) == sum(len(one["objects"]) for one in located)
+    masks = {p.relative_to(boxes / "masks").as_posix(): p for p in (boxes / "masks").rglob("*.png")}
+    assert len(masks) == len(coco.getAnnIds())
+    with Image.open(masks[sorted(masks)[0]]) as picture:
+        drawn = np.asarray(picture)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of pycocotools' own arrays, in NumPy 2
+        assert any(np.array_equal(coco.annToMask(a) * 255, drawn) for a in coco.loadAnns(coco.getAnnIds()))
     assert len(list((boxes / "overlays").rglob("*.jpg"))) == len(list((boxes / "heatmaps").rglob("*.png"))) == 18
     assert done.stdout.count("%") >= 18 and f"{boxes / 'coco.json'}" in done.stdout
 
@@ -250,7 +259,7 @@ def test_reproduce(hclnet: Run, birds: Path, tmp_path: Path):
         (("locate", "nowhere.jpg"), "nowhere.jpg is no file, no folder and matches nothing."),
         (("locate", "{empty}"), "There is no image in the folder"),
         (("locate", "{file}", "--format", "xml"), "--format xml: there are json, coco"),
-        (("locate", "{file}", "--save", "films"), "--save films: there are overlays, heatmaps and none"),
+        (("locate", "{file}", "--save", "films"), "--save films: there are overlays, heatmaps, masks and none"),
         (("locate", "{file}", "--model", "{empty}"), "holds no localizer"),
         (("locate", "{file}", "--model", "{run}", "--box", "fixed:7"), "share of the maximum"),
     ],

@@ -1,4 +1,4 @@
-"""A COCO data set (https://cocodataset.org/#format-data), with a score per annotation."""
+"""A COCO data set (https://cocodataset.org/#format-data), with scores, and masks where there are any."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hclnet.annotate.masks import at_size, run_lengths
 from hclnet.types import Localization
 
 
 def coco_dataset(localizations: Sequence[Localization], classes: Sequence[str]) -> dict[str, Any]:
     """Images, categories and annotations; ids count from 1, `bbox` is x, y, width, height in pixels.
+
+    An object with a mask has it as `segmentation`, run lengths not compressed, which `pycocotools` reads; `area` is
+    then the mask's, else the box's.
 
     Args:
         localizations: one per image.
@@ -25,17 +29,19 @@ def coco_dataset(localizations: Sequence[Localization], classes: Sequence[str]) 
         for found in one.objects:
             x0, y0, x1, y1 = (round(v, 2) for v in found.box)
             w, h = round(x1 - x0, 2), round(y1 - y0, 2)
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": category[found.label],
-                    "bbox": [x0, y0, w, h],
-                    "area": round(w * h, 2),
-                    "iscrowd": 0,
-                    "score": round(found.score, 6),
-                }
-            )
+            annotation = {
+                "id": len(annotations) + 1,
+                "image_id": image_id,
+                "category_id": category[found.label],
+                "bbox": [x0, y0, w, h],
+                "area": round(w * h, 2),
+                "iscrowd": 0,
+                "score": round(found.score, 6),
+            }
+            if found.mask is not None:
+                mask = at_size(found.mask, one.size)
+                annotation |= {"segmentation": run_lengths(mask), "area": int(mask.sum())}
+            annotations.append(annotation)
     return {
         "info": {"description": "Boxes located by hclnet from class labels"},
         "licenses": [],

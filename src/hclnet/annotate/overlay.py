@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from hclnet.annotate.masks import at_size
 from hclnet.data.files import shown
 from hclnet.data.images import open_image, upright_rgb
 from hclnet.types import Localization
@@ -93,9 +94,10 @@ def plot(one: Localization, image: object | None = None, ax: object | None = Non
 
 
 def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> None:
-    """Write `out/overlays/<name>.jpg` and `out/heatmaps/<name>.png` (16 bit grey, 0..1 as 0..65535), as asked for.
+    """Write `out/overlays/<name>.jpg`, `out/heatmaps/<name>.png` (16 bit grey, 0..1 as 0..65535) and, for each object
+    from k = 1, `out/masks/<name>-<k>.png` (0 and 255), as asked for.
 
-    Both have the image's size, or `MOST` pixels on the longest side.
+    Masks have the image's size, the others too, or `MOST` pixels on the longest side.
 
     Raises:
         ValueError: as `overlay`.
@@ -111,3 +113,7 @@ def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> No
         size = tuple(max(1, round(side / shrink)) for side in one.size)
         grey = Image.fromarray(one.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
         Image.fromarray((np.asarray(grey).clip(0, 1) * 65535).round().astype(np.uint16)).save(file)
+    for k, found in enumerate(one.objects if "masks" in what else (), 1):
+        file = out / "masks" / f"{name}-{k}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(at_size(found.mask, one.size).astype(np.uint8) * 255).save(file)

@@ -1,14 +1,15 @@
 """From a class map to a box. A class map is normalised to a heatmap in 0..1 (`normalise`) and cut into 256 levels,
 `floor(255 h)` (`to_levels`). The component tree of the level map (`component_tree`) holds every 8-connected component
 of all 256 masks `levels > t` at once. A box rule (`parse_rule`) picks the level t whose mask is the object's, and the
-object's box (`box`), in map pixels; `scale` takes it to the image. `contours` is what OpenCV finds in the same masks.
-Nothing in here needs torch.
+object's box (`box`), in map pixels; `scale` takes it to the image. `find_objects` tells several objects apart.
+`contours` is what OpenCV finds in the same masks. Nothing in here needs torch.
 """
 
 from hclnet.boxes.auto import Choice
 from hclnet.boxes.contours import Contours, contours
 from hclnet.boxes.geometry import best_iou, iou, scale
 from hclnet.boxes.levels import NORMALISATIONS, normalise, parse_normalisation, to_levels
+from hclnet.boxes.objects import MapObject, find_objects
 from hclnet.boxes.rules import RULES, Auto, Fixed, Otsu3, Rule, box, parse_rule
 from hclnet.boxes.tree import ComponentTree, component_tree
 
@@ -20,12 +21,14 @@ __all__ = [
     "ComponentTree",
     "Contours",
     "Fixed",
+    "MapObject",
     "Otsu3",
     "Rule",
     "best_iou",
     "box",
     "component_tree",
     "contours",
+    "find_objects",
     "iou",
     "normalise",
     "parse_normalisation",

@@ -64,8 +64,7 @@ def choose_by_objectness(
         boxes: for each t the box of the largest component of `levels > t`, zeros where there is none.
         objectness: for each cell of the features, over the whole image.
     """
-    height, width = levels.shape
-    likely = cv2.resize(objectness, (width, height), interpolation=cv2.INTER_LINEAR) > 0
+    likely = likely_pixels(levels, objectness)
     agreement = _agreement(levels, likely)
     agreement[~_has_area(boxes)] = 0
     best = agreement.max()
@@ -73,8 +72,14 @@ def choose_by_objectness(
         return choose_by_map(levels, boxes)
     weight = (agreement / best) ** _SHARPNESS
     mean = (_weighted_mean(boxes, weight) + _heaviest_component(likely, levels)) / 2
-    blur = _BLUR * np.array([width / objectness.shape[1], height / objectness.shape[0]])
-    return Choice(int(agreement.argmax()), _whole(_tightened(mean, blur, (width, height))))
+    return Choice(int(agreement.argmax()), tightened(mean, levels.shape, objectness.shape))
+
+
+def likely_pixels(
+    levels: UInt8[np.ndarray, "h w"], objectness: Float32[np.ndarray, "gh gw"]
+) -> Bool[np.ndarray, "h w"]:
+    """Where the objectness, interpolated, is above 0: A."""
+    return cv2.resize(objectness, levels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0
 
 
 def choose_by_map(levels: UInt8[np.ndarray, "h w"], boxes: Int32[np.ndarray, "256 4"]) -> Choice:
@@ -111,13 +116,21 @@ def _heaviest_component(likely: Bool[np.ndarray, "h w"], levels: UInt8[np.ndarra
     return np.array([x, y, x + width, y + height], dtype=np.float64)
 
 
-def _tightened(
-    box: Float64[np.ndarray, " 4"], blur: Float64[np.ndarray, " 2"], size: tuple[int, int]
-) -> Float64[np.ndarray, " 4"]:
+def tightened(
+    box: Float64[np.ndarray, " 4"], shape: tuple[int, int], cells: tuple[int, int]
+) -> Int32[np.ndarray, " 4"]:
+    """The box with every side that is not on the edge of the map moved inwards by half a cell, in whole pixels.
+
+    Args:
+        box: half-open, map pixels.
+        shape: height and width of the map.
+        cells: how many of the objectness it has, down and across.
+    """
+    blur = _BLUR * np.array(shape[::-1]) / np.array(cells[::-1])
     inwards = np.minimum(blur, _MOST_BLUR * (box[2:] - box[:2]))
     # A mean of sides on the edge is there but for rounding.
-    low, high = box[:2] > _ROUNDING, box[2:] < np.array(size) - _ROUNDING
-    return box + np.concatenate([inwards * low, -inwards * high])
+    low, high = box[:2] > _ROUNDING, box[2:] < np.array(shape[::-1]) - _ROUNDING
+    return _whole(box + np.concatenate([inwards * low, -inwards * high]))
 
 
 def _weighted_mean(boxes: Int32[np.ndarray, "n 4"], weight: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " 4"]:

@@ -325,7 +325,10 @@ def locate(
     top: Annotated[int, typer.Option(min=1, help="Box the K most probable classes.")] = 1,
     out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("located"),
     formats: Annotated[str, typer.Option("--format", help="json, coco, or both: json,coco.")] = "json,coco",
-    save: Annotated[str, typer.Option(help="overlays, heatmaps, both or none.")] = "overlays",
+    save: Annotated[str, typer.Option(help="overlays, heatmaps, masks, several of them or none.")] = "overlays",
+    max_objects: Annotated[
+        int, typer.Option("--max-objects", metavar="N", min=1, help="Up to N objects of each class, each with a score.")
+    ] = 1,
     box: Box = None,
     fusion: Fusion = None,
     settings: SetMaps = None,
@@ -339,6 +342,7 @@ def locate(
     maps = _settings_of_maps(settings, box, fusion)
     if model is None:
         typer.echo("No --model: the packaged ImageNet classifier with CAM, 1000 classes.")
+    maps |= {"max_objects": max_objects}
     found = locate_files(images, model, out, top, wanted, kinds, device or "auto", typer.echo, **maps)
     for message in found.left_out:
         typer.secho(f"Left out: {message}", fg="yellow", err=True)
