@@ -58,7 +58,8 @@ def main() -> None:
     data = chosen.out / f"data-{chosen.per_class}"
     run = chosen.out / f"{chosen.method}-{chosen.per_class}-{chosen.size}"
     lay_out(data, chosen.per_class)
-    recipe = {"size": chosen.size, "epochs": chosen.epochs, "no_object_class": "good"}
+    # The default rule, auto, learns what one whole object looks like; defects are of many kinds and sizes.
+    recipe = {"size": chosen.size, "epochs": chosen.epochs, "no_object_class": "good", "box": "otsu3"}
     hclnet.train(data, run, chosen.method, resume=run.exists(), tell=print, **recipe)
     result = hclnet.evaluate(run)
     found = hclnet.locate_files(data / "test", run, run / "located")
