@@ -14,10 +14,11 @@ from hclnet.backbones import choose_stride
 from hclnet.config import RunConfig, read_preset
 from hclnet.configs import HERE, about, preset_names
 from hclnet.data.parts import PartsOptions, write
+from hclnet.views import View, views
 
 
 def test_presets_are_named_and_headed():
-    assert {"quick", "paper-cub", "paper-ilsvrc"} <= set(preset_names())
+    assert {"best", "fast", "quick", "paper-cub", "paper-ilsvrc"} <= set(preset_names())
     for name in preset_names():
         text = (HERE / f"{name}.yaml").read_text(encoding="utf-8")
         header = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
@@ -29,6 +30,15 @@ def test_presets_are_named_and_headed():
 def test_quick_is_the_default_recipe():
     assert make_config("x", "hclnet", **read_preset("quick")) == make_config("x", "hclnet")
     assert "otsu3" not in (HERE / "quick.yaml").read_text(encoding="utf-8")
+
+
+def test_best_and_fast_look_at_larger_images_than_they_train_on():
+    best, fast = (make_config("x", "hclnet", **read_preset(name)) for name in ("best", "fast"))
+    assert views(best.inference, best.size) == (View(672),)
+    assert views(fast.inference, fast.size) == (View(224), View(448))
+    assert fast.options["width"] == 128
+    for name in ("best", "fast"):
+        assert str(read_preset(name)["size"]) in about(name)
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("paper-cub", 60), ("paper-ilsvrc", 10)])
