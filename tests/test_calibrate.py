@@ -3,6 +3,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -10,7 +11,8 @@ import hclnet
 from hclnet.cli.app import app
 from hclnet.cli.calibration import told
 from hclnet.data import read
-from hclnet.metrics import Calibration
+from hclnet.evaluate import class_probabilities
+from hclnet.metrics import Calibration, Presence, choose_min_score
 from hclnet.types import Truth
 
 
@@ -64,6 +66,45 @@ def test_the_command(run, tmp_path):
     assert f"Box rule fixed:{written['threshold']}, from 12 images with true boxes" in said
     assert "no part in choosing it" in said and f"Written into {run}; --box auto goes without it." in said
     assert "trained on images of this split" in said
+
+
+def test_presence_is_chosen_on_held_out_labels_and_kept_beside_the_box_rule(run, birds):
+    hclnet.calibrate(run, device="cpu")
+    rule = hclnet.load(run, "cpu").inference.box
+    found = hclnet.calibrate_presence(run, device="cpu")
+    localizer = hclnet.load(run, "cpu")
+    assert found.images == 6 and localizer.inference.min_score == found.min_score > 0
+    assert localizer.inference.box == rule
+    samples = read(birds).split("test")
+    there = [dict(localizer.locate(s.path, classes=list(localizer.classes)).predictions) for s in samples]
+    expected = choose_min_score(
+        np.array([[one[name] for name in localizer.classes] for one in there]), np.array([s.label for s in samples])
+    )
+    assert found.min_score == pytest.approx(expected.min_score, rel=0.02)
+    written = json.loads((run / "localizer" / "presence.json").read_text())
+    assert written["split"] == "test" and written["min_score"] == found.min_score
+    again = hclnet.calibrate(run, device="cpu")
+    assert hclnet.load(run, "cpu").inference.min_score == found.min_score and again.images == 12
+    with pytest.raises(ValueError, match="leave it out"):
+        hclnet.calibrate_presence(run, min_score=0.5)
+
+
+def test_probabilities_by_ten_crops_are_those_of_locate(run, birds):
+    localizer, samples = hclnet.load(run, "cpu").with_inference(crops=10), read(birds).split("test")[:2]
+    values = class_probabilities(localizer, samples)
+    for row, sample in zip(values, samples):
+        told = dict(localizer.locate(sample.path, classes=list(localizer.classes)).predictions)
+        np.testing.assert_allclose(row, [told[name] for name in localizer.classes], rtol=1e-4)
+
+
+def test_the_command_for_presence(run, tmp_path):
+    called = ["calibrate", str(run), "--presence", "--device", "cpu", "--json", str(tmp_path / "one.json")]
+    result = CliRunner().invoke(app, called)
+    assert result.exit_code == 0, result.output
+    said, written = " ".join(result.output.split()), json.loads((tmp_path / "one.json").read_text())
+    assert "from 6 images" in said and f"Written into {run}; --min-score 0 goes without it." in said
+    assert written["min_score"] == hclnet.load(run).inference.min_score
+    assert "this says little" in told(Presence(0.1, (0.1, 0.2), 9, (1, 1, 1), (0, 0, 0)), "train")[-1]
 
 
 @pytest.mark.parametrize(

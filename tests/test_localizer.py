@@ -90,6 +90,18 @@ def test_several_objects_of_a_class_have_boxes_masks_and_scores():
     assert only == first and (only.mask == first.mask).all()
 
 
+def test_a_class_that_is_less_probable_than_min_score_is_not_there(localizer, photograph):
+    free = localizer.locate(photograph, top=4)
+    (best, most), (_, next_most) = free.predictions[:2]
+    between = localizer.with_inference(min_score=(most + next_most) / 2)
+    found = between.locate(photograph, top=4)
+    assert [o.label for o in found.objects] == [best] and found.predictions == free.predictions
+    assert list(found.heatmaps) == list(free.heatmaps)
+    absent = between.locate(photograph, classes=[free.predictions[3][0]])
+    assert absent.objects == () and absent.box is None and absent.heatmap.max() == 1
+    assert localizer.with_inference(min_score=1).locate(photograph).box is None
+
+
 def test_a_class_with_a_flat_map_has_no_box():
     found = looking_at(1, 1).locate(image_of(50, 60), classes=["nothing", "here"])
     assert [o.label for o in found.objects] == ["here"]
@@ -272,6 +284,7 @@ def test_other_settings_leave_the_weights_and_the_localizer_alone(localizer, pho
     "changes, message",
     [
         ({"fusion": "mean"}, "fusion: Input should be 'max', 'addition' or 'l1'"),
+        ({"min_score": 1.5}, "min_score: Input should be less"),
         ({"map_size": 2}, "map_size: Input should be greater"),
         ({"branches": 3}, "'branches' is no setting of maps and boxes. There are .*flip, .*scales"),
         ({"scales": [0]}, "scales.0: Input should be greater"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hclnet.api import load
 from hclnet.locate import find_images, locate_files
 
 
@@ -76,6 +77,17 @@ def test_files_are_boxed_from_python(photos: Path, trained: Path):
     assert len(found.left_out) == 1 and "p/b.jpg" in found.left_out[0]
     assert len(lines) == 3 and lines[0].startswith("p/a-2.png: ") and lines[2] == "... and 2 more"
     assert locate_files(["p/a.jpg", Path("q")], trained, "two", device="cpu").left_out == []
+
+
+def test_classes_asked_for_are_boxed_where_they_are(photos: Path, trained: Path):
+    classes, lines = load(trained, "cpu").classes, []
+    asked = {"classes": [classes[2]], "formats": ["json"], "save": [], "device": "cpu", "tell": lines.append}
+    for least, there in ((0.0, True), (1.0, False)):
+        (one,) = locate_files("p/a.jpg", trained, "out", min_score=least, **asked).localizations
+        assert {o.label for o in one.objects} <= {classes[2]}
+        assert ("nothing here" not in lines[-1]) is there
+    with pytest.raises(ValueError, match="No such class: dodo"):
+        locate_files("p/a.jpg", trained, "out", device="cpu", classes=["dodo"])
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ _HOME = {
     "Localizer": "localizer",
     "RunConfig": "config",
     "calibrate": "calibrate",
+    "calibrate_presence": "calibrate",
     "compare": "compare",
     "evaluate": "api",
     "load": "api",

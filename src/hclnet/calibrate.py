@@ -1,4 +1,4 @@
-"""`hclnet calibrate`: a single threshold chosen on the true boxes that there are, written into a run's localizer."""
+"""`hclnet calibrate`: thresholds chosen on true boxes, or on held-out labels, and written into a run's localizer."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hclnet.api import open_run
 from hclnet.data import find_split
-from hclnet.evaluate import evaluate_localizer
-from hclnet.metrics import Calibration, choose_threshold
+from hclnet.evaluate import class_probabilities, evaluate_localizer
+from hclnet.localizer import Localizer
+from hclnet.metrics import Calibration, Presence, choose_min_score, choose_threshold
 from hclnet.progress import bar
+from hclnet.types import DataSet
 
 
 def calibrate(
@@ -55,10 +59,53 @@ def calibrate(
     with bar("Scoring") as progress:
         (records,) = evaluate_localizer(localizer, samples, dataset.truth, None, cache, progress)
     found = choose_threshold(records)
-    home = run / "localizer" if (run / "localizer").is_dir() else run
-    localizer.with_inference(box=f"fixed:{found.threshold}").save(home)
-    about = {"data": str(dataset.root), "split": chosen, **asdict(found)}
-    part = home / "calibration.json.part"
-    part.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    part.replace(home / "calibration.json")
+    _write(localizer.with_inference(box=f"fixed:{found.threshold}"), run, "calibration.json", dataset, chosen, found)
     return found
+
+
+def calibrate_presence(
+    run: str | Path,
+    data: str | Path | None = None,
+    split: str = "test",
+    device: str = "auto",
+    on_bad_image: str | None = None,
+    tell: Callable[[str], None] | None = None,
+    **inference: Any,
+) -> Presence:
+    """Choose the probability below which a run takes a class to be absent, on labelled images that it has not seen.
+
+    The localizer's `min_score` is set; `presence.json` beside it says how sure it is.
+
+    Args:
+        run: a run folder, or a localizer's.
+        data: another data set than the run's own; it must have the run's classes. Boxes are not looked at.
+        split: which part of it; not one that the run was trained on.
+        on_bad_image: `fail` or `skip`; as the run was trained by default.
+        tell: called with lines for a person, such as which images are skipped.
+        inference: settings of how images are looked at, such as `flip=True`; they are kept with it.
+
+    Raises:
+        ValueError: the run, the data or a setting is not as it has to be, or there are too few images.
+    """
+    run = Path(run)
+    if inference.get("min_score"):
+        raise ValueError("Calibration chooses min_score itself; leave it out.")
+    localizer, dataset, cache = open_run(run, data, split, device, on_bad_image, tell, **inference)
+    chosen = find_split(dataset, split)
+    samples = dataset.split(chosen)
+    with bar("Classifying") as progress:
+        probabilities = class_probabilities(localizer, samples, cache, progress)
+    found = choose_min_score(probabilities, np.array([s.label for s in samples]))
+    _write(localizer.with_inference(min_score=found.min_score), run, "presence.json", dataset, chosen, found)
+    return found
+
+
+def _write(
+    localizer: Localizer, run: Path, name: str, dataset: DataSet, split: str, found: Calibration | Presence
+) -> None:
+    home = run / "localizer" if (run / "localizer").is_dir() else run
+    localizer.save(home)
+    about = {"data": str(dataset.root), "split": split, **asdict(found)}
+    part = home / f"{name}.part"
+    part.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    part.replace(home / name)

@@ -54,6 +54,7 @@ class Inference(Strict):
     )
     box: str = Field("auto", description="box rule: auto, fixed:T or otsu3")
     crops: Literal[1, 10] = Field(1, description="10: classify by ten crops, mean of their softmax (row 17)")
+    min_score: float = Field(0.0, ge=0, le=1, description="a class less probable than this is not there: never boxed")
     no_object_class: str | None = Field(None, description="a class for nothing, such as good: learned, never boxed")
 
     @property

@@ -24,7 +24,7 @@ from hclnet.metrics import Counts, Found, Scoring, Table, get_protocol
 from hclnet.progress import Report
 from hclnet.report import ImageMaps, image_maps
 from hclnet.types import MaskFiles, Records, Sample, Truth
-from hclnet.views import View, merge, views
+from hclnet.views import View, mean_probabilities, merge, views
 
 
 @torch.inference_mode()
@@ -66,7 +66,7 @@ def evaluate_localizer(
     # Variants that differ only in the box rule, or in how images are classified, share their maps.
     groups: dict[Inference, list[int]] = {}
     for k, variant in enumerate(variants):
-        groups.setdefault(variant.model_copy(update={"box": "", "crops": 1}), []).append(k)
+        groups.setdefault(variant.model_copy(update={"box": "", "crops": 1, "min_score": 0.0}), []).append(k)
     looks = {shared: views(shared, localizer.size) for shared in groups}
     sizes = np.array([image_size(s.path) for s in samples], dtype=np.int64)
     labels = np.array([s.label for s in samples], dtype=np.int64)
@@ -116,6 +116,33 @@ def evaluate_localizer(
             if progress:
                 progress(done, len(samples))
     return [table.records(*classified[by].columns()) for by, table in zip(classifiers, tables)]
+
+
+@torch.inference_mode()
+def class_probabilities(
+    localizer: Localizer, samples: Sequence[Sample], cache: bool = False, progress: Report | None = None
+) -> Float[np.ndarray, "n c"]:
+    """How probable the localizer finds every class in every image, as `locate` does.
+
+    Args:
+        localizer: with the settings of how it looks at images.
+        samples: the images.
+        cache: keep the trunk's features on disk.
+        progress: called with images done and images in all.
+    """
+    rows, looks, done = [], localizer.views, 0
+    for features in _feature_batches(localizer, samples, set(looks), cache):
+        if localizer.inference.crops == 10:
+            count = len(next(iter(features[looks[0]].values())))
+            paths = [s.path for s in samples[done : done + count]]
+            (images,) = image_batches(paths, enlarged(localizer.size), count)
+            rows.append(localizer.crop_probabilities(images).cpu().numpy())
+        else:
+            rows.append(mean_probabilities([localizer.output(features[view]) for view in looks]).cpu().numpy())
+        done += len(rows[-1])
+        if progress:
+            progress(done, len(samples))
+    return np.concatenate(rows)
 
 
 class _Classified:

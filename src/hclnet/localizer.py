@@ -149,7 +149,8 @@ class Localizer:
         Args:
             image: a file, a Pillow image, or an H x W x 3 uint8 array.
             top: box the `top` most probable classes.
-            classes: box these instead, however probable. The class that is no object is never boxed.
+            classes: box these instead, as far as they are there: see the setting `min_score`, 0 unless it was
+                calibrated or set. The class that is no object is never boxed.
             max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
 
         Raises:
@@ -171,15 +172,21 @@ class Localizer:
         if classes is None:
             asked = self._to_box(probabilities, top)
         else:
-            if unknown := [name for name in classes if name not in self.classes]:
-                raise ValueError(f"No such class: {', '.join(unknown)}. There are {_some(self.classes)}.")
-            if not classes:
-                raise ValueError(f"No class is asked for. Name at least one of {_some(self.classes)}.")
+            self.check_classes(classes)
             asked = torch.tensor([self.classes.index(name) for name in dict.fromkeys(classes)])
             asked = asked[probabilities[asked].argsort(descending=True)]
         fused, parts = self._maps(features, asked)
         (objectness,) = self.objectness_of(features, self.views) or [None]
         return self._localization(path, size, probabilities, asked, fused, parts, objectness, max_objects)
+
+    def check_classes(self, names: Sequence[str]) -> None:
+        """Raises:
+        ValueError: one of the names is no class, or there is no name.
+        """
+        if unknown := [name for name in names if name not in self.classes]:
+            raise ValueError(f"No such class: {', '.join(unknown)}. There are {_some(self.classes)}.")
+        if not names:
+            raise ValueError(f"No class is asked for. Name at least one of {_some(self.classes)}.")
 
     @torch.inference_mode()
     def crop_probabilities(self, images: UInt8[np.ndarray, "b l l 3"]) -> Float[torch.Tensor, "b c"]:
@@ -220,7 +227,7 @@ class Localizer:
         names = [self.classes[k] for k in asked]
         scores = probabilities[asked].tolist()
         for name, score, heatmap in zip(names, scores, fused):
-            if name == self.inference.no_object_class:
+            if name == self.inference.no_object_class or score < self.inference.min_score:
                 continue
             found = find_objects(to_levels(heatmap), rule, objectness, max_objects)
             for one in found:

@@ -12,6 +12,7 @@ from typing import Any
 
 from hclnet.annotate import WRITERS
 from hclnet.annotate.overlay import save_pictures
+from hclnet.config import Inference
 from hclnet.data.files import image_files, shown
 from hclnet.localizer import Localizer
 from hclnet.progress import bar
@@ -86,6 +87,7 @@ def locate_files(
     tell: Callable[[str], None] | None = None,
     listed: int = 20,
     max_objects: int = 1,
+    classes: Sequence[str] | None = None,
     **inference: Any,
 ) -> Located:
     """Box many images, and write the boxes and pictures of them into a folder.
@@ -101,6 +103,7 @@ def locate_files(
         tell: called with a line for each of the first images, when all are done.
         listed: how many those are.
         max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
+        classes: box these instead of the most probable ones, where they are there.
         inference: settings of maps and boxes, such as `box="fixed:0.2"`.
 
     Raises:
@@ -114,6 +117,8 @@ def locate_files(
     localizer = Localizer.imagenet(device) if model is None else Localizer.load(model, device)
     if changes := {k: v for k, v in inference.items() if v is not None}:
         localizer = localizer.with_inference(**changes)
+    if classes is not None:
+        localizer.check_classes(classes)
     located: list[Localization] = []
     lines: list[str] = []
     left_out: list[str] = []
@@ -122,13 +127,13 @@ def locate_files(
         with bar("Locating") as report:
             for number, (path, name) in enumerate(files, 1):
                 try:
-                    one = localizer.locate(path, top, max_objects=max_objects)
+                    one = localizer.locate(path, top, classes, max_objects)
                 except ValueError as error:
                     left_out.append(str(error))
                 else:
                     save_pictures(one, out, name, kinds)
                     if len(lines) < listed:
-                        lines.append(_line(one, localizer.inference.no_object_class))
+                        lines.append(_line(one, localizer.inference))
                     kept = one.objects if "masks" in kinds else tuple(replace(o, mask=None) for o in one.objects)
                     located.append(replace(one, objects=kept, heatmaps={}, branches={}))
                 report(number, len(files))
@@ -145,7 +150,11 @@ def locate_files(
     )
 
 
-def _line(one: Localization, no_object_class: str | None) -> str:
+def _line(one: Localization, settings: Inference) -> str:
     boxes = [f"{shown(o.label)} {o.score:.0%} [{' '.join(f'{v:.0f}' for v in o.box)}]" for o in one.objects]
-    why = "no object" if one.label == no_object_class else "but its heatmap is flat: no box"
+    why = "but its heatmap is flat: no box"
+    if one.label == settings.no_object_class:
+        why = "no object"
+    elif one.score < settings.min_score:
+        why = f"below min_score {settings.min_score:.1%}: nothing here"
     return f"{shown(one.path)}: {', '.join(boxes) or f'{shown(one.label)} {one.score:.0%}, {why}'}"

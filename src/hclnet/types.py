@@ -190,7 +190,8 @@ class Localization:
         path: the image's path; empty for an image that came from memory.
         size: width and height of the upright image, pixels.
         objects: of the classes asked for, most probable class first; of one class, best score first. A class whose
-            heatmap is flat has none, nor has an image that is predicted to show no object.
+            heatmap is flat or whose probability is below `min_score` has none, nor has an image that is predicted to
+            show no object.
         predictions: the most probable classes and those asked for with their probabilities, best first.
         heatmaps: by label, the fused map of each class asked for, 0..1, in the map's own resolution over the whole
             image; most probable first.

@@ -201,7 +201,14 @@ def calibrate(
     data: Annotated[
         str | None, typer.Option(help="A data set with true boxes: twenty will do.", show_default="the run's")
     ] = None,
-    split: Annotated[str, typer.Option(help="The part whose boxes are used.")] = "train",
+    split: Annotated[
+        str | None,
+        typer.Option(help="The part that is used.", show_default="train; with --presence test"),
+    ] = None,
+    presence: Annotated[
+        bool,
+        typer.Option("--presence", help="On labels, not boxes: the probability below which a class is not there."),
+    ] = False,
     fusion: Fusion = None,
     device: Device = None,
     settings: SetMaps = None,
@@ -210,7 +217,8 @@ def calibrate(
     """Choose a run's box threshold on whatever true boxes there are, and say how sure it is."""
     from hclnet.cli.calibration import calibrate_run
 
-    calibrate_run(run, data, split, device or "auto", json_file, _settings_of_maps(settings, None, fusion))
+    maps = _settings_of_maps(settings, None, fusion)
+    calibrate_run(run, data, split, device or "auto", json_file, presence, maps)
 
 
 @app.command()
@@ -329,6 +337,14 @@ def locate(
     max_objects: Annotated[
         int, typer.Option("--max-objects", metavar="N", min=1, help="Up to N objects of each class, each with a score.")
     ] = 1,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Box these where they are there: badger,fox.", show_default="the most probable"),
+    ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="A class less probable than this is not there.", show_default="the run's"),
+    ] = None,
     box: Box = None,
     fusion: Fusion = None,
     settings: SetMaps = None,
@@ -342,7 +358,8 @@ def locate(
     maps = _settings_of_maps(settings, box, fusion)
     if model is None:
         typer.echo("No --model: the packaged ImageNet classifier with CAM, 1000 classes.")
-    maps |= {"max_objects": max_objects}
+    maps |= {"max_objects": max_objects, "min_score": min_score}
+    maps["classes"] = [name.strip() for name in classes.split(",") if name.strip()] if classes is not None else None
     found = locate_files(images, model, out, top, wanted, kinds, device or "auto", typer.echo, **maps)
     for message in found.left_out:
         typer.secho(f"Left out: {message}", fg="yellow", err=True)

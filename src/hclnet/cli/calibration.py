@@ -9,35 +9,45 @@ from typing import Any
 
 import typer
 
-from hclnet.calibrate import calibrate
-from hclnet.metrics import Calibration, change
+from hclnet.calibrate import calibrate, calibrate_presence
+from hclnet.metrics import Calibration, Presence, change
 
 
 def calibrate_run(
-    run: Path, data: str | None, split: str, device: str, json_file: Path | None, maps: dict[str, Any]
+    run: Path,
+    data: str | None,
+    split: str | None,
+    device: str,
+    json_file: Path | None,
+    presence: bool,
+    maps: dict[str, Any],
 ) -> None:
     """Calibrate a run, and print how sure the threshold is.
 
     Raises:
-        ValueError: see `hclnet.calibrate`.
+        ValueError: see `hclnet.calibrate` and `hclnet.calibrate_presence`.
     """
-    found = calibrate(run, data, split, device, None, typer.echo, **maps)
+    split = split or ("test" if presence else "train")
+    found = (calibrate_presence if presence else calibrate)(run, data, split, device, None, typer.echo, **maps)
     for line in told(found, split):
         typer.echo(line)
-    typer.echo(f"Written into {run}; --box auto goes without it.")
+    typer.echo(f"Written into {run}; {'--min-score 0' if presence else '--box auto'} goes without it.")
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
 
 
-def told(found: Calibration, split: str) -> list[str]:
+def told(found: Calibration | Presence, split: str) -> list[str]:
     """What a calibration says, for a person."""
+    return _of_boxes(found, split) if isinstance(found, Calibration) else _of_presence(found, split)
+
+
+def _of_boxes(found: Calibration, split: str) -> list[str]:
     low, high = found.threshold_interval
-    value, least, most = (100 * v for v in found.gt_known)
     lines = [
         f"Box rule fixed:{found.threshold}, from {found.images} images with true boxes. 95 % interval of the "
         f"threshold: {low:.2f} to {high:.2f}.",
-        f"GT-known on images that had no part in choosing it: {value:.1f} % [{least:.1f} to {most:.1f}].",
+        f"GT-known on images that had no part in choosing it: {_percent(found.gt_known)}.",
         f"The rule auto on the same images: {100 * found.rule_gt_known:.1f} %. The threshold minus auto, in points: "
         f"{change(found.difference, '{} [{} to {}]')}.",
     ]
@@ -48,3 +58,20 @@ def told(found: Calibration, split: str) -> list[str]:
     if split == "train":
         lines.append("The run was trained on images of this split: on new ones, either is right less often.")
     return lines
+
+
+def _of_presence(found: Presence, split: str) -> list[str]:
+    low, high = (100 * v for v in found.min_score_interval)
+    lines = [
+        f"A class is not there below a probability of {100 * found.min_score:.2g} %, from {found.images} images. "
+        f"95 % interval: {low:.2g} to {high:.2g} %.",
+        f"On images that had no part in choosing it, found where it is: {_percent(found.found)}; "
+        f"where it is not: {_percent(found.falsely_found)}.",
+    ]
+    if split == "train":
+        lines.append("The run was trained on images of this split, so this says little: take others.")
+    return lines
+
+
+def _percent(value: tuple[float, float, float]) -> str:
+    return "{:.1f} % [{:.1f} to {:.1f}]".format(*(100 * v for v in value))

@@ -27,6 +27,7 @@ from hclnet.metrics.intervals import (
     resamples,
 )
 from hclnet.metrics.masks import Counts
+from hclnet.metrics.presence import Presence, choose_min_score
 from hclnet.metrics.protocols import PROTOCOLS, Found, Hclnet, Scoring, WsolEval, get_protocol
 from hclnet.metrics.records import Table, concatenate, load_records, save
 
@@ -42,6 +43,7 @@ __all__ = [
     "Found",
     "Hclnet",
     "Hits",
+    "Presence",
     "Resampled",
     "Scoring",
     "Table",
@@ -49,6 +51,7 @@ __all__ = [
     "accuracy_by_level",
     "box_kinds",
     "change",
+    "choose_min_score",
     "choose_threshold",
     "class_table",
     "concatenate",
