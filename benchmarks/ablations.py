@@ -19,9 +19,9 @@ TABLES = {
         "hclnet:flip=true",
         "hclnet:scales=1.3",
         "hclnet:scales=1.3,flip=true",
-        "hclnet:scales=1.57",
-        "hclnet:scales=1.57,flip=true",
-        "hclnet:scales=[1,1.3,1.57],flip=true",
+        "hclnet:scales=1.5",
+        "hclnet:scales=1.5,flip=true",
+        "hclnet:scales=[1,1.3,1.5],flip=true",
     ],
     "fusion": [
         "hclnet",
