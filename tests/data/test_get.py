@@ -15,7 +15,6 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hclnet.cli.app import app
-from hclnet.data import get as module
 from hclnet.data import read
 from hclnet.data.get import SOURCES, Archive, fetch, get, unpack
 from hclnet.data.parts import PartsOptions, write
@@ -251,7 +250,11 @@ def test_mistakes(hclnet: Run, cub: Path, tmp_path: Path):
     assert not (tmp_path / "mine.part").exists()
 
 
-def test_a_python_that_can_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delattr(module.tarfile, "data_filter")
-    with pytest.raises(ValueError, match=r"Update it to 3\.11\.4"):
-        unpack(tmp_path / "a.tgz", tmp_path, "x", print)
+def test_links_are_not_unpacked(tmp_path: Path):
+    with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
+        link = tarfile.TarInfo("CUB_200_2011/images")
+        link.type, link.linkname = tarfile.SYMTYPE, "/"
+        archive.addfile(link)
+    with pytest.raises(ValueError, match=r"a\.tgz is not unpacked: CUB_200_2011/images is no file and no folder"):
+        unpack(tmp_path / "a.tgz", tmp_path / "tree", "CUB_200_2011", lambda *_: None)
+    assert not (tmp_path / "tree" / "images").exists()

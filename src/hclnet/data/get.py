@@ -9,7 +9,7 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -183,25 +183,26 @@ def unpack(file: Path, out: Path, top: str, report: Report) -> None:
         report: called with megabytes of the archive done and in all.
 
     Raises:
-        ValueError: a member would get outside, or this Python can't tell.
+        ValueError: a member would get outside, or is no file and no folder.
     """
-    if not hasattr(tarfile, "data_filter"):
-        raise ValueError("This Python can't unpack archives safely. Update it to 3.11.4 or later.")
-    total = file.stat().st_size // _MB
+    total, home = file.stat().st_size // _MB, out.resolve()
     with file.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:gz") as archive:
-        for member in _moved(archive, top):
-            try:
-                archive.extract(member, out, filter="data")
-            except tarfile.FilterError as error:
-                raise ValueError(f"{shown(file)} is not unpacked: {error}.") from None
+        for member in archive:
+            parts = PurePosixPath(member.name).parts
+            target = home.joinpath(*(parts[1:] if parts[:1] == (top,) else parts))
+            # Files and folders alone are made, so that no link made before can lead outside. (tarfile's own filter came
+            # with Python 3.11.4.)
+            if not target.resolve().is_relative_to(home):
+                raise ValueError(f"{shown(file)} is not unpacked: {shown(member.name)} would be outside of {out}.")
+            if member.isdir():
+                target.mkdir(parents=True, exist_ok=True)
+            elif content := archive.extractfile(member) if member.isreg() else None:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with content, target.open("wb") as unpacked:
+                    shutil.copyfileobj(content, unpacked)
+            else:
+                raise ValueError(f"{shown(file)} is not unpacked: {shown(member.name)} is no file and no folder.")
             report(raw.tell() // _MB, total)
-
-
-def _moved(archive: tarfile.TarFile, top: str) -> Iterable[tarfile.TarInfo]:
-    for member in archive:
-        parts = PurePosixPath(member.name).parts
-        member.name = PurePosixPath(*(parts[1:] if parts[:1] == (top,) else parts)).as_posix()
-        yield member
 
 
 def _go_on(url: str, part: Path, report: Report) -> bool:
