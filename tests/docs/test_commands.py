@@ -51,7 +51,7 @@ def call(words: list[str], folder: Path, **environment: str) -> str:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the names that the pages use exist."""
     folder = tmp_path_factory.mktemp("reader")
-    write(PartsOptions(classes=2, train=5, test=2, size=96), folder / "DATA")
+    write(PartsOptions(classes=2, train=10, test=5, size=96), folder / "DATA")
     for source, name in zip(sorted((folder / "DATA" / "images").iterdir()), ("badger", "fox"), strict=True):
         shutil.copytree(source, folder / "my_photos" / name)
         (folder / "new_photos").mkdir(exist_ok=True)
@@ -63,7 +63,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         np.save(map, np.eye(14))
     for layout in LAYOUTS:
         layout(read(folder / "DATA"), folder)
+    _a_few_with_boxes(folder)
     return folder
+
+
+def _a_few_with_boxes(folder: Path) -> None:
+    """Some of my photos, as a manifest with boxes."""
+    birds = read(folder / "DATA")
+    rows = ["path,label,split,x0,y0,x1,y1"]
+    for sample in birds.samples:
+        corners = ",".join(f"{value:g}" for value in birds.truth.boxes[sample.id][0])
+        rows.append(f"{sample.path},{('badger', 'fox')[sample.label]},{sample.split},{corners}")
+    (folder / "a_few_with_boxes").mkdir()
+    (folder / "a_few_with_boxes" / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
