@@ -45,8 +45,25 @@ class Rule(Protocol):
     def __str__(self) -> str: ...
 
 
+class _Threshold:
+    """A rule that picks a level by the level map alone, and takes the largest component there."""
+
+    __slots__ = ()
+
+    def level(self, levels: UInt8[np.ndarray, "h w"]) -> int:
+        raise NotImplementedError
+
+    def choose(
+        self,
+        levels: UInt8[np.ndarray, "h w"],
+        boxes: Int32[np.ndarray, "256 4"],
+        objectness: Float32[np.ndarray, "gh gw"] | None = None,
+    ) -> Choice:
+        return Choice(t := self.level(levels), boxes[t])
+
+
 @dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(_Threshold):
     """A fixed share of the maximum: a heatmap's maximum is 1, so `fixed:0.2` is 20 % of it, as in Zhou et al. 2016."""
 
     example: ClassVar[str] = "fixed:0.2"
@@ -67,20 +84,12 @@ class Fixed:
         # No pixel is above 255: up to there even 0.999 of the maximum must leave the maximum itself.
         return min(round(255 * self.fraction), 254)
 
-    def choose(
-        self,
-        levels: UInt8[np.ndarray, "h w"],
-        boxes: Int32[np.ndarray, "256 4"],
-        objectness: Float32[np.ndarray, "gh gw"] | None = None,
-    ) -> Choice:
-        return Choice(t := self.level(levels), boxes[t])
-
     def __str__(self) -> str:
         return f"fixed:{self.fraction!r}"
 
 
 @dataclass(frozen=True, slots=True)
-class Otsu3:
+class Otsu3(_Threshold):
     """The upper of the two thresholds that split the levels into three classes with the most variance between them.
 
     Otsu, "A threshold selection method from gray-level histograms", 1979, section III-B, on the 256-bin histogram of
@@ -96,14 +105,6 @@ class Otsu3:
 
     def level(self, levels: UInt8[np.ndarray, "h w"]) -> int:
         return int(_otsu3(_histogram(np.ascontiguousarray(levels).reshape(-1))))
-
-    def choose(
-        self,
-        levels: UInt8[np.ndarray, "h w"],
-        boxes: Int32[np.ndarray, "256 4"],
-        objectness: Float32[np.ndarray, "gh gw"] | None = None,
-    ) -> Choice:
-        return Choice(t := self.level(levels), boxes[t])
 
     def __str__(self) -> str:
         return "otsu3"
