@@ -9,6 +9,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hclnet.convolution import Conv3x3
+
 
 @dataclass(frozen=True, slots=True)
 class ClassMaps:
@@ -58,7 +60,7 @@ class Branch(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for k in range(convs):
-            layers += [nn.Conv2d(width if k else channels, width, 3, padding=1), nn.ReLU()]
+            layers += [Conv3x3(width if k else channels, width), nn.ReLU()]
         self.convs = nn.Sequential(*layers)
         self.classifier = nn.Conv2d(width if convs else channels, classes, 1)
         self.apply(xavier)  # and no dropout: reading 6

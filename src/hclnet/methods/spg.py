@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from hclnet.backbones.trunk import Features, Trunk
 from hclnet.config import Strict
+from hclnet.convolution import Conv3x3
 from hclnet.fusion import minmax
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch, xavier
@@ -129,11 +130,11 @@ class SPG(Method):
 
 
 def _block(channels: int, width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()).apply(xavier)
+    return nn.Sequential(Conv3x3(channels, width), nn.ReLU()).apply(xavier)
 
 
 def _to_map(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 1, 1)).apply(xavier)
+    return nn.Sequential(Conv3x3(width, width), nn.ReLU(), nn.Conv2d(width, 1, 1)).apply(xavier)
 
 
 def _upsampled(maps: Float[Tensor, "b 1 h w"], size: tuple[int, int]) -> Float[Tensor, "b sh sw"]:

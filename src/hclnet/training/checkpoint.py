@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +23,24 @@ class WholeFiles(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Raises:
+        CheckpointError: it can't be written, most often because the disk is full.
+        """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.part")
-        torch.save(checkpoint, part)
-        part.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(checkpoint, part)
+            part.replace(path)
+        except (OSError, RuntimeError) as error:  # torch's writer says neither which file nor why
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            free = shutil.disk_usage(path.parent).free / 1e9 if path.parent.is_dir() else 0
+            kept = "The one before is whole" if path.exists() else "There was none before"
+            raise CheckpointError(
+                f"The checkpoint {path} can't be written ({str(error).splitlines()[0].rstrip('.')}); {free:.1f} GB are "
+                f"free on its disk. {kept}: make room and go on with --resume."
+            ) from error
 
     def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
         """Raises:
