@@ -1,5 +1,9 @@
 """The fast 3x3 convolution against the plain one, in float64."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -99,3 +103,18 @@ def test_a_layer_learns_as_a_plain_one_does():
             optimizer.step()
     assert (fast.weight - plain.weight).abs().max() < 1e-5
     assert (fast.bias - plain.bias).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_torch_keeps_its_number_of_threads(threads):
+    """Or what the trunk computes afterwards would differ in the last bits from what it computed before."""
+    code = """
+import torch
+from hclnet.convolution import Winograd
+before = torch.get_num_threads()
+Winograd.apply(torch.zeros(2, 3, 4, 4), torch.zeros(5, 3, 3, 3))
+print(before, torch.get_num_threads())
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": threads}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [threads, threads]

@@ -27,9 +27,15 @@ def test_presets_are_named_and_headed():
         make_config("x", "hclnet", **read_preset(name))
 
 
-def test_quick_is_the_default_recipe():
-    assert make_config("x", "hclnet", **read_preset("quick")) == make_config("x", "hclnet")
-    assert "otsu3" not in (HERE / "quick.yaml").read_text(encoding="utf-8")
+def test_best_is_the_default_recipe_and_quick_the_same_at_224():
+    assert make_config("x", "hclnet", **read_preset("best")) == make_config("x", "hclnet")
+    assert make_config("x", "hclnet", **read_preset("quick")) == make_config("x", "hclnet", size=224)
+
+
+def test_a_size_that_is_asked_for_is_seen_at_too():
+    assert make_config("x", "hclnet", size=448).inference.scales == (1,)
+    assert make_config("x", "hclnet", size=448, scales=1.5) == make_config("x", "hclnet")
+    assert make_config("x", "hclnet", scales=1).size == 448
 
 
 def test_best_and_fast_look_at_larger_images_than_they_train_on():

@@ -55,11 +55,16 @@ class Evaluation:
 def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> RunConfig:
     """A run's configuration from flat settings: a method's options, those of maps and boxes, those of training.
 
+    Where no size is asked for, images are learnt from at 448 px and then seen at 672, which is what docs/ablations.md
+    found best. A size that is asked for is the one that they are seen at too, unless `scales` says otherwise.
+
     Raises:
         ValueError: a setting is unknown or has an impossible value.
     """
     known = get_method(method)
     given = {key: value for key, value in settings.items() if value is not None}
+    if "size" not in given:
+        given = {"scales": 1.5, **given}
     routed = route(given, set(known.Options.model_fields), method)
     try:
         options = known.Options(**routed.pop("options")).model_dump()

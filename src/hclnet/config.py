@@ -50,7 +50,9 @@ class Inference(Strict):
     map_range: str = Field("minmax", description="how a heatmap comes to lie in 0..1: minmax, max, pas, ivr:P")
     flip: bool = Field(False, description="look at the mirror image too, and average maps and probabilities")
     scales: Annotated[tuple[Scale, ...], BeforeValidator(_listed_scales)] = Field(
-        (1.0,), min_length=1, description="look at the image at these multiples of size, and average likewise"
+        (1.0,),
+        min_length=1,
+        description="look at these multiples of size, and average likewise; 1.5 where no size is given",
     )
     box: str = Field("auto", description="box rule: auto, fixed:T or otsu3")
     crops: Literal[1, 10] = Field(1, description="10: classify by ten crops, mean of their softmax (row 17)")
@@ -87,7 +89,7 @@ class RunConfig(Strict):
     output_stride: Literal[8, 16, 32] | None = Field(
         None, description="pixels of the image per value of a map; None: the backbone's own (8 for vgg16, else 16)"
     )
-    size: int = Field(224, ge=32, description="side of the square that images are resized to, pixels")
+    size: int = Field(448, ge=32, description="side of the square that images are resized to, pixels")
     tune: Literal["heads", "all"] = Field("heads", description="heads: the trunk stays as it is; all: fine-tune it")
     epochs: int = Field(12, ge=1, description="passes over the training images")
     batch: int = Field(32, ge=1, description="images per step")

@@ -103,11 +103,19 @@ def _portions(images: Float[Tensor, "b h w c"], width: int) -> Iterator[tuple[sl
     each = -(-height // 4) * -(-breadth // 4)
     step = min(max(_TILES // each, 1), count)
     before, after = (torch.empty(36 * step * each * n) for n in (channels, width))
-    set_num_threads(min(torch.get_num_threads(), config.NUMBA_NUM_THREADS))
+    _as_many_threads_as_torch()
     for start in range(0, count, step):
         t = min(step, count - start) * each
         tiles, products = (room[: 36 * t * n].view(36, t, n) for room, n in ((before, channels), (after, width)))
         yield slice(start, start + step), tiles, products
+
+
+def _as_many_threads_as_torch() -> None:
+    """For the loops below. Numba starts its threads on the first call, and sets the number of OpenMP, so torch's."""
+    threads = torch.get_num_threads()
+    set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
 # `no_type_check` keeps run-time checkers of annotations out of what numba compiles.

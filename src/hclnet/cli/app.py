@@ -58,7 +58,12 @@ Backbone = Annotated[
 Weights = Annotated[
     str | None, typer.Option(help="auto (ImageNet), none (random) or a file of them.", show_default="auto")
 ]
-Size = Annotated[int | None, typer.Option(help="Images are resized to a square of this side, px.", show_default="224")]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        help="Images are resized to a square of this side, px.", show_default="448, and boxes are drawn at 672"
+    ),
+]
 Tune = Annotated[str | None, typer.Option(help="heads: frozen trunk, fast; all: fine-tune it.", show_default="heads")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", show_default="12")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same machine: same figures.", show_default="0")]
@@ -68,7 +73,7 @@ Preset = Annotated[
     typer.Option(
         metavar="NAME|FILE",
         help=f"Settings to start from: {', '.join(preset_names())}, or a YAML file of them.",
-        show_default="none",
+        show_default="best",
     ),
 ]
 Set = Annotated[
