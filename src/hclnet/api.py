@@ -31,7 +31,7 @@ from hclnet.metrics import Resampled, class_table, figures, hits, intervals, res
 from hclnet.pages import evaluation_page, training_page
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
-from hclnet.training import TrainResult, has_progress, learn_missing, prepare_run, train_run
+from hclnet.training import TrainResult, has_progress, learn_missing, prepare_run
 from hclnet.types import DataSet, Localization, Records
 
 
@@ -139,6 +139,8 @@ def train_on(
     Raises:
         ValueError: as `train`; or a run that goes on had other training images.
     """
+    from hclnet.training.run import train_run  # Lightning takes two seconds to load, and evaluate does not need it
+
     if resume:
         dataset = without_recorded_skips(with_recorded_splits(dataset, out), out)
         _check_same_images(dataset, out)

@@ -225,8 +225,8 @@ def _feature_batches(
     localizer: Localizer, samples: Sequence[Sample], seen: Collection[View], cache: bool
 ) -> Iterator[dict[View, Features]]:
     """Features of the images by view, in batches."""
-    reads, batch = localizer.method.reads, inference_batch(localizer.device)
-    sides = sorted({view.size for view in seen})
+    reads, sides = localizer.method.reads, sorted({view.size for view in seen})
+    batch = inference_batch(localizer.device, sides[-1])
     if cache:
         kept = (localizer.dtype, localizer.device)
         stores = {s: cached_features(localizer.trunk, reads, samples, s, *kept, View(s, True) in seen) for s in sides}

@@ -32,8 +32,9 @@ from hclnet.types import Sample
 
 Progress = Callable[[int, int], None]
 
-_LAYOUT = 2  # of the cache; a change of how features are computed or stored changes it
+_LAYOUT = 3  # of the cache; a change of how features are computed or stored changes it
 _THREADS = 2
+_PIXELS = 4 * 224**2  # of images that a processor walks the trunk with at once
 _USABLE = 0.9  # of a disk's free bytes
 _STALE = 24 * 3600  # seconds
 
@@ -70,9 +71,9 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def inference_batch(device: torch.device) -> int:
-    """Images at a time through the trunk: as many as a processor's cache holds, or as keep a GPU busy."""
-    return 64 if device.type == "cuda" else 8
+def inference_batch(device: torch.device, size: int) -> int:
+    """Images of a side at a time through the trunk: as many as a processor's cache holds, or as keep a GPU busy."""
+    return 64 if device.type == "cuda" else min(max(_PIXELS // size**2, 1), 8)
 
 
 def image_batches(paths: Sequence[str | Path], size: int, batch: int) -> Iterator[UInt8[np.ndarray, "b s s 3"]]:
@@ -223,7 +224,7 @@ def _compute(
         done = 0
         frozen = trunk.folded().to(device, memory_format=torch.channels_last)
         with torch.inference_mode():
-            for images in image_batches([s.path for s in samples], size, inference_batch(device)):
+            for images in image_batches([s.path for s in samples], size, inference_batch(device, size)):
                 x = as_input(images, trunk, device)
                 for kind in kinds:
                     features = extract(frozen, x.flip(3) if kind == "mirrored" else x, list(shapes), dtype)

@@ -5,7 +5,8 @@ import resource
 import pytest
 import torch
 
-from hclnet.training.checkpoint import CheckpointError, WholeFiles
+from hclnet.training import CheckpointError
+from hclnet.training.checkpoint import WholeFiles
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_training_is_handed_samples_and_nothing_beside_them(birds, tmp_path, mon
         seen.extend(arguments)
         raise InterruptedError
 
-    monkeypatch.setattr(api, "train_run", train_run)
+    monkeypatch.setattr("hclnet.training.run.train_run", train_run)
     with pytest.raises(InterruptedError):
         api.train(birds, tmp_path / "run", report=False, **RECIPE)
     assert not any(isinstance(argument, DataSet | Truth) for argument in seen)

@@ -10,9 +10,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-
-class CheckpointError(ValueError):
-    """A run folder is not as it has to be."""
+from hclnet.training.folder import CheckpointError
 
 
 class WholeFiles(TorchCheckpointIO):

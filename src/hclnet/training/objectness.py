@@ -90,7 +90,7 @@ def _batches(
 def _features(
     localizer: Localizer, samples: Sequence[Sample], chosen: np.ndarray, side: int, store: FeatureStore | None
 ) -> Iterator[Features]:
-    batch = inference_batch(localizer.device)
+    batch = inference_batch(localizer.device, side)
     if store is None:
         for images in image_batches([samples[i].path for i in chosen], side, batch):
             yield localizer.features(images)
