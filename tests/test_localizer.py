@@ -9,6 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import hclnet
+from hclnet.api import make_config
 from hclnet.boxes import box, parse_rule, scale, to_levels
 from hclnet.config import RunConfig
 from hclnet.data.images import load_square
@@ -445,3 +446,17 @@ def test_the_precision_is_kept(photograph, tmp_path, precision):
     again = Localizer.load(tmp_path, "cpu")
     assert again.dtype == ours.dtype
     same(found, again.locate(photograph))
+
+
+def test_a_localizer_remembers_how_many_stages_its_heads_see(photograph, tmp_path):
+    made = Localizer.from_config(make_config("x", "hclnet", size=64, stages=2, device="cpu"), ("a", "b"))
+    made.save(tmp_path)
+    again = Localizer.load(tmp_path, "cpu")
+    assert again.trunk.joined == made.trunk.joined == ("stage4",)
+    assert np.array_equal(again.locate(photograph).heatmap, made.locate(photograph).heatmap)
+    # Those of before there was the setting see the last one.
+    settings = json.loads((tmp_path / "localizer.json").read_text())
+    assert settings["backbone"].pop("stages") == 2
+    Localizer.from_config(make_config("x", "hclnet", size=64, stages=1, device="cpu"), ("a", "b")).save(tmp_path)
+    (tmp_path / "localizer.json").write_text(json.dumps(settings))
+    assert Localizer.load(tmp_path, "cpu").trunk.joined == ()

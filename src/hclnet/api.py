@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from hclnet.backbones import choose_stride
+from hclnet.backbones import BACKBONES, choose_stride
 from hclnet.boxes import parse_normalisation, parse_rule
 from hclnet.config import RunConfig, readable, route
 from hclnet.data import describe, find_split, read
@@ -74,8 +74,10 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
     parse_rule(config.inference.box)  # now, not after the training
     parse_normalisation(config.inference.map_range)
     check_tune(known, config.tune)
-    # Written out, so that a run is the same training whether the backbone's own stride was named or not.
-    return config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})
+    # Written out, so that a run is the same training whether the backbone's own were named or not.
+    stride = choose_stride(config.backbone, config.output_stride)
+    stages = config.stages if "stages" in routed else BACKBONES[config.backbone].stages
+    return config.model_copy(update={"output_stride": stride, "stages": stages})
 
 
 def train(

@@ -89,6 +89,12 @@ class RunConfig(Strict):
     output_stride: Literal[8, 16, 32] | None = Field(
         None, description="pixels of the image per value of a map; None: the backbone's own (8 for vgg16, else 16)"
     )
+    stages: int = Field(
+        1,
+        ge=1,
+        le=4,
+        description="how many of the backbone's last stages heads see; not given: 2 for lite, 1 for others",
+    )
     size: int = Field(448, ge=32, description="side of the square that images are resized to, pixels")
     tune: Literal["heads", "all"] = Field("heads", description="heads: the trunk stays as it is; all: fine-tune it")
     epochs: int = Field(12, ge=1, description="passes over the training images")
@@ -96,6 +102,7 @@ class RunConfig(Strict):
     lr: float = Field(1e-3, gt=0, description="peak learning rate of the heads")
     backbone_lr: float = Field(1e-4, gt=0, description="peak learning rate of the trunk, with --tune all")
     weight_decay: float = Field(0.01, ge=0, description="of the optimizer")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a target that all classes get alike")
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd: with Nesterov's momentum (row 15)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     bias_lr: float = Field(1.0, gt=0, description="learning rates of biases, in multiples of the others'")

@@ -281,6 +281,7 @@ def _key(
         "strides": {name: info.stride for name, info in trunk.info.items()},
         "input": [trunk.mean, trunk.std, size],
         "stages": list(stages),
+        "joined": list(trunk.joined),
         "dtype": str(dtype),
         "device": device.type,
         "mirror": mirror,

@@ -246,7 +246,11 @@ class Localizer:
         settings = {
             "format": _FORMAT,
             "hclnet": __version__,
-            "backbone": {"name": self.trunk.name, "output_stride": self.trunk.output_stride},
+            "backbone": {
+                "name": self.trunk.name,
+                "output_stride": self.trunk.output_stride,
+                "stages": 1 + len(self.trunk.joined),
+            },
             "method": {"name": self.method.name, "options": self.method.options.model_dump()},
             "preprocessing": {"resize": "squash", "size": self.size, "mean": self.trunk.mean, "std": self.trunk.std},
             "inference": {**self.inference.model_dump(), "fusion": self.fusion},
@@ -290,7 +294,7 @@ class Localizer:
                 )
             classes = tuple(settings["classes"])
             backbone, chosen = settings["backbone"], settings["method"]
-            trunk = build_trunk(backbone["name"], backbone["output_stride"], weights="none")
+            trunk = build_trunk(backbone["name"], backbone["output_stride"], "none", backbone.get("stages", 1))
             method = build_method(chosen["name"], trunk, len(classes), chosen["options"])
             tensors = load_file(home / _WEIGHTS)
             for part, module in (("trunk", trunk), ("method", method)):
@@ -315,7 +319,7 @@ class Localizer:
             ValueError: the configuration asks for what does not exist.
         """
         torch.manual_seed(config.seed)
-        trunk = build_trunk(config.backbone, config.output_stride, config.weights)
+        trunk = build_trunk(config.backbone, config.output_stride, config.weights, config.stages)
         torch.manual_seed(config.seed)  # the heads' start does not depend on how the trunk was made
         method = build_method(config.method, trunk, len(classes), config.options)
         kept = (config.size, config.inference, config.precision)

@@ -58,3 +58,29 @@ def test_a_change_is_seen_by_the_stage_and_all_after_it(name):
 def test_every_tensor_of_the_trunk_has_a_name_outside(name):
     trunk = build_trunk(name, weights="none")
     assert set(trunk.names.values()) == set(trunk.state_dict())
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("name", BACKBONES)
+@torch.inference_mode()
+def test_the_last_stage_can_have_the_channels_of_those_before_it_too(name, count):
+    trunk = build_trunk(name, weights="none")
+    images, stages = torch.randn(1, 3, 64, 64), list(trunk.stages)
+    apart, own = trunk(images, stages), dict(trunk.info)
+    together = trunk.join(count)(images, [trunk.last, stages[-1]])
+    taken = [stage for stage in stages if stage in own][: list(own).index(trunk.last) + 1][-count:]
+    parts = together[trunk.last].split([own[stage].channels for stage in taken], 1)
+    assert trunk.info[trunk.last].channels == sum(own[stage].channels for stage in taken)
+    for stage, part in zip(taken, parts, strict=True):
+        side = part.shape[2]
+        each = apart[stage].shape[2] // side  # cells of a finer grid that are averaged
+        expected = apart[stage].unfold(2, each, each).unfold(3, each, each).mean((4, 5))
+        torch.testing.assert_close(part, expected, rtol=1e-5, atol=1e-6)
+    if stages[-1] != trunk.last:  # what comes after it sees what it always saw
+        assert torch.equal(together[stages[-1]], apart[stages[-1]])
+    assert torch.equal(trunk.folded()(images, [trunk.last])[trunk.last].isfinite(), together[trunk.last].isfinite())
+
+
+def test_more_stages_than_there_are_can_not_be_joined():
+    with pytest.raises(ValueError, match="efficientnet_lite0 has 5 stages; 6 of them can't be joined"):
+        build_trunk("efficientnet_lite0", weights="none", stages=6)

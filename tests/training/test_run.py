@@ -8,12 +8,14 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from torch.nn import functional as F
 from typer.testing import CliRunner
 
 from hclnet import api
 from hclnet.backbones import build_trunk
 from hclnet.cli.app import app
 from hclnet.localizer import Localizer
+from hclnet.methods import Method
 from hclnet.training import is_finished
 from hclnet.training.module import Training
 
@@ -333,3 +335,20 @@ def test_a_training_that_diverged_in_its_last_step_is_explained_when_it_is_used(
     train(birds, run, epochs=1, batch=12, lr=1e30)  # its one loss was a number
     with pytest.raises(ValueError, match="Most often the training has diverged"):
         api.evaluate(run, report=False, device="cpu")
+
+
+def test_label_smoothing_is_pytorchs(birds, tmp_path, monkeypatch):
+    seen = []
+    real = Method.loss
+
+    def loss(self, output, targets):
+        terms = real(self, output, targets)
+        seen.append((output.logits.detach(), targets, terms["A"].detach()))
+        return terms
+
+    monkeypatch.setattr(Method, "loss", loss)
+    train(birds, tmp_path / "run", epochs=1, label_smoothing=0.2)
+    assert len(seen) == 3
+    for logits, targets, term in seen:
+        expected = F.cross_entropy(logits, targets.argmax(1), label_smoothing=0.2)
+        torch.testing.assert_close(term, expected)

@@ -21,17 +21,19 @@ __all__ = ["BACKBONES", "Backbone", "Features", "StageInfo", "Trunk", "build_tru
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """How to build a trunk, the output strides it can have, its own one, and where its ImageNet weights come from."""
+    """How to build a trunk, the output strides it can have, its own one, where its ImageNet weights come from, and how
+    many of its last stages heads see unless somebody says otherwise (docs/ablations.md)."""
 
     build: Callable[[int], Trunk]
     output_strides: tuple[int, ...]
     default_stride: int
     imagenet: Callable[[Trunk], dict[str, Tensor]]
+    stages: int = 1
 
 
 BACKBONES: dict[str, Backbone] = {
     **{
-        name: Backbone(build, efficientnet.OUTPUT_STRIDES, 16, efficientnet.imagenet)
+        name: Backbone(build, efficientnet.OUTPUT_STRIDES, 16, efficientnet.imagenet, stages=2)
         for name, build in efficientnet.TRUNKS.items()
     },
     "vgg16": Backbone(vgg.vgg16, vgg.OUTPUT_STRIDES, 8, vgg.imagenet),
@@ -56,7 +58,7 @@ def choose_stride(name: str, output_stride: int | None = None) -> int:
     return output_stride
 
 
-def build_trunk(name: str, output_stride: int | None = None, weights: str = "auto") -> Trunk:
+def build_trunk(name: str, output_stride: int | None = None, weights: str = "auto", stages: int = 1) -> Trunk:
     """A trunk in eval mode with weights loaded.
 
     Args:
@@ -64,6 +66,7 @@ def build_trunk(name: str, output_stride: int | None = None, weights: str = "aut
         output_stride: pixels of the image per feature of the last stage; None: the backbone's own.
         weights: `auto` for the ImageNet weights, `none` for random ones, or a file: safetensors, or torch's format
             without pickled objects; with the names of timm, torchvision or the trunk itself.
+        stages: how many of the last stages make up the last one's features; see `Trunk.join`.
 
     Raises:
         ValueError: unknown name, impossible stride, or weights that are missing or do not fit. Random weights come
@@ -75,7 +78,7 @@ def build_trunk(name: str, output_stride: int | None = None, weights: str = "aut
         trunk.load_state_dict(fit(trunk, BACKBONES[name].imagenet(trunk)))
     elif weights != "none":
         _load_file(trunk, Path(weights).expanduser())
-    return trunk.eval()
+    return trunk.join(stages).eval()
 
 
 def _load_file(trunk: Trunk, path: Path) -> None:

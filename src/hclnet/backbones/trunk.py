@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 Features = dict[str, Float[Tensor, "b _ _ _"]]  # by stage, b x c x h x w
@@ -34,6 +36,7 @@ class Trunk(nn.Module):
         branch_width: channels of the 3x3 convolutions of a classifier branch on this trunk.
         mean, std: of the input, per channel, for images in 0..1.
         names: the trunk's name of each tensor, by its name in the model that the stages were taken from.
+        joined: stages whose channels stand before the last one's own in its features; see `join`.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Trunk(nn.Module):
         self.branch_width = branch_width
         self.mean = mean
         self.std = std
+        self.joined: tuple[str, ...] = ()
         own = {id(tensor): key for key, tensor in self.state_dict(keep_vars=True).items()}
         tensors = source.state_dict(keep_vars=True).items()
         self.names = {name: own[id(tensor)] for name, tensor in tensors if id(tensor) in own}
@@ -63,6 +67,24 @@ class Trunk(nn.Module):
     def output_stride(self) -> int:
         """Pixels of the image per feature of the last stage."""
         return self.info[self.last].stride
+
+    def join(self, count: int) -> Trunk:
+        """Let the last stage's features be those of the last `count` stages, brought to its grid; returns the trunk.
+
+        What comes after the last stage, such as a head, still sees the last one's own channels. A stage with a finer
+        grid is averaged down.
+
+        Raises:
+            ValueError: the trunk has fewer stages.
+        """
+        names = list(self.info)
+        here = names[: names.index(self.last) + 1]
+        if not 1 <= count <= len(here):
+            raise ValueError(f"{self.name} has {len(here)} stages; {count} of them can't be joined.")
+        self.joined = tuple(here[-count:-1])
+        channels = sum(self.info[name].channels for name in here[-count:])
+        self.info[self.last] = StageInfo(channels, self.info[self.last].stride)
+        return self
 
     def forward(
         self, images: Float[Tensor, "b 3 h w"], wanted: Iterable[str], change: StageChange | None = None
@@ -75,13 +97,16 @@ class Trunk(nn.Module):
             change: called with each stage's name and output while walking; what it returns goes on (ADL).
         """
         left, features, x = set(wanted), {}, images
+        before = []
         assert left <= set(self.stages), f"{left - set(self.stages)} are no stages of {self.name}"
         for name, stage in self.stages.items():
             x = stage(x)
             if change is not None:
                 x = change(name, x)
+            if name in self.joined and self.last in left:
+                before.append(x)
             if name in left:
-                features[name] = x
+                features[name] = _joined(before, x) if name == self.last and before else x
                 left.remove(name)
                 if not left:
                     break
@@ -106,3 +131,8 @@ class Trunk(nn.Module):
                 setattr(copy.get_submodule(parent), own, getattr(module, "act", nn.Identity()))
                 convolution = None
         return copy
+
+
+def _joined(before: list[Float[Tensor, "b _ _ _"]], last: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+    size = last.shape[2:]
+    return torch.cat([x if x.shape[2:] == size else F.adaptive_avg_pool2d(x, size) for x in before] + [last], 1)

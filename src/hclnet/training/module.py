@@ -61,6 +61,7 @@ class Training(pl.LightningModule):
         features, targets = self._features(batch, step_random(self.config.seed, self.current_epoch, batch_idx))
         true = targets.argmax(1)
         output = self.method(features, true)
+        targets = torch.lerp(targets, torch.full_like(targets, 1 / targets.shape[1]), self.config.label_smoothing)
         terms = self.method.loss(output, targets)
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
