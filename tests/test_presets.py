@@ -33,9 +33,14 @@ def test_best_is_the_default_recipe_and_quick_the_same_at_224():
 
 
 def test_a_size_that_is_asked_for_is_seen_at_too():
-    assert make_config("x", "hclnet", size=448).inference.scales == (1,)
-    assert make_config("x", "hclnet", size=448, scales=1.5) == make_config("x", "hclnet")
-    assert make_config("x", "hclnet", scales=1).size == 448
+    plain = make_config("x", "hclnet", size=448)
+    assert plain.inference.scales == (1,) and plain.stages == 1
+    assert make_config("x", "hclnet", size=448, scales=1.5, stages=2) == make_config("x", "hclnet")
+    assert make_config("x", "hclnet", scales=1, epochs=3).model_dump() == {
+        **make_config("x", "hclnet").model_dump(),
+        "epochs": 3,
+        "inference": plain.inference.model_dump(),
+    }
 
 
 def test_best_and_fast_look_at_larger_images_than_they_train_on():

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from hclnet.backbones import BACKBONES, choose_stride
+from hclnet.backbones import choose_stride
 from hclnet.boxes import parse_normalisation, parse_rule
-from hclnet.config import RunConfig, readable, route
+from hclnet.config import RunConfig, read_preset, readable, route
 from hclnet.data import describe, find_split, read
 from hclnet.data.broken import counted, listed, without_broken
 from hclnet.data.record import (
@@ -55,8 +55,8 @@ class Evaluation:
 def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> RunConfig:
     """A run's configuration from flat settings: a method's options, those of maps and boxes, those of training.
 
-    Where no size is asked for, images are learnt from at 448 px and then seen at 672, which is what docs/ablations.md
-    found best. A size that is asked for is the one that they are seen at too, unless `scales` says otherwise.
+    Where no size is asked for, the settings are added to those of the preset `best`. Where one is, images are learnt
+    from and seen at that size, and everything else that is not said is plain: the presets' files say what they need.
 
     Raises:
         ValueError: a setting is unknown or has an impossible value.
@@ -64,7 +64,7 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
     known = get_method(method)
     given = {key: value for key, value in settings.items() if value is not None}
     if "size" not in given:
-        given = {"scales": 1.5, **given}
+        given = {**read_preset("best"), **given}
     routed = route(given, set(known.Options.model_fields), method)
     try:
         options = known.Options(**routed.pop("options")).model_dump()
@@ -74,10 +74,8 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
     parse_rule(config.inference.box)  # now, not after the training
     parse_normalisation(config.inference.map_range)
     check_tune(known, config.tune)
-    # Written out, so that a run is the same training whether the backbone's own were named or not.
-    stride = choose_stride(config.backbone, config.output_stride)
-    stages = config.stages if "stages" in routed else BACKBONES[config.backbone].stages
-    return config.model_copy(update={"output_stride": stride, "stages": stages})
+    # Written out, so that a run is the same training whether the backbone's own stride was named or not.
+    return config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})
 
 
 def train(

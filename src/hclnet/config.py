@@ -90,10 +90,7 @@ class RunConfig(Strict):
         None, description="pixels of the image per value of a map; None: the backbone's own (8 for vgg16, else 16)"
     )
     stages: int = Field(
-        1,
-        ge=1,
-        le=4,
-        description="how many of the backbone's last stages heads see; not given: 2 for lite, 1 for others",
+        1, ge=1, le=4, description="how many of the backbone's last stages the heads see; 2 where no size is given"
     )
     size: int = Field(448, ge=32, description="side of the square that images are resized to, pixels")
     tune: Literal["heads", "all"] = Field("heads", description="heads: the trunk stays as it is; all: fine-tune it")

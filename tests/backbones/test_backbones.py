@@ -30,14 +30,6 @@ def test_naming_the_own_stride_is_the_same_training():
     assert named.training_key() != make_config("x", "cam", backbone="vgg16", output_stride=16).training_key()
 
 
-def test_each_backbone_has_its_own_number_of_stages_for_the_heads():
-    for name in BACKBONES:
-        own = make_config("x", "cam", backbone=name)
-        assert own.stages == BACKBONES[name].stages == (2 if "lite" in name else 1)
-        assert make_config("x", "cam", backbone=name, stages=own.stages) == own
-        assert make_config("x", "cam", backbone=name, stages=3).stages == 3
-
-
 def test_what_does_not_exist_is_named_before_anything_runs():
     with pytest.raises(ValueError, match=r"no backbone 'vgg17'; there are efficientnet_lite0, .*, vgg16, resnet50"):
         make_config("x", "cam", backbone="vgg17")

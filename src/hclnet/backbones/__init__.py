@@ -21,19 +21,17 @@ __all__ = ["BACKBONES", "Backbone", "Features", "StageInfo", "Trunk", "build_tru
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """How to build a trunk, the output strides it can have, its own one, where its ImageNet weights come from, and how
-    many of its last stages heads see unless somebody says otherwise (docs/ablations.md)."""
+    """How to build a trunk, the output strides it can have, its own one, and where its ImageNet weights come from."""
 
     build: Callable[[int], Trunk]
     output_strides: tuple[int, ...]
     default_stride: int
     imagenet: Callable[[Trunk], dict[str, Tensor]]
-    stages: int = 1
 
 
 BACKBONES: dict[str, Backbone] = {
     **{
-        name: Backbone(build, efficientnet.OUTPUT_STRIDES, 16, efficientnet.imagenet, stages=2)
+        name: Backbone(build, efficientnet.OUTPUT_STRIDES, 16, efficientnet.imagenet)
         for name, build in efficientnet.TRUNKS.items()
     },
     "vgg16": Backbone(vgg.vgg16, vgg.OUTPUT_STRIDES, 8, vgg.imagenet),
