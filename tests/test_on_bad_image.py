@@ -54,7 +54,7 @@ def rows(path: Path) -> list[dict[str, str]]:
     ],
 )
 def test_by_default_nothing_begins(data: Path, tmp_path: Path, start: Callable, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(api, "train_run", lambda *_: pytest.fail("a training began"))
+    monkeypatch.setattr("hclnet.training.run.train_run", lambda *_: pytest.fail("a training began"))
     with pytest.raises(ValueError, match=r"2 images of 12 can't be read\. .* --on-bad-image skip"):
         start(data, tmp_path / "out")
     assert not (tmp_path / "out").exists()

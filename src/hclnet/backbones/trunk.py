@@ -69,7 +69,7 @@ class Trunk(nn.Module):
         return self.info[self.last].stride
 
     def join(self, count: int) -> Trunk:
-        """Let the last stage's features be those of the last `count` stages, brought to its grid; returns the trunk.
+        """Let the last stage's features be those of the last `count` stages, brought to its grid; once, returns the trunk.
 
         What comes after the last stage, such as a head, still sees the last one's own channels. A stage with a finer
         grid is averaged down.
@@ -77,6 +77,7 @@ class Trunk(nn.Module):
         Raises:
             ValueError: the trunk has fewer stages.
         """
+        assert not self.joined
         names = list(self.info)
         here = names[: names.index(self.last) + 1]
         if not 1 <= count <= len(here):
@@ -96,8 +97,7 @@ class Trunk(nn.Module):
             wanted: names of stages.
             change: called with each stage's name and output while walking; what it returns goes on (ADL).
         """
-        left, features, x = set(wanted), {}, images
-        before = []
+        left, features, before, x = set(wanted), {}, [], images
         assert left <= set(self.stages), f"{left - set(self.stages)} are no stages of {self.name}"
         for name, stage in self.stages.items():
             x = stage(x)
