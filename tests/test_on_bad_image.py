@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from hclnet import api
 from hclnet.api import evaluate, train
 from hclnet.compare import compare
 from hclnet.data import read

@@ -69,7 +69,7 @@ class Trunk(nn.Module):
         return self.info[self.last].stride
 
     def join(self, count: int) -> Trunk:
-        """Let the last stage's features be those of the last `count` stages, brought to its grid; once, returns the trunk.
+        """Let the features of the last stage be those of the last `count` stages, at its grid; once. Returns the trunk.
 
         What comes after the last stage, such as a head, still sees the last one's own channels. A stage with a finer
         grid is averaged down.
