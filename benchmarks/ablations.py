@@ -35,6 +35,7 @@ TABLES = {
         "hclnet:map_size=448",
     ],
     "branches": ["hclnet", "hclnet:branches=1", "hclnet:branches=3", "hclnet:branches=4", "hclnet:gradient=attached"],
+    "features": ["hclnet", "hclnet:stages=2", "hclnet:stages=3", "hclnet:label_smoothing=0.1"],
     "trunks": [
         "hclnet",
         "hclnet:output_stride=8",
