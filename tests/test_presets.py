@@ -88,7 +88,7 @@ def test_the_papers_recipe_trains_a_whole_vgg16(tmp_path: Path, stride: int):
     figures = api.evaluate(tmp_path / "run", report=False, device="cpu").figures
     assert figures["crops"] == 10 and figures["box"] == "fixed:0.2"
     settings = json.loads((tmp_path / "run" / "localizer" / "localizer.json").read_text())
-    assert settings["backbone"] == {"name": "vgg16", "output_stride": stride}
+    assert settings["backbone"] == {"name": "vgg16", "output_stride": stride, "stages": 1}
     photo = next((tmp_path / "birds" / "images").rglob("*.jpg"))
     (maps,) = result.localizer.locate(photo).branches.values()
     assert maps.shape == (2, 224 // stride, 224 // stride)
