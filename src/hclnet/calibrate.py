@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from hclnet.evaluate import class_probabilities, evaluate_localizer
 from hclnet.localizer import Localizer
 from hclnet.metrics import Calibration, Presence, choose_min_score, choose_threshold
 from hclnet.progress import bar
+from hclnet.training.folder import write_json
 from hclnet.types import DataSet
 
 
@@ -106,6 +106,4 @@ def _write(
     home = run / "localizer" if (run / "localizer").is_dir() else run
     localizer.save(home)
     about = {"data": str(dataset.root), "split": split, **asdict(found)}
-    part = home / f"{name}.part"
-    part.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    part.replace(home / name)
+    write_json(home / name, about, indent=2)

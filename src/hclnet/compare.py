@@ -38,6 +38,7 @@ from hclnet.pages import MethodScores, column, comparison_page
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
 from hclnet.training import is_finished, learn_missing
+from hclnet.training.folder import write_json
 from hclnet.views import views
 
 METRICS = tuple(MEANINGS)
@@ -172,13 +173,13 @@ def compare(
                 scores[spec].add(records, row)
             if pictured:
                 scores[spec].column = column(title(row), shown, records, kept)
-        _write(home / "compare.json", _ordered(rows, specs, first, seeds))
+        write_json(home / "compare.json", _ordered(rows, specs, first, seeds), indent=1)
     baseline = specs[0][0]
     for (_, spec), row in rows.items():
         if spec != baseline:
             row["difference"] = differences(values[spec], values[baseline])
     ordered = _ordered(rows, specs, first, seeds)
-    _write(home / "compare.json", ordered)
+    write_json(home / "compare.json", ordered, indent=1)
     labels, by_class = np.array([s.label for s in samples]), []
     for spec, *_ in specs:
         lines = class_table(labels, dataset.classes, right[spec], right[baseline] if spec != baseline else ())
@@ -237,12 +238,6 @@ def _ordered(rows: dict, specs: list, first: int, seeds: int) -> list[dict[str, 
 def _slug(inference: Inference, protocol: str) -> str:
     told = inference.model_dump_json() + ("" if protocol == "hclnet" else protocol)
     return hashlib.sha256(told.encode()).hexdigest()[:8]
-
-
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
 
 
 def summarise(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -93,7 +93,7 @@ def environment() -> dict[str, object]:
     }
 
 
-def write_json(path: Path, content: dict[str, object], indent: int | None = None) -> None:
+def write_json(path: Path, content: dict[str, object] | list[dict[str, object]], indent: int | None = None) -> None:
     """Replaced whole, or on error not at all."""
     part = path.with_name(f"{path.name}.part")
     part.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
