@@ -90,9 +90,7 @@ def evaluate_localizer(
                 if by != 10:
                     column.add(merged[by].logits, merged[by].logits.float().softmax(1), true)
             if 10 in classified:
-                paths = [s.path for s in samples[chunk]]
-                (images,) = image_batches(paths, enlarged(localizer.size), len(paths))
-                probabilities = localizer.crop_probabilities(images)
+                probabilities = _by_ten_crops(localizer, samples[chunk])
                 classified[10].add(probabilities, probabilities, true)
             likely = {s: localizer.objectness_of([features[v] for v in s], s) or [None] * count for s in merged}
             for shared, members in groups.items():
@@ -134,15 +132,18 @@ def class_probabilities(
     for features in _feature_batches(localizer, samples, set(looks), cache):
         if localizer.inference.crops == 10:
             count = len(next(iter(features[looks[0]].values())))
-            paths = [s.path for s in samples[done : done + count]]
-            (images,) = image_batches(paths, enlarged(localizer.size), count)
-            rows.append(localizer.crop_probabilities(images).cpu().numpy())
+            rows.append(_by_ten_crops(localizer, samples[done : done + count]).cpu().numpy())
         else:
             rows.append(mean_probabilities([localizer.output(features[view]) for view in looks]).cpu().numpy())
         done += len(rows[-1])
         if progress:
             progress(done, len(samples))
     return np.concatenate(rows)
+
+
+def _by_ten_crops(localizer: Localizer, samples: Sequence[Sample]) -> Float[torch.Tensor, "b c"]:
+    (images,) = image_batches([s.path for s in samples], enlarged(localizer.size), len(samples))
+    return localizer.crop_probabilities(images)
 
 
 class _Classified:
