@@ -6,6 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from hclnet.text import shown
+
+__all__ = ["SUFFIXES", "files_in", "image_files", "is_image_name", "read_lines", "read_text", "shown"]
+
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif", ".heic", ".heif", ".hif"}
     | {".bmp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pnm"}
@@ -87,9 +91,3 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     # splitlines() also splits at what names may hold.
     lines = enumerate(read_text(path).split("\n"), 1)
     return [(number, stripped) for number, line in lines if (stripped := line.strip())]
-
-
-def shown(name: str | Path) -> str:
-    """A path or name on one line: what can't be printed, such as a newline or a byte that is no unicode, is escaped."""
-    text = os.fspath(name)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
