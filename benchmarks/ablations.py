@@ -1,6 +1,7 @@
 """What pays and what does not: the tables of docs/ablations.md, each row against the first of its table.
 
-    python benchmarks/ablations.py DATA [--only looks,branches] [--seeds 3] [--size 448] [--out runs/ablations]
+    python benchmarks/ablations.py DATA [--only looks,branches] [--seeds 3] [--size 448] [--epochs 12]
+        [--out runs/ablations]
 
 Trainings are shared among the tables and kept: what is there already is not trained again, and a run that was stopped
 goes on. The rows of `looks` and `fusion` need one training between them.
@@ -52,13 +53,14 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(TABLES), help=f"some of {', '.join(TABLES)}")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--epochs", type=int, help="of every training; the plain recipe's by default")
     parser.add_argument("--split", default="test")
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"))
     arguments = parser.parse_args()
     names = [name.strip() for name in arguments.only.split(",")]
     if unknown := set(names) - set(TABLES):
         parser.error(f"--only: there is no table {min(unknown)}; there are {', '.join(TABLES)}.")
-    common = {"seeds": arguments.seeds, "split": arguments.split, "size": arguments.size, "tune": "heads"}
+    common = {key: getattr(arguments, key) for key in ("seeds", "split", "size", "epochs")} | {"tune": "heads"}
     for name in names:
         # `compare` writes its own files next to its runs: one folder for all tables, so that they share these.
         rows = compare(arguments.data, TABLES[name], arguments.out, report=False, **common)

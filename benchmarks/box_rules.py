@@ -5,7 +5,8 @@
 GT-known, for methods with several branches under each fusion; runs that differ only in the seed make one line, of their
 median. The best single threshold takes true boxes to find; with each rule goes by how
 much it differs, with a paired bootstrap interval over the images in which the best threshold is chosen anew each time.
-Runs of before there was objectness learn it here, from the training images that they record; it is not saved.
+A run that lacks the objectness for a size that it looks at learns it here, from the training images that it records;
+it is not saved.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ from hclnet.config import RunConfig
 from hclnet.data import DataSet, find_split, read
 from hclnet.data.record import with_recorded_splits
 from hclnet.evaluate import evaluate_localizer
-from hclnet.features import cached_features
 from hclnet.localizer import Localizer
 from hclnet.methods.branch import Branch
 from hclnet.metrics import Resampled, change, differences, resamples, weighted_figures
-from hclnet.training.objectness import learn_objectness
+from hclnet.training import learn_missing
 
 RULES = ("auto", "otsu3", "fixed:0.2")
 FUSIONS = ("max", "addition", "l1")
@@ -34,11 +34,7 @@ def score(dataset: DataSet, run: Path, split: str) -> Iterator[tuple[tuple[str, 
     """For each fusion of a run what its line is called, and for each rule its figures over `resamples`."""
     localizer, config = Localizer.load(run), RunConfig.load(run / "config.yaml")
     dataset = with_recorded_splits(dataset, run)
-    if localizer.objectness is None:
-        kept = (localizer.size, localizer.dtype, localizer.device)
-        train = dataset.split("train")
-        store = cached_features(localizer.trunk, localizer.method.reads, train, *kept, mirror=True)
-        localizer.objectness = learn_objectness(localizer, train, store if config.tune == "heads" else None)
+    learn_missing(localizer, dataset.split("train"), localizer.views)
     samples = dataset.split(find_split(dataset, split))
     branches = sum(isinstance(module, Branch) for module in localizer.method.modules())
     fusions = FUSIONS if branches > 1 else (localizer.fusion,)

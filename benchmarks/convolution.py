@@ -1,6 +1,6 @@
 """How much faster heads train through Winograd's convolution: a branch's two 3x3 convolutions, forwards and backwards.
 
-    python benchmarks/convolution.py [--channels 320] [--width 256] [--batch 32]
+    python benchmarks/convolution.py [--channels 320] [--width 256] [--batch 32] [--sizes 224,320,448,672]
 
 Plain and fast take turns in one process, so that others on the machine slow both; what counts is the ratio. Beside it
 stands how far each is from the same in float64, of the largest value.
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=320)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--sizes", default="224,320,448,672", help="sides of the images, pixels; a map has a 16th")
     parser.add_argument("--times", type=int, default=11)
     arguments = parser.parse_args()
     torch.manual_seed(0)
@@ -52,7 +53,7 @@ def main() -> None:
     threads = torch.get_num_threads()
     print(f"{arguments.channels} channels to {arguments.width}, batch {arguments.batch}, {threads} threads")
     print("image   map     plain      fast    ratio   error, plain   fast")
-    for size in (224, 320, 448, 672):
+    for size in (int(side) for side in arguments.sizes.split(",")):
         side = size // 16
         x = torch.randn(arguments.batch, arguments.channels, side, side).to(memory_format=torch.channels_last)
         branches = [nn.Sequential(a, nn.ReLU(), b, nn.ReLU()) for a, b in (slow, fast)]

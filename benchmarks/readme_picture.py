@@ -47,7 +47,7 @@ def main() -> None:
     by_method = {title(row): row for row in rows}
     data = read(chosen.out / "birds")
     tests = data.split("test")
-    samples = [tests[round((k + 0.5) * len(tests) / chosen.images)] for k in range(chosen.images)]
+    samples = [tests[int((k + 0.5) * len(tests) / chosen.images)] for k in range(chosen.images)]
     names = chosen.methods.split(",")
     size = (LABEL + chosen.images * (SIDE + GAP) - GAP, (1 + len(names)) * (SIDE + GAP) - GAP)
     sheet = Image.new("RGB", size, "white")

@@ -73,9 +73,8 @@ def milliseconds(calls: list[Callable[[], None]], rounds: int) -> list[list[floa
     return times
 
 
-def against_a_loop() -> None:
-    count = 9
-    print(f"Against a loop over 1000 thresholds, 224 px, one thread, {count} maps in a row, median of 5 rounds:")
+def against_a_loop(count: int, rounds: int) -> None:
+    print(f"Against a loop over 1000 thresholds, 224 px, one thread, {count} maps in a row, median of {rounds} rounds:")
     print(f"  {'maps':8} {'loop':>9} {'hclnet':>9} {'ratio':>6} {'wsoleval':>9} {'ratio':>6}")
 
     def over(one: Callable[[np.ndarray], None], chosen: list[np.ndarray]) -> None:
@@ -85,25 +84,30 @@ def against_a_loop() -> None:
     for kind in ("peaks", "random"):
         chosen = [map.astype(np.float32) for map in maps(kind, count, 224)]
         sides = [partial(loop, true_boxes=TRUE), *(partial(look, p, true_boxes=TRUE) for p in (Hclnet(), WsolEval()))]
-        taken = np.array(milliseconds([partial(over, side, chosen) for side in sides], 5)) / count
+        taken = np.array(milliseconds([partial(over, side, chosen) for side in sides], rounds)) / count
         slow, ours, theirs = np.median(taken, axis=1)
         first, second = np.median(taken[0] / taken[1:], axis=1)
         print(f"  {kind:8} {slow:6.1f} ms {ours:6.2f} ms {first:5.0f}x {theirs:6.2f} ms {second:5.0f}x")
 
 
-def by_size() -> None:
-    print("By side of the map, one true box; and at 224 px by number of true boxes. Milliseconds, median of 9 maps:")
+def by_size(sides: list[int], count: int, rounds: int) -> None:
+    told = f"Milliseconds, median of {count} maps:"
+    print(f"By side of the map, one true box; and at 224 px by number of true boxes. {told}")
     for protocol in (Hclnet, WsolEval):
         told = []
-        for side in (128, 224, 448, 1024):
-            taken = [milliseconds([partial(look, protocol(side), map, TRUE)], 3)[0] for map in maps("peaks", 9, side)]
-            told.append(f"{side} px {statistics.median(map(statistics.median, taken)):.2f}")
-        for count in (1, 10, 100):
-            corners = np.random.default_rng(0).uniform(0, 120, (count, 2))
+        for side in sides:
+            looks = [partial(look, protocol(side), map, TRUE) for map in maps("peaks", count, side)]
+            told.append(f"{side} px {statistics.median(_medians(looks, rounds)):.2f}")
+        for boxes in (1, 10, 100):
+            corners = np.random.default_rng(0).uniform(0, 120, (boxes, 2))
             true = np.concatenate([corners, corners + 80], axis=1).astype(int)
-            taken = [milliseconds([partial(look, protocol(), map, true)], 3)[0] for map in maps("peaks", 9, 224)]
-            told.append(f"{count} boxes {statistics.median(map(statistics.median, taken)):.2f}")
+            looks = [partial(look, protocol(), map, true) for map in maps("peaks", count, 224)]
+            told.append(f"{boxes} boxes {statistics.median(_medians(looks, rounds)):.2f}")
         print(f"  {protocol.name:8} {', '.join(told)}")
+
+
+def _medians(calls: list[Callable[[], None]], rounds: int) -> list[float]:
+    return [statistics.median(milliseconds([call], rounds)[0]) for call in calls]
 
 
 def from_disk(count: int, folder: Path, workers: int) -> None:
@@ -145,12 +149,15 @@ def peak() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--maps", type=int, default=0, help="how many to score from disk")
+    parser.add_argument("--count", type=int, default=9, help="maps in a row, elsewhere")
+    parser.add_argument("--rounds", type=int, default=5, help="times that each is looked at")
+    parser.add_argument("--sides", default="128,224,448,1024", help="of the maps, pixels")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()), help="where they are written")
     parser.add_argument("--workers", type=int, default=2, help="threads that score them")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    against_a_loop()
-    by_size()
+    against_a_loop(options.count, options.rounds)
+    by_size([int(side) for side in options.sides.split(",")], options.count, options.rounds)
     if options.maps:
         from_disk(options.maps, options.folder, options.workers)
 

@@ -1,0 +1,156 @@
+"""Every benchmark runs, on a handful of drawn images, and prints figures that can be right."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from hclnet.api import make_config
+from hclnet.cli.demo import run_demo
+from hclnet.compare import parse_spec
+from hclnet.data import read
+from hclnet.data.parts import PartsOptions
+
+Printed = Callable[..., list[str]]
+TESTS = Path(__file__).parent
+BENCHMARKS = TESTS.parents[1] / "benchmarks"
+
+
+def cells(lines: list[str]) -> list[list[str]]:
+    """The rows of the Markdown table among these lines, without its head."""
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines if line.startswith("|")]
+    start = next(k for k, row in enumerate(rows) if set(row[0]) == {"-"})
+    assert all(len(row) == len(rows[start]) for row in rows)
+    return rows[start + 1 :]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `hclnet demo` leaves, of a few small birds."""
+    out = tmp_path_factory.mktemp("compared")
+    run_demo(out, PartsOptions(classes=2, train=3, test=1, size=64, body_cue=1.0), epochs=1, workers=1)
+    return out
+
+
+def test_no_benchmark_is_without_a_test():
+    names = sorted(path.stem for path in BENCHMARKS.glob("*.py"))
+    told = "".join(path.read_text(encoding="utf-8") for path in TESTS.glob("test_*.py"))
+    assert len(names) >= 10
+    assert not [name for name in names if not re.search(rf'printed\(\s*"{name}"', told)]
+
+
+def test_box_rules(printed: Printed, trained: Path, birds: Path):
+    rows = cells(printed("box_rules", birds, trained))
+    assert [row[:4] for row in rows] == [["64 px", "hclnet", maps, "1"] for maps in ("addition", "l1", "max")]
+    for row in rows:
+        best = float(row[4])
+        auto, otsu, fixed = (float(cell.split()[0]) for cell in row[5:])
+        assert 0 <= auto <= 100 and 0 <= otsu <= 100 and fixed <= best, row  # one threshold is not above the best one
+
+
+def test_box_rules_of_a_run_that_has_no_objectness(printed: Printed, trained: Path, birds: Path, tmp_path: Path):
+    """It learns what is missing, and leaves the run as it was."""
+    bare = shutil.copytree(trained, tmp_path / "bare")
+    weights = bare / "localizer" / "model.safetensors"
+    save_file({k: v for k, v in load_file(weights).items() if not k.startswith("objectness.")}, weights)
+    before = weights.read_bytes()
+    assert printed("box_rules", birds, bare) == printed("box_rules", birds, trained)
+    assert weights.read_bytes() == before
+
+
+def test_centre_gaussian(printed: Printed, birds: Path, tmp_path: Path):
+    lines = printed("centre_gaussian", birds, "--keep", tmp_path / "maps")
+    assert [line.split(":")[0] for line in lines] == ["hclnet", "wsoleval"]
+    assert all(line.endswith("6 images") and 0 <= float(line.split()[2]) <= 100 for line in lines)
+    kept = [np.load(path) for path in (tmp_path / "maps").rglob("*.npy")]
+    assert len(kept) == 6 and all(np.unravel_index(map.argmax(), map.shape) == (111, 111) for map in kept)
+
+
+def test_convolution(printed: Printed):
+    lines = printed("convolution", "--channels", 8, "--width", 16, "--batch", 2, "--times", 1, "--sizes", "64,96")
+    assert [line.split()[:2] for line in lines[2:]] == [["64", "4x4"], ["96", "6x6"]]
+    for line in lines[2:]:
+        plain, fast = map(float, line.split()[-2:])
+        assert 0 < plain < 1e-5 and 0 < fast < 1e-5  # of the largest value: the same numbers but for rounding
+
+
+def test_scoring(printed: Printed, tmp_path: Path):
+    few = ("--count", 1, "--rounds", 1, "--sides", 64, "--maps", 5, "--folder", tmp_path)
+    lines = printed("scoring", *few)
+    assert [line.split()[0] for line in lines if line.endswith("x")] == ["peaks", "random"]
+    assert any(line.startswith("5 maps of 224 px") for line in lines)
+    assert sum("intervals of all" in line for line in lines) == 2
+    assert not any(tmp_path.iterdir())
+
+
+def test_without_training(printed: Printed, birds: Path):
+    rows = cells(printed("without_training", birds, "--every", 3, "--scales", "1,[1,1.5]", "--rules", "auto,fixed:0.2"))
+    assert [row[:2] for row in rows] == [[s, r] for s in ("1", "[1, 1.5]") for r in ("auto", "fixed:0.2")]
+    assert all(float(cell) in (0, 50, 100) for row in rows for cell in row[2:3])
+
+
+def test_the_rows_of_the_ablations_are_settings_that_there_are(birds: Path):
+    tables = runpy.run_path(str(BENCHMARKS / "ablations.py"))["TABLES"]
+    for specs in tables.values():
+        for name, own in map(parse_spec, specs):
+            make_config(birds, name, **{"size": 224, "tune": "heads", **own})
+    assert sum(map(len, tables.values())) > 30
+
+
+@pytest.mark.slow
+def test_ablations(printed: Printed, birds: Path, tmp_path: Path):
+    small = ("--size", 64, "--epochs", 1, "--out", tmp_path)
+    lines = printed("ablations", birds, "--only", "looks,fusion,features", *small)
+    assert [line for line in lines if line.startswith("## ")] == ["## looks", "## fusion", "## features"]
+    assert sum(line.startswith("| minus hclnet") for line in lines) == 3
+    assert len(list((tmp_path / "runs").iterdir())) == 4  # looks and fusion need one between them
+    assert {path.stem for path in tmp_path.glob("*.md")} >= {"looks", "fusion", "features"}
+    with pytest.raises(SystemExit):
+        printed("ablations", birds, "--only", "lokos", *small)
+
+
+@pytest.mark.slow
+def test_claims(printed: Printed, compared: Path):
+    lines = printed("claims", compared)
+    assert lines[0] == f"{compared}: 1 seeds"
+    rows = cells(lines)
+    assert [row[0] for row in rows] == ["HCLNet for ACoL", "HCLNet for CAM"]
+    by_method = {row["method"]: row for row in json.loads((compared / "compare.json").read_text())}
+    for row, baseline in zip(rows, ("acol", "cam")):
+        apart = 100 * (by_method["hclnet"]["top1_cls"] - by_method[baseline]["top1_cls"])
+        assert float(row[1].split()[0].replace("−", "-")) == pytest.approx(apart, abs=0.05)
+
+
+@pytest.mark.slow
+def test_readme_picture(printed: Printed, compared: Path, tmp_path: Path):
+    printed("readme_picture", compared, tmp_path / "new" / "picture.png", "--images", 2)
+    with Image.open(tmp_path / "new" / "picture.png") as picture:
+        assert picture.size == (84 + 2 * 205 - 5, 3 * 205 - 5)
+        drawn = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    assert (drawn == (0xFF, 0x5D, 0x2E)).all(1).sum() > 100  # boxes
+
+
+@pytest.mark.slow
+def test_parts_coverage(printed: Printed, tmp_path: Path):
+    few = ("--size", 64, "--epochs", 1, "--classes", 2, "--train", 3, "--test", 1, "--seeds", 1)
+    rows = cells(printed("parts_coverage", tmp_path, "--cues", "0,1", "--methods", "cam,hclnet", *few))
+    assert [row[:2] for row in rows] == [[cue, method] for cue in "01" for method in ("cam", "hclnet")]
+    assert all(0 <= float(cell.split()[0]) <= 100 for row in rows for cell in row[2:])
+    assert len(read(tmp_path / "cue-1" / "data").samples) == 8
+
+
+@pytest.mark.slow
+def test_first_run(printed: Printed, birds: Path):
+    lines = printed("first_run", birds, "--size", 64, "--epochs", 1, "--method", "cam")
+    told = dict(line.split(": ") for line in lines if not line.startswith(" "))
+    assert {"train", "evaluate", "train + evaluate"} <= set(told)
+    assert 0 < float(told["evaluate"].split()[0]) < float(told["train + evaluate"].split()[0])
