@@ -8,13 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
 from hclnet import read
-from hclnet.boxes import parse_rule
+from hclnet.boxes import normalise, parse_rule
 from hclnet.cli.score import score_files
 from hclnet.data.parts import PartsOptions, write
 from hclnet.metrics import Hclnet, WsolEval, get_protocol, load_records
@@ -76,6 +77,35 @@ def test_maps_are_numbers_of_any_kind(birds, maps, tmp_path, kind):
     expected = {name: map.astype(np.float32) for name, map in whole.items()}
     one, other = (score(as_npz(tmp_path / n, m), birds) for n, m in (("a", whole), ("b", expected)))
     np.testing.assert_array_equal(one.records.level_iou, other.records.level_iou)
+
+
+@pytest.mark.parametrize("protocol", ["hclnet", "wsoleval"])
+def test_figures_do_not_depend_on_where_a_map_begins_nor_on_how_high_it_is(birds, maps, tmp_path, protocol):
+    plain = {name: (map * 100).round() for name, map in maps.items()}
+    rows = {}
+    for name, change in (
+        ("plain", lambda m: m), ("offset", lambda m: m.astype(float) + 1e8), ("small", lambda m: m * 1e-46),
+        ("least", lambda m: m * 5e-324), ("huge", lambda m: m * 1e300), ("both ways", lambda m: (m - 50) * 2e306),
+        ("int64", lambda m: m.astype(np.int64) - 2**62), ("uint64", lambda m: m.astype(np.uint64) + np.uint64(2**63)),
+        ("wide", lambda m: m.astype(np.longdouble) + 1e8),
+    ):  # fmt: skip
+        changed = {id: change(map.astype(np.float64)) for id, map in plain.items()}
+        rows[name] = score(as_npz(tmp_path / name, changed), birds, "test", protocol, "fixed:0.4", 32).records
+    for name, records in rows.items():
+        # A pixel on the edge of a level may round to the other side.
+        np.testing.assert_allclose(records.level_iou, rows["plain"].level_iou, atol=0.05, err_msg=name)
+        assert (records.level_iou == rows["plain"].level_iou).mean() > 0.99, name
+
+
+def test_ordinary_maps_of_float32_are_resized_as_they_are():
+    for seed, (height, width) in enumerate(((9, 13), (90, 70), (64, 64))):
+        map = np.random.default_rng(seed).normal(5, size=(height, width)).astype(np.float32)
+        for how in ("minmax", "max", "pas", "ivr:35"):
+            large = map if height == 64 else cv2.resize(map, (64, 64), interpolation=3 if height > 64 else 1)
+            np.testing.assert_array_equal(Hclnet(64, normalisation=how).heatmap(map), normalise(large, how))
+        large = map.astype(float) if height == 64 else cv2.resize(map.astype(float), (64, 64), interpolation=2)
+        large = large - large.min()
+        np.testing.assert_array_equal(WsolEval(64).heatmap(map), large / large.max())
 
 
 def test_the_figures_are_those_of_the_literal_port(birds, maps, tmp_path):

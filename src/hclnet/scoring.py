@@ -261,7 +261,9 @@ def _checked(maps: Sequence[Read], samples: Sequence[Sample]) -> Iterator[Real[n
             )
         if map.dtype.kind not in "fiub":
             raise ValueError(f"The map of {sample.id} holds {map.dtype}, not numbers; write it as float32.")
-        yield map.astype(np.uint8) if map.dtype.kind == "b" else map
+        other = {"b": np.uint8, "f": np.float64 if map.dtype.itemsize > 8 else map.dtype}.get(map.dtype.kind, map.dtype)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused as such
+            yield map.astype(other, copy=False)
 
 
 def _npy(path: Path) -> Read:

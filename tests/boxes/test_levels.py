@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.boxes import normalise, to_levels
+from hclnet.boxes import normalise, steady, to_levels
 
 EVERY = ("minmax", "max", "pas", "ivr:0", "ivr:35", "ivr:99.9")
 RAMP = np.arange(-2, 9, dtype=np.float32).reshape(1, 11)  # percentile p is at -2 + p / 10
@@ -108,3 +108,63 @@ def test_levels_survive_being_a_float32_heatmap():
 def test_levels_of_what_is_no_heatmap_are_refused(value):
     with pytest.raises(ValueError, match="normalise it first"):
         to_levels(np.array([[0.5, value]]))
+
+
+BLOB = np.zeros((6, 8))
+BLOB[2:5, 3:7] = [[1, 2, 3, 4], [5, 8, 8, 4], [2, 3, 1, 0]]
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize(
+    "map",
+    [
+        BLOB, BLOB + 1e8, BLOB - 1e14, BLOB * 1e-46, BLOB * 5e-324, BLOB * 1e300, (BLOB - 4) * 4e307,
+        BLOB * 1e-300 + 3e-299, BLOB.astype(np.int64) + 2**62, BLOB.astype(np.int64) - 2**62 - 2**61,
+        BLOB.astype(np.uint64) + np.uint64(2**63), BLOB.astype(np.int32) + 2**30, BLOB.astype(np.float16),
+        BLOB.astype(np.int8) - np.int8(100), BLOB.astype(np.float32) * np.float32(1e-45),
+        (BLOB - 4).astype(np.float32) * np.float32(8e37), (BLOB + 1e9).astype(">f8"),
+    ],
+    ids=lambda map: f"{map.dtype}-{map.min():.3g}-{map.max():.3g}",
+)  # fmt: skip
+def test_steps_survive_any_offset_and_any_height(map: np.ndarray, wide: bool):
+    values = steady(map, wide=wide)
+    assert values.dtype == (np.float64 if wide else np.float32)
+    heatmap = normalise(values)
+    np.testing.assert_allclose(heatmap, BLOB / 8, atol=1e-6)
+
+
+def test_what_float32_holds_stays_to_the_bit():
+    rng = np.random.default_rng(0)
+    for map in (rng.normal(size=(5, 6)), rng.random((5, 6)) * 1e-20, rng.random((5, 6)) + 30, np.full((3, 3), 0.1)):
+        single = map.astype(np.float32)
+        np.testing.assert_array_equal(steady(single), single)
+        np.testing.assert_array_equal(steady(single.astype(np.float64)), single)
+        np.testing.assert_array_equal(steady(map, wide=True), map)
+
+
+def test_where_zero_is_stays_for_the_normalisation_that_asks():
+    for factor in (1.0, 1e-46, 1e300):
+        map = (BLOB - 2) * factor
+        np.testing.assert_allclose(
+            normalise(steady(map, from_zero=True), "max"), np.maximum(BLOB - 2, 0) / 6, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("how", ["minmax", "ivr:0", "pas", "max"])
+def test_a_range_beyond_double_precision(how: str):
+    map = np.array([[-1e308, 0, 1e308, 1e308]])
+    expected = [[0, 0, 1, 1]] if how == "max" else [[0, 0.5, 1, 1]]
+    np.testing.assert_allclose(normalise(map, how), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, -1e300, 1e-310, 2.0**63])
+def test_a_constant_map_stays_constant(value: float):
+    for wide in (False, True):
+        assert np.ptp(steady(np.full((2, 3), value), wide=wide)) == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_what_is_not_finite_has_no_steady_map(bad: float, kind: type):
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        steady(np.array([[0, bad, 1]], dtype=kind))

@@ -8,7 +8,7 @@ object's box (`box`), in map pixels; `scale` takes it to the image. `find_object
 from hclnet.boxes.auto import Choice
 from hclnet.boxes.contours import Contours, contours
 from hclnet.boxes.geometry import best_iou, iou, scale
-from hclnet.boxes.levels import NORMALISATIONS, normalise, parse_normalisation, to_levels
+from hclnet.boxes.levels import NORMALISATIONS, normalise, parse_normalisation, steady, to_levels
 from hclnet.boxes.objects import MapObject, find_objects
 from hclnet.boxes.rules import RULES, Auto, Fixed, Otsu3, Rule, box, parse_rule
 from hclnet.boxes.tree import ComponentTree, component_tree
@@ -34,5 +34,6 @@ __all__ = [
     "parse_normalisation",
     "parse_rule",
     "scale",
+    "steady",
     "to_levels",
 ]

@@ -6,14 +6,16 @@ ICCV 2021. Which one is used moves the localisation figures by several points, s
 
 from __future__ import annotations
 
+import math
 from typing import no_type_check
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, UInt8
+from jaxtyping import Float, Float32, Float64, Real, UInt8
 from numba import njit
 
 NORMALISATIONS = ("minmax", "max", "pas", "ivr:P")
 PAS_PERCENTILE = 90
+_FAR = 1e300  # from here on a difference may overflow
 _NOT_FINITE = (
     "a map has NaN or infinite values, so it has no heatmap; look for a diverged training or an overflow in half "
     "precision, and compute the maps in float32."
@@ -39,7 +41,7 @@ def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Floa
     if 0 in map.shape[-2:]:
         raise ValueError(f"cannot normalise maps of shape {map.shape}: each must have at least one pixel.")
     if kind == "minmax":
-        wide = map if map.dtype in (np.float32, np.float64) else map.astype(np.float32)
+        wide = _wide(map)
         heatmaps = np.empty(map.shape, dtype=np.float32)
         if not _minmax(np.ascontiguousarray(wide).reshape(-1, map.shape[-2] * map.shape[-1]), heatmaps.reshape(-1)):
             raise ValueError(_NOT_FINITE)
@@ -48,6 +50,8 @@ def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Floa
         raise ValueError(_NOT_FINITE)
     # float64, so that neither a range near the float32 limits nor a tiny one over- or underflows.
     values = map.astype(np.float64)
+    if np.abs(values).max() > _FAR:
+        values /= 2
     low = values.min(axis=(-2, -1), keepdims=True)
     high = values.max(axis=(-2, -1), keepdims=True)
     if kind == "max":
@@ -63,13 +67,51 @@ def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Floa
     return np.where(high > low, values, 0).astype(np.float32)
 
 
+def steady(map: Real[np.ndarray, "h w"], from_zero: bool = False, wide: bool = False) -> Float[np.ndarray, "h w"]:
+    """A map in float32 (`wide`: in float64) that has lost nothing on the way, so that it can be resized and normalised.
+
+    What that type holds as it is stays as it is, to the bit. A map of which it would lose the steps (a far offset, 64
+    bits of an integer) or the range (1e300, 1e-46) is brought to 0..1 before it is cut: no normalisation sees that.
+
+    Args:
+        map: numbers of any kind.
+        from_zero: the normalisation asks where zero is (`max`): the map is only divided, by its largest magnitude.
+
+    Raises:
+        ValueError: the map is empty or not finite.
+    """
+    if 0 in map.shape:
+        raise ValueError(f"a map of shape {map.shape} has no pixel; each needs at least one.")
+    low, high = map.min().item(), map.max().item()
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(_NOT_FINITE)
+    kind, reach, steps = (np.float64, 1e290, 2.0**-30) if wide else (np.float32, 1e30, 2.0**-10)
+    half, largest = high / 2 - low / 2, max(abs(low), abs(high))  # of the range, which itself may overflow
+    if map.dtype.kind == "f":
+        held = np.can_cast(map.dtype, kind) or (largest <= reach and bool((map.astype(kind) == map).all()))
+    else:
+        held = largest <= 2 ** (53 if wide else 24)
+    if held and (low == high or (1 / reach < half < reach and half >= steps * largest / 2)):
+        return map.astype(kind)
+    if low == high:
+        return np.full(map.shape, np.sign(low), dtype=kind)
+    if map.dtype.kind != "f" and not from_zero:
+        # What is taken off is taken off in whole numbers, modulo 2**64, and so exactly.
+        above = map.astype(np.uint64) - np.uint64(low % 2**64)
+        return (above.astype(np.float64) / float(high - low)).astype(kind)
+    values = map.astype(np.float64) / (2 if largest > reach else 1)
+    low, high = values.min(), values.max()
+    values = values / max(abs(low), abs(high)) if from_zero else (values - low) / (high - low)
+    return values.astype(kind)
+
+
 def to_levels(heatmap: Float[np.ndarray, "*batch h w"]) -> UInt8[np.ndarray, "*batch h w"]:
     """Levels `floor(255 h)`, 0..255, of a heatmap.
 
     Raises:
         ValueError: the heatmap has a value outside 0..1, or NaN.
     """
-    wide = heatmap if heatmap.dtype in (np.float32, np.float64) else heatmap.astype(np.float32)
+    wide = _wide(heatmap)
     levels = np.empty(heatmap.shape, dtype=np.uint8)
     if not _floor(np.ascontiguousarray(wide).reshape(-1), levels.reshape(-1)):
         raise ValueError(
@@ -100,6 +142,11 @@ def parse_normalisation(how: str) -> tuple[str, float]:
     )
 
 
+def _wide(map: Float[np.ndarray, "*batch h w"]) -> Float[np.ndarray, "*batch h w"]:
+    """In single or double precision, without loss: half precision becomes single, what is wider than double double."""
+    return map.astype(np.float32 if map.dtype in (np.float16, np.float32) else np.float64, copy=False)
+
+
 def _divide(
     values: Float64[np.ndarray, "*batch h w"], by: Float64[np.ndarray, "*batch 1 1"]
 ) -> Float64[np.ndarray, "*batch h w"]:
@@ -125,6 +172,10 @@ def _minmax(maps, heatmaps):
             return False
         least = np.float64(low)
         span = np.float64(high) - least
+        if np.isinf(span):
+            for i in range(pixels):
+                heatmaps[k * pixels + i] = (maps[k, i] / 2 - least / 2) / (high / 2 - least / 2)
+            continue
         for i in range(pixels):
             heatmaps[k * pixels + i] = (np.float64(maps[k, i]) - least) / span if span > 0 else 0.0
     return True

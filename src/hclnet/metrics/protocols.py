@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int32, Int64, Real, UInt8
 
-from hclnet.boxes import Choice, Rule, best_iou, component_tree, contours, normalise, scale, to_levels
+from hclnet.boxes import Choice, Rule, best_iou, component_tree, contours, normalise, scale, steady, to_levels
 from hclnet.metrics.masks import Counts, count_pixels, read_mask
 from hclnet.types import MaskFiles
 
@@ -101,10 +101,10 @@ class Hclnet:
     def heatmap(self, map: Real[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
         enlarged = cv2.INTER_LINEAR if self.upsampling == "bilinear" else cv2.INTER_CUBIC
         how = cv2.INTER_AREA if max(map.shape) > self.map_size else enlarged
-        resized = map.shape != (self.map_size, self.map_size)
-        if resized and map.size and np.isfinite(map.flat[0]) and (map == map.flat[0]).all():
+        values = steady(map, from_zero=self.normalisation == "max")
+        if map.shape != (self.map_size, self.map_size) and (values == values[0, 0]).all():
             return np.zeros((self.map_size, self.map_size), dtype=np.float32)  # else rounding errors would be stretched
-        return normalise(_resize(map.astype(np.float32), self.map_size, how), self.normalisation)
+        return normalise(_resize(values, self.map_size, how), self.normalisation)
 
     def levels(self, heatmap: Float[np.ndarray, "s s"]) -> UInt8[np.ndarray, "s s"]:
         return to_levels(heatmap)
@@ -164,12 +164,7 @@ class WsolEval:
     map_size: int = 224
 
     def heatmap(self, map: Real[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
-        if not np.isfinite(map).all():
-            raise ValueError(
-                "a map has NaN or infinite values, so it has no heatmap; look for a diverged training or an overflow "
-                "in half precision, and compute the maps in float32."
-            )
-        values = _resize(map.astype(np.float64), self.map_size, cv2.INTER_CUBIC)
+        values = _resize(steady(map, wide=True), self.map_size, cv2.INTER_CUBIC)
         values = values - values.min()
         high = values.max()
         return values / high if high > 0 else values
@@ -254,8 +249,6 @@ def _nothing(choice: Choice) -> Found:
 
 
 def _resize(map: Float[np.ndarray, "h w"], side: int, how: int) -> Float[np.ndarray, "s s"]:
-    if 0 in map.shape:
-        raise ValueError(f"a map of shape {map.shape} has no pixel; each needs at least one.")
     return map if map.shape == (side, side) else cv2.resize(map, (side, side), interpolation=how)
 
 
