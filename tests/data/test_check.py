@@ -171,8 +171,9 @@ def set_line(root: Path, name: str, number: int, text: str) -> None:
         ("40 10 30 20", "box 40 10 70 30 reaches outside"),
         ("10 10 0 20", "box 10 10 10 30 has no area"),
         ("10 10 -3 20", "box 10 10 7 30 has no area"),
-        ("nan 10 3 20", "box nan 10 nan 30 has no area"),
-        ("100 100 10 10", "box 100 100 110 110 reaches outside"),
+        ("0.1 0.2 0.5 0.6", "box 0.1 0.2 0.6 0.8 lies within 0 and 1: a fraction of the image?"),
+        ("nan 10 3 20", "box nan 10 nan 30 is not finite"),
+        ("100 100 10 10", "box 100 100 110 110 lies outside of the image"),
     ],
 )
 def test_boxes_that_do_not_fit(birds: Path, box: str, reason: str):

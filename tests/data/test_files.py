@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hclnet.data.files import files_in, image_files, is_image_name, shown
+from hclnet.data.files import files_in, folders_in, image_files, is_image_name, is_own_results, shown
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,67 @@ def test_shown_on_one_line(name: str, text: str):
     assert shown(name) == text
     shown(name).encode()
     assert shown(Path(name)) == text
+
+
+OWN = [
+    ("located.jsonl",),
+    ("boxes.json", "overlays/a.png"),
+    ("coco.json", "heatmaps/a.png"),
+    ("boxes.json", "masks/a.png"),
+    ("boxes.json", "coco.json"),
+    ("config.yaml", "localizer/model.safetensors"),
+    ("config.yaml", "checkpoints/last.ckpt"),
+    ("localizer.json", "model.safetensors"),
+    ("records.npz", "figures.json"),
+    ("compare.json", "classes.csv"),
+]
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+@pytest.mark.parametrize("names", OWN, ids=" ".join)
+def test_own_results(tmp_path: Path, names: tuple[str, ...]):
+    touch(tmp_path / "class" / "deep" / "results", *names, "x.png", "more/y.png")
+    touch(tmp_path / "class", "a.png")
+    assert is_own_results(tmp_path / "class/deep/results") and not is_own_results(tmp_path / "class")
+    left_out: list[Path] = []
+    assert image_files(tmp_path, left_out) == [tmp_path / "class/a.png"]
+    assert left_out == [tmp_path / "class/deep/results"]
+    assert folders_in(tmp_path / "class/deep") == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("boxes.json",), ("coco.json", "masks/a.png"), ("config.yaml",), ("figures.json",), ("overlays/a.png",)],
+    ids=" ".join,
+)
+def test_what_only_looks_a_little_like_results(tmp_path: Path, names: tuple[str, ...]):
+    assert not is_own_results(touch(tmp_path / "results", *names))
+    assert touch(tmp_path / "results", "x.png") / "x.png" in image_files(tmp_path)
+
+
+def test_the_folder_that_is_named_is_looked_into(tmp_path: Path):
+    # `--out .`: pictures lie beside the classes, and only they are results.
+    touch(tmp_path, "boxes.json", "overlays/a.png", "masks/a-1.png", "fox/a.png", "fox/masks/b.png")
+    left_out: list[Path] = []
+    assert image_files(tmp_path, left_out) == [tmp_path / "fox/a.png", tmp_path / "fox/masks/b.png"]
+    assert sorted(left_out) == [tmp_path / "masks", tmp_path / "overlays"]
+    assert folders_in(tmp_path) == [tmp_path / "fox"]
+    assert image_files(tmp_path / "overlays") == [tmp_path / "overlays/a.png"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["@eaDir", "$RECYCLE.BIN", "$Recycle.Bin", "lost+found", "System Volume Information", "__MACOSX", "#recycle"],
+)
+def test_folders_of_systems(tmp_path: Path, name: str):
+    touch(tmp_path, f"{name}/a.png", f"fox/{name}/a.png", "fox/b.png", f"{name} and more/c.png")
+    left_out: list[Path] = []
+    assert {p.name for p in files_in(tmp_path, left_out)} == {"b.png", "c.png"}
+    assert sorted(left_out) == sorted([tmp_path / name, tmp_path / "fox" / name])
+    assert [p.name for p in folders_in(tmp_path)] == sorted([f"{name} and more", "fox"])

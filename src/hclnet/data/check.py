@@ -16,6 +16,7 @@ from PIL import Image
 from hclnet.data.broken import THREADS
 from hclnet.data.files import shown
 from hclnet.data.images import image_size, open_image
+from hclnet.data.truth import box_doubts, box_fault, reaches_outside
 from hclnet.progress import Report
 from hclnet.types import DataSet, MaskFiles, Sample, Skipped, Truth
 
@@ -27,7 +28,6 @@ _SIDE = 16
 _BITS = 24  # of the 256 of the hash that may differ
 _LEVELS = 6.0  # mean difference of the small pictures, of 255
 _ROWS = 16  # pictures compared at a time with all those that are about as bright
-_SLACK = 1.0  # pixels by which a box may reach over the edge: rounding, or counting from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,8 @@ def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
         boxes = [dataset.truth.boxes_in(s.id, look.size) for s, look in masked]
         faults = pool.map(_mask_fault, masks, [look.size for _, look in masked], boxes)
         findings.masks = [Skipped(s, reason) for (s, _), reason in zip(masked, faults) if reason]
-    findings.remarks = list(_remarks(dataset))
+    sizes = {sample.id: look.size for sample, look in whole}
+    findings.remarks = [*_remarks(dataset), *box_doubts(dataset.truth, samples, sizes)]
     return findings
 
 
@@ -230,12 +231,10 @@ def _box_fault(truth: Truth, sample: Sample, size: tuple[int, int]) -> str | Non
     if not _same_shape(told, size):
         return f"boxes are of a picture of {told[0]} x {told[1]}, the image is {size[0]} x {size[1]}, of another shape"
     for box in truth.boxes_in(sample.id, size):
-        x0, y0, x1, y1 = box.tolist()
-        told = f"box {x0:g} {y0:g} {x1:g} {y1:g}"
-        if not np.isfinite(box).all() or x1 <= x0 or y1 <= y0:
-            return f"{told} has no area"
-        if min(x0, y0) < -_SLACK or x1 > size[0] + _SLACK or y1 > size[1] + _SLACK:
-            return f"{told} reaches outside of the image, {size[0]} x {size[1]}"
+        if fault := box_fault(box, size):
+            return fault
+        if reaches_outside(box, size):
+            return f"box {' '.join(f'{v:g}' for v in box.tolist())} reaches outside of the image, {size[0]} x {size[1]}"
     return None
 
 

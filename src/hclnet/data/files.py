@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from hclnet.text import shown
 
-__all__ = ["SUFFIXES", "files_in", "image_files", "is_image_name", "read_lines", "read_text", "shown"]
+__all__ = [
+    "SUFFIXES",
+    "files_in",
+    "folders_in",
+    "image_files",
+    "is_image_name",
+    "is_own_results",
+    "is_system_folder",
+    "read_lines",
+    "read_text",
+    "shown",
+]
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".webp", ".avif", ".heic", ".heif", ".hif"}
     | {".bmp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pnm"}
+)
+
+_OF_SYSTEMS = frozenset(
+    {"@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "@tmp", "lost+found", "lost.dir"}
+    | {"$recycle.bin", "recycler", "recycled", "system volume information", "found.000", "$windows.~bt", "config.msi"}
+    | {"__macosx", "network trash folder", "temporary items", "__pycache__", "node_modules"}
+)
+_PICTURES = frozenset({"overlays", "heatmaps", "masks"})
+_OF_OURS = (
+    _PICTURES
+    | {"located.jsonl", "boxes.json", "coco.json", "compare.json", "config.yaml", "localizer", "checkpoints"}
+    | {"localizer.json", "model.safetensors", "records.npz", "figures.json"}
 )
 
 
@@ -27,11 +50,67 @@ def is_image_name(file: Path | str) -> bool:
     return stem != "" and not name.startswith(".") and f".{suffix.lower()}" in SUFFIXES
 
 
-def files_in(folder: Path) -> Iterator[Path]:
-    """The files in a folder and its subfolders, in no order; without what is hidden (`.ipynb_checkpoints/`, `._a.jpg`).
+def is_system_folder(name: str) -> bool:
+    """Whether a folder of this name is one that a system or a NAS makes by itself: never data, often full of copies."""
+    return name.lower() in _OF_SYSTEMS
+
+
+def is_own_results(folder: Path) -> bool:
+    """Whether a folder holds what hclnet wrote: located images, a run, an evaluation, a comparison."""
+    return _is_own({name for name in _OF_OURS if os.path.lexists(folder / name)})  # a few calls, however many images
+
+
+def _is_own(names: Set[str]) -> bool:
+    """Whether a folder with these names in it is one of results."""
+    return (
+        not names.isdisjoint({"located.jsonl", "compare.json"})
+        or ("boxes.json" in names and not names.isdisjoint({*_PICTURES, "coco.json"}))
+        or ("coco.json" in names and not names.isdisjoint({"overlays", "heatmaps"}))
+        or ("config.yaml" in names and not names.isdisjoint({"localizer", "checkpoints"}))
+        or names >= {"localizer.json", "model.safetensors"}
+        or names >= {"records.npz", "figures.json"}
+    )
+
+
+def _is_no_data(name: str, beside: Set[str]) -> bool:
+    """Whether a folder of this name, with these names beside it, is a system's or has the pictures of our results."""
+    return is_system_folder(name) or (name in _PICTURES and _is_own(beside))
+
+
+def folders_in(folder: Path, left_out: list[Path] | None = None) -> list[Path]:
+    """The folders in a folder, by name, without what is hidden and without what is not data: folders
+    that systems make (`is_system_folder`), and our own results (`is_own_results`).
+
+    Args:
+        folder: itself never left out, whatever it is.
+        left_out: gets those that are not data.
+
+    Raises:
+        ValueError: the folder can't be read.
+    """
+    entries = _entries(folder)
+    names, found = {entry.name for entry in entries}, []
+    for entry in entries:
+        path = folder / entry.name
+        if not (path if entry.is_symlink() else entry).is_dir():
+            continue
+        if not _is_no_data(entry.name, names) and not is_own_results(path):
+            found.append(path)
+        elif left_out is not None:
+            left_out.append(path)
+    return found
+
+
+def files_in(folder: Path, left_out: list[Path] | None = None) -> Iterator[Path]:
+    """The files in a folder and its subfolders, in no order; without what is hidden (`.ipynb_checkpoints/`, `._a.jpg`)
+    and without what is in folders that are not data, as `folders_in` leaves them out.
 
     Links are followed, each folder is entered once, so that links in a circle come to an end. A link that leads nowhere
     counts as a file, so that whoever opens it is told. Pipes and devices don't: reading one may never end.
+
+    Args:
+        folder: itself never left out, whatever it is.
+        left_out: gets the folders in it that are not data.
 
     Raises:
         ValueError: a folder can't be read.
@@ -42,28 +121,45 @@ def files_in(folder: Path) -> Iterator[Path]:
         if (real := os.path.realpath(here)) in entered:
             continue
         entered.add(real)
-        try:
-            with os.scandir(here) as entries:
-                seen = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
-        except OSError as error:
-            raise ValueError(f"The folder {shown(here)} can't be read: {error.strerror}.") from None
+        seen = _entries(here)
+        names = {entry.name for entry in seen}
+        if here != folder and _is_own(names):
+            if left_out is not None:
+                left_out.append(here)
+            continue
         for entry in seen:
             path = here / entry.name
             # Asking the entry costs no call of the system, but it fails on a link to itself.
             found = path if entry.is_symlink() else entry
             if found.is_dir():
-                waiting.append(path)
+                if not _is_no_data(entry.name, names):
+                    waiting.append(path)
+                elif left_out is not None:
+                    left_out.append(path)
             elif found.is_file() or not path.exists():
                 yield path
 
 
-def image_files(folder: Path) -> list[Path]:
-    """The image files in a folder and its subfolders, sorted by name.
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, by name, without what is hidden.
+
+    Raises:
+        ValueError: it can't be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+    except OSError as error:
+        raise ValueError(f"The folder {shown(folder)} can't be read: {error.strerror}.") from None
+
+
+def image_files(folder: Path, left_out: list[Path] | None = None) -> list[Path]:
+    """The image files in a folder and its subfolders, sorted by name; arguments are those of `files_in`.
 
     Raises:
         ValueError: as `files_in`.
     """
-    return sorted(p for p in files_in(folder) if is_image_name(p))
+    return sorted(p for p in files_in(folder, left_out) if is_image_name(p))
 
 
 def read_text(path: Path) -> str:
