@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from functools import lru_cache
@@ -20,24 +19,18 @@ from hclnet.metrics import containment, kind_of_box
 from hclnet.report import Page, image_maps, render, write
 from hclnet.report.render import worst_first
 from report import synthetic
+from report.chromium import ARGUMENTS, find_chromium, playwright
 
 pytestmark = pytest.mark.slow
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next((found for name in _NAMES if (found := shutil.which(name))), None)
-# No graphics card, and no traffic of the browser's own.
-_WITHOUT = ("background-networking", "component-update", "gpu", "quic", "sync")
-ARGUMENTS = ["--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in _WITHOUT)]
 LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
 def browser():
-    if not CHROMIUM:
-        pytest.skip("no chromium here: apt install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright here: pip install playwright")
-    with sync_api.sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    path = find_chromium()
+    with playwright().sync_playwright() as driver:
+        one = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield one
         one.close()
 
