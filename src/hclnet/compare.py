@@ -21,7 +21,6 @@ from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
 from hclnet.methods import frozen_note, get_method
 from hclnet.metrics import (
-    MEANINGS,
     PAIRED,
     Hits,
     Resampled,
@@ -32,6 +31,7 @@ from hclnet.metrics import (
     hits,
     resamples,
     save,
+    shown_metrics,
     weighted_figures,
 )
 from hclnet.pages import MethodScores, column, comparison_page
@@ -41,7 +41,6 @@ from hclnet.training import is_finished, learn_missing
 from hclnet.training.folder import write_json
 from hclnet.views import views
 
-METRICS = tuple(MEANINGS)
 _COMMA = re.compile(r",(?![^\[]*\])")  # none inside of a list
 
 
@@ -251,7 +250,7 @@ def summarise(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     lines = []
     for name, members in groups.items():
         line: dict[str, Any] = {"method": name, "seeds": len(members), "images": members[0]["images"]}
-        for metric in METRICS:
+        for metric in (m.key for m in shown_metrics()):
             if all(metric in m for m in members):
                 values = [m[metric] for m in members]
                 line[metric] = (statistics.median(values), min(values), max(values))
@@ -270,7 +269,7 @@ def title(row: dict[str, Any]) -> str:
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The table of `summarise` in Markdown, in percent, median and spread over seeds, with its protocol."""
     lines = summarise(rows)
-    shown = [m for m in METRICS if any(m in line for line in lines)]
+    shown = [m.key for m in shown_metrics() if any(m.key in line for line in lines)]
     table = ["| method | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
     for line in lines:
         table.append(f"| {line['method']} | " + " | ".join(_cell(line.get(m)) for m in shown) + " |")

@@ -16,7 +16,7 @@ from jaxtyping import Float64
 from hclnet import __version__
 from hclnet.evaluate import protocol_of
 from hclnet.localizer import Localizer
-from hclnet.metrics import MEANINGS, PAIRED, accuracy_by_level, describe_protocol
+from hclnet.metrics import PAIRED, accuracy_by_level, describe_protocol, shown_metrics
 from hclnet.report import (
     Chart,
     Column,
@@ -79,7 +79,8 @@ def evaluation_page(
     name = localizer.method.name
     one = column(name, localizer, records, maps)
     known = "gt_known" in figures
-    lines = (Line(name, {key: (figures[key], *figures["intervals"][key]) for key in MEANINGS if key in figures}),)
+    shown = [metric.key for metric in shown_metrics() if metric.key in figures]
+    lines = (Line(name, {key: (figures[key], *figures["intervals"][key]) for key in shown}),)
     spread = (
         "Small figures: 95 % interval over images (bootstrap). How far the figures vary from training to training is "
         "not in it; hclnet compare --seeds 3 measures that."
@@ -164,7 +165,8 @@ def comparison_page(
         if several
         else "One seed: how far the figures vary from seed to seed is not measured; --seeds 3 measures it."
     )
-    table = tuple(Line(line["method"], {key: line[key] for key in MEANINGS if key in line}) for line in lines)
+    keys = [metric.key for metric in shown_metrics()]
+    table = tuple(Line(line["method"], {key: line[key] for key in keys if key in line}) for line in lines)
     differences = tuple(
         Line(line["method"], {key: tuple(value) for key, value in line["difference"].items()})
         for line in lines

@@ -86,8 +86,8 @@ def test_the_whole_path(hclnet: Run, birds: Path, tmp_path: Path):
         assert said in done.stdout
     read = json.loads(figures.read_text())
     assert {
-        "images", "top1_cls", "top5_cls", "top1_loc", "top5_loc", "gt_known", "max_box_acc", "max_box_acc_threshold",
-        "max_box_acc_v2", "top1_loc_best", "pxap", "protocol", "intervals",
+        "images", "top1_cls", "top5_cls", "top1_loc", "top5_loc", "gt_known", "box_acc_v2", "max_box_acc",
+        "max_box_acc_threshold", "max_box_acc_v2", "top1_loc_best", "pxap", "protocol", "intervals",
     } <= set(read)  # fmt: skip
     assert read["images"] == 6 and 0 <= read["top1_loc"] <= read["top1_cls"] <= read["top5_cls"] <= 1
 

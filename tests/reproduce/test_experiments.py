@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from hclnet.api import make_config
-from hclnet.compare import METRICS, parse_spec
+from hclnet.compare import parse_spec
 from hclnet.config import read_preset
 from hclnet.configs import experiment_names
+from hclnet.metrics import METRICS
 from hclnet.reproduce.experiments import FigureOf, TableOf, read_experiment
 
 TABLES = [name for name in experiment_names() if isinstance(read_experiment(name), TableOf)]

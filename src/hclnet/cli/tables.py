@@ -9,19 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from hclnet.configs import about, preset_names
-from hclnet.metrics import MEANINGS, PAIRED, change, describe_protocol
+from hclnet.metrics import PAIRED, Metric, change, describe_protocol, shown_metrics
 
-_HEADERS = {
-    "top1_cls": "Top-1\ncls",
-    "top5_cls": "Top-5\ncls",
-    "top1_loc": "Top-1\nLoc",
-    "top5_loc": "Top-5\nLoc",
-    "gt_known": "GT-\nknown",
-    "max_box_acc": "MaxBox\nAcc",
-    "max_box_acc_v2": "MaxBox\nAccV2",
-    "top1_loc_best": "T1 Loc,\nbest t",
-    "pxap": "PxAP\n",
-}
+_NAMES = 15  # least width of a column of methods
 
 
 def figures_table(title: str, figures: dict[str, Any]) -> None:
@@ -30,10 +20,11 @@ def figures_table(title: str, figures: dict[str, Any]) -> None:
     for header, side in (("figure", "left"), ("%", "right"), ("95 %", "left")):
         table.add_column(header, justify=side, no_wrap=True)
     table.add_column("what it says")
-    for key, (name, meaning) in MEANINGS.items():
-        if key in figures:
-            low, high = (100 * v for v in figures["intervals"][key])
-            table.add_row(name, f"{100 * figures[key]:.1f}", f"[dim]{low:.1f}-{high:.1f}[/dim]", meaning)
+    for metric in shown_metrics():
+        if metric.key in figures:
+            low, high = (100 * v for v in figures["intervals"][metric.key])
+            value, interval = f"{100 * figures[metric.key]:.1f}", f"[dim]{low:.1f}-{high:.1f}[/dim]"
+            table.add_row(metric.name, value, interval, metric.meaning)
     console = Console()
     console.print(table)
     console.print(describe_protocol(figures), highlight=False)
@@ -41,23 +32,26 @@ def figures_table(title: str, figures: dict[str, Any]) -> None:
 
 def compare_table(rows: Sequence[dict[str, Any]]) -> None:
     """Median over seeds and spread, a method a line."""
-    from hclnet.compare import METRICS, caption, summarise
+    from hclnet.compare import caption, summarise
 
     lines = summarise(rows)
-    shown = [m for m in METRICS if any(m in line for line in lines)]
+    console = Console()
+    known = [metric for metric in shown_metrics() if any(metric.key in line for line in lines)]
+    shown = fitting(known, console.width - _NAMES - 1)
     table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("method", overflow="fold", min_width=16)
+    table.add_column("method", overflow="fold", min_width=_NAMES)
     for metric in shown:
-        table.add_column(_HEADERS[metric], justify="right", no_wrap=True)
+        table.add_column(metric.heading, justify="right", no_wrap=True)
     for line in lines:
         cells = []
         for metric in shown:
-            median, low, high = (100 * v for v in line[metric]) if metric in line else (None, 0, 0)
+            median, low, high = (100 * v for v in line[metric.key]) if metric.key in line else (None, 0, 0)
             spread = f"\n[dim]±{(high - low) / 2:.1f}[/dim]" if line["seeds"] > 1 else ""
             cells.append("-" if median is None else f"{median:.1f}{spread}")
         table.add_row(line["method"], *cells)
-    console = Console()
     console.print(table)
+    if left_out := [metric.name for metric in known if metric not in shown]:
+        console.print(f"No room here for {', '.join(left_out)}; compare.json has them.", highlight=False)
     told = caption(rows).replace("with the lowest and highest", "± half the distance from lowest to highest")
     console.print(told, highlight=False)
     others = [(line["method"], line["difference"]) for line in lines if "difference" in line]
@@ -66,20 +60,32 @@ def compare_table(rows: Sequence[dict[str, Any]]) -> None:
         differences_table(lines[0]["method"], others)
 
 
-# What of a comparison is set side by side on a terminal; compare.md and compare.json have all of it.
-_DIFFERENCES = ("pxap", "top1_cls", "top1_loc", "gt_known", "max_box_acc", "max_box_acc_v2")
+def fitting(metrics: Sequence[Metric], width: int) -> list[Metric]:
+    """The most prominent of the metrics whose columns fit side by side into so many characters, in their own order."""
+    chosen: list[Metric] = []
+    for metric in sorted(metrics, key=lambda metric: -metric.prominence):
+        width -= 1 + max(len("100.0"), *map(len, metric.heading.split("\n")))
+        if width < 0:
+            break
+        chosen.append(metric)
+    return [metric for metric in metrics if metric in chosen]
+
+
+_DIFFERENCES = 4  # columns with intervals, that fit on a terminal; compare.json has all of them
 
 
 def differences_table(baseline: str, others: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """By how much the others exceed the baseline, in points with paired intervals, a method a line."""
-    shown = [m for m in _DIFFERENCES if any(m in difference for _, difference in others)][-4:]
+    known = [metric for metric in shown_metrics() if any(metric.key in difference for _, difference in others)]
+    most = sorted(known, key=lambda metric: -metric.prominence)[:_DIFFERENCES]
+    shown = [metric for metric in known if metric in most]
     console = Console()
     table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column(f"minus {baseline}", overflow="fold", min_width=16)
+    table.add_column(f"minus {baseline}", overflow="fold", min_width=_NAMES)
     for metric in shown:
-        table.add_column(_HEADERS[metric], justify="right", no_wrap=True)
+        table.add_column(metric.heading, justify="right", no_wrap=True)
     for name, difference in others:
-        table.add_row(name, *(change(difference.get(m), "{}\n[dim]{} to {}[/dim]") for m in shown))
+        table.add_row(name, *(change(difference.get(m.key), "{}\n[dim]{} to {}[/dim]") for m in shown))
     console.print(table)
     console.print(PAIRED, highlight=False)
 

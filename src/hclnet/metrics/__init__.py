@@ -1,15 +1,13 @@
 """From boxes to figures. A protocol (`get_protocol`) looks at one map, the true boxes and the true mask; what it finds
-on all images is a `Table`, hence `Records`, which `save`, `load_records` and `concatenate` keep. Every metric is a
-reduction of them (`figures`, `accuracy_by_level`, `box_kinds`), to be read with its interval (`intervals`,
-`differences`) and how it was measured (the protocol's `describe`). `choose_threshold` is a reduction too. Nothing in
-here needs torch.
+on all images is a `Table`, hence `Records`, which `save`, `load_records` and `concatenate` keep. Every metric is
+registered in one place (`METRICS`, `register`) and is a reduction of the records (`figures`, `accuracy_by_level`,
+`box_kinds`), to be read with its interval (`intervals`, `differences`) and how it was measured (the protocol's
+`describe`). `choose_threshold` is a reduction too. Nothing in here needs torch.
 """
 
 from hclnet.metrics.calibration import FEWEST, Calibration, choose_threshold
 from hclnet.metrics.failures import KINDS, box_kinds, containment, describe_kinds, kind_of_box
 from hclnet.metrics.figures import (
-    COUNTS,
-    MEANINGS,
     accuracy_by_level,
     describe_protocol,
     figures,
@@ -30,12 +28,12 @@ from hclnet.metrics.masks import Counts
 from hclnet.metrics.presence import Presence, choose_min_score
 from hclnet.metrics.protocols import PROTOCOLS, Found, Hclnet, Scoring, WsolEval, get_protocol
 from hclnet.metrics.records import Table, concatenate, load_records, save
+from hclnet.metrics.registry import METRICS, Metric, is_count, register, shown_metrics
 
 __all__ = [
-    "COUNTS",
     "FEWEST",
     "KINDS",
-    "MEANINGS",
+    "METRICS",
     "PAIRED",
     "PROTOCOLS",
     "Calibration",
@@ -43,6 +41,7 @@ __all__ = [
     "Found",
     "Hclnet",
     "Hits",
+    "Metric",
     "Presence",
     "Resampled",
     "Scoring",
@@ -63,9 +62,12 @@ __all__ = [
     "get_protocol",
     "hits",
     "intervals",
+    "is_count",
     "kind_of_box",
     "load_records",
+    "register",
     "resamples",
     "save",
+    "shown_metrics",
     "weighted_figures",
 ]

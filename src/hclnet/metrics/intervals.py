@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Integer, UInt8
 
-from hclnet.metrics.figures import COUNTS, figures
+from hclnet.metrics.figures import figures
+from hclnet.metrics.registry import is_count
 from hclnet.types import Records
 
 PAIRED = (
@@ -41,7 +42,7 @@ def resamples(images: int, count: int = RESAMPLES, seed: int = 0) -> UInt8[np.nd
 
 def intervals(values: Resampled) -> dict[str, list[float]]:
     """The 95 % interval of every figure, by its name: `[low, high]`. `values` are over `resamples`."""
-    return {name: interval(value[1:]) for name, value in values.items() if name not in COUNTS}
+    return {name: interval(value[1:]) for name, value in values.items() if not is_count(name)}
 
 
 def interval(values: Float64[np.ndarray, " r"]) -> list[float]:
@@ -59,7 +60,7 @@ def differences(ours: Sequence[Resampled], baseline: Sequence[Resampled]) -> dic
         baseline: the same of the other method.
     """
     a, b = _median(ours), _median(baseline)
-    both = {name: a[name] - b[name] for name in a if name in b and name not in COUNTS}
+    both = {name: a[name] - b[name] for name in a if name in b and not is_count(name)}
     return {name: [float(value[0]), *interval(value[1:])] for name, value in both.items()}
 
 

@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hclnet.data.images import open_image
-from hclnet.metrics import MEANINGS, accuracy_by_level, box_kinds, describe_kinds
+from hclnet.metrics import accuracy_by_level, box_kinds, describe_kinds, shown_metrics
 from hclnet.report.draw import drawn_chart, heat_colours
 from hclnet.report.maps import ImageMaps, Taps, taps
 from hclnet.report.model import Column, Page, Results, Spread
@@ -129,11 +129,12 @@ def _left_out(page: Page, shown: int) -> str:
 
 
 def _table(results: Results) -> dict[str, Any]:
-    shown = [key for key in MEANINGS if any(key in line.figures for line in results.lines)]
+    metrics = [m for m in shown_metrics() if any(m.key in line.figures for line in results.lines)]
+    shown = [metric.key for metric in metrics]
     worst = {key: min(line.figures[key][0] for line in results.lines if key in line.figures) for key in shown}
     best = {key: max(line.figures[key][0] for line in results.lines if key in line.figures) for key in shown}
     return {
-        "heads": [{"key": key, "name": MEANINGS[key][0], "meaning": MEANINGS[key][1]} for key in shown],
+        "heads": [{"key": m.key, "name": m.name, "meaning": m.meaning} for m in metrics],
         "lines": [
             {
                 "name": line.name,
