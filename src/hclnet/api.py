@@ -25,6 +25,7 @@ from hclnet.data.record import (
     without_recorded_skips,
 )
 from hclnet.evaluate import evaluate_localizer, protocol_of
+from hclnet.features import cache_root
 from hclnet.localizer import Localizer
 from hclnet.methods import check_tune, frozen_note, get_method
 from hclnet.metrics import Resampled, class_table, figures, hits, intervals, resamples, save, weighted_figures
@@ -104,6 +105,8 @@ def train(
     if resume:
         method, settings = _as_before(Path(out), method, settings)
     config = make_config(data, method or "hclnet", **settings)
+    if config.tune == "heads":
+        cache_root()  # features are to be kept there: said now, not after the images were checked
     dataset = read(data, config.seed)
     config.inference.check(dataset.classes)
     if tell:

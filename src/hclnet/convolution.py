@@ -19,9 +19,11 @@ from typing import no_type_check
 import numpy as np
 import torch
 from jaxtyping import Float
-from numba import config, njit, prange, set_num_threads
+from numba import config, prange, set_num_threads
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from hclnet.caches import compiled
 
 _CHANNELS = 64  # with fewer, the transforms cost more than they save
 _TILES = 512  # at once: enough rows for a matrix product, and few enough to lie in a cache
@@ -119,7 +121,7 @@ def _as_many_threads_as_torch() -> None:
 
 
 # `no_type_check` keeps run-time checkers of annotations out of what numba compiles.
-@njit(parallel=True, cache=True, fastmath=True)
+@compiled(parallel=True, fastmath=True)
 @no_type_check
 def _split(images, tiles):
     """Images n x h x w x c, padded by 1 -> their overlapping 6x6 tiles, transformed, 36 x t x c."""
@@ -159,7 +161,7 @@ def _split(images, tiles):
                         )
 
 
-@njit(parallel=True, cache=True, fastmath=True)
+@compiled(parallel=True, fastmath=True)
 @no_type_check
 def _spread(gradients, products):
     """Gradients n x h x w x c of outputs -> those of the products that they are made of, 36 x t x c."""
@@ -197,7 +199,7 @@ def _spread(gradients, products):
                         ) = _gradient(half[a, 0, c], half[a, 1, c], half[a, 2, c], half[a, 3, c])
 
 
-@njit(parallel=True, cache=True, fastmath=True)
+@compiled(parallel=True, fastmath=True)
 @no_type_check
 def _join(products, images):
     """Products 36 x t x c -> outputs n x h x w x c."""
@@ -233,21 +235,21 @@ def _join(products, images):
 _2, _4, _5, _8 = np.float32([2, 4, 5, 8])
 
 
-@njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 @no_type_check
 def _input(a, b, c, d, e, f):
     p, q, r, s = e - _4 * c, d - _4 * b, e - c, _2 * (d - b)
     return _4 * a - _5 * c + e, p + q, p - q, r + s, r - s, _4 * b - _5 * d + f
 
 
-@njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 @no_type_check
 def _output(a, b, c, d, e, f):
     p, q, r, s = b + c, b - c, d + e, d - e
     return a + p + r, q + _2 * s, p + _4 * r, q + _8 * s + f
 
 
-@njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 @no_type_check
 def _gradient(a, b, c, d):
     p, q, r, s = a + c, b + d, a + _4 * c, _2 * b + _8 * d

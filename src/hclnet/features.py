@@ -26,6 +26,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from hclnet.backbones.trunk import Features, Trunk
+from hclnet.caches import writable
 from hclnet.config import cache_home
 from hclnet.data.images import load_square
 from hclnet.types import Sample
@@ -33,6 +34,7 @@ from hclnet.types import Sample
 Progress = Callable[[int, int], None]
 
 _LAYOUT = 3  # of the cache; a change of how features are computed or stored changes it
+_FEATURES = "features"
 _THREADS = 2
 _PIXELS = 4 * 224**2  # of images that a processor walks the trunk with at once
 _USABLE = 0.9  # of a disk's free bytes
@@ -168,19 +170,20 @@ def cached_features(
         progress: called with images done and images in all; not at all where the cache has them.
 
     Raises:
-        ValueError: an image can't be read, or the disk has no room.
+        ValueError: an image can't be read, the cache can't be written, or the disk has no room.
     """
-    root = cache_root()
-    entry = root / _key(trunk, stages, samples, size, dtype, device, mirror)
+    entry = cache_home() / _FEATURES / _key(trunk, stages, samples, size, dtype, device, mirror)
     store = _open(entry, stages, dtype, mirror)
     if store is None:
+        root = cache_root()
         shapes = _shapes(trunk, stages, size)
         need = sum(2 * np.prod(s) for s in shapes.values()) * dtype.itemsize * len(samples) * (1 + mirror) // 2
         _make_room(root, int(need))
         _compute(entry, trunk, shapes, samples, size, dtype, device, mirror, progress)
         store = _open(entry, stages, dtype, mirror)
     assert store is not None and len(store) == len(samples)
-    os.utime(entry)  # least recently *used*
+    with suppress(OSError):
+        os.utime(entry)  # least recently *used*
     return store
 
 
@@ -291,10 +294,12 @@ def _key(
 
 
 def cache_root() -> Path:
-    """The folder of the feature cache; made if need be."""
-    root = cache_home() / "features"
-    root.mkdir(parents=True, exist_ok=True)
-    return root
+    """The folder of the feature cache; made if need be.
+
+    Raises:
+        ValueError: it can't be written; the message says what to do.
+    """
+    return writable(cache_home() / _FEATURES)
 
 
 def _make_room(root: Path, need: int) -> None:

@@ -72,3 +72,11 @@ def test_a_cache_that_can_not_be(examined, monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("HCLNET_CACHE", str(tmp_path / "file" / "cache"))
     well, rows, _ = examined()
     assert not well and "Set HCLNET_CACHE to a folder of yours" in rows["feature cache"]
+
+
+def test_machine_code_that_can_not_be_kept(examined, monkeypatch: pytest.MonkeyPatch):
+    well, rows, _ = examined()
+    assert well and "kept in /" in rows["compiled code"]
+    monkeypatch.setattr("hclnet.caches.kept", {"build": None})
+    well, rows, _ = examined()
+    assert not well and "Set NUMBA_CACHE_DIR" in rows["compiled code"]

@@ -15,9 +15,9 @@ from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, UInt8
-from numba import njit
 
 from hclnet.boxes.tree import EIGHT, FOUR, LEVELS, ComponentTree, best_nodes, build
+from hclnet.caches import compiled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +101,7 @@ def _at_edge(boxes: Int32[np.ndarray, "n 4"], shape: tuple[int, int]) -> Bool[np
 
 
 # `no_type_check` keeps run-time checkers of annotations out of what numba compiles.
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 @no_type_check
 def _fill_levels(level, parent, is_hole):
     """For every node of the background's tree, the level that its pixels have once all holes are filled."""

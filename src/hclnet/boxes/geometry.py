@@ -6,7 +6,8 @@ from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float64, Real
-from numba import njit
+
+from hclnet.caches import compiled
 
 
 def iou(boxes: Real[np.ndarray, "n 4"], others: Real[np.ndarray, "m 4"]) -> Float64[np.ndarray, "n m"]:
@@ -62,7 +63,7 @@ def _area(boxes: Float64[np.ndarray, "*n 4"]) -> Float64[np.ndarray, "*n"]:
 
 
 # `no_type_check` keeps run-time checkers of annotations out of what numba compiles.
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 @no_type_check
 def _best_iou(boxes, true_boxes, extra):
     best = np.zeros(len(boxes), dtype=np.float64)

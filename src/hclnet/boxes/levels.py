@@ -11,7 +11,8 @@ from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Real, UInt8
-from numba import njit
+
+from hclnet.caches import compiled
 
 NORMALISATIONS = ("minmax", "max", "pas", "ivr:P")
 PAS_PERCENTILE = 90
@@ -155,7 +156,7 @@ def _divide(
 
 # `no_type_check` keeps run-time checkers of annotations out of what numba compiles. Products and quotients are float64
 # as in numpy's way of the other normalisations.
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 @no_type_check
 def _minmax(maps, heatmaps):
     """Min-max normalise each row into `heatmaps`, flat; whether all is finite."""
@@ -181,7 +182,7 @@ def _minmax(maps, heatmaps):
     return True
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 @no_type_check
 def _floor(heatmap, levels):
     """The level of each value; whether all are in 0..1."""

@@ -17,11 +17,11 @@ from typing import NamedTuple, no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
-from numba import njit
 
 from hclnet.boxes.auto import likely_pixels, tightened
 from hclnet.boxes.rules import Auto, Rule
 from hclnet.boxes.tree import component_tree
+from hclnet.caches import compiled
 
 _RISE = 0.2  # of the lower peak's height, above where it meets the higher one
 _SHARE = 0.2  # of the other's pixels
@@ -101,7 +101,7 @@ def _apart(levels: UInt8[np.ndarray, "h w"], pixels: Bool[np.ndarray, "h w"]) ->
     return [owner == peak for peak, count in zip(peaks, counts) if count >= _SHARE * counts.max()]
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 @no_type_check
 def _flood(levels, pixels, rise, share):
     """For each of the pixels the raster index of its peak; -1 for the others."""

@@ -10,10 +10,10 @@ from typing import ClassVar, Protocol, no_type_check, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
-from numba import njit
 
 from hclnet.boxes.auto import Choice, choose_by_map, choose_by_objectness
 from hclnet.boxes.tree import component_tree
+from hclnet.caches import compiled
 
 
 @runtime_checkable
@@ -171,7 +171,7 @@ def _no_argument(argument: str | None) -> None:
         raise ValueError("it takes no argument")
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 @no_type_check
 def _histogram(levels):
     """How many pixels each of the 256 levels has."""
@@ -181,7 +181,7 @@ def _histogram(levels):
     return histogram
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 @no_type_check
 def _otsu3(histogram):
     """The upper threshold, from a histogram of counts over the levels. Of equal ones, the lowest."""

@@ -13,9 +13,9 @@ from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Integer, Real, UInt8
-from numba import njit
 
 from hclnet.boxes.geometry import best_iou
+from hclnet.caches import compiled
 
 LEVELS = 256
 
@@ -129,7 +129,7 @@ _OUTLINES = _outlines()
 
 
 # `no_type_check` keeps run-time checkers of annotations out of what numba compiles.
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 @no_type_check
 def build(levels, representatives, whole):
     """Level, parent, area, box and first pixel of every node; see `ComponentTree`.
@@ -269,14 +269,14 @@ def build(levels, representatives, whole):
     return level, parent, area, box, first, outline, node_of
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 @no_type_check
 def _better(i, j, score, first):
     """Whether node i beats node j (-1: nobody) by score, then by coming first."""
     return j < 0 or score[i] > score[j] or (score[i] == score[j] and first[i] < first[j])
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 @no_type_check
 def best_nodes(level, parent, first, score):
     """For each t, the node with the highest score among those in the mask `levels > t`; -1 if there is none.

@@ -76,12 +76,24 @@ def _cache() -> str:
 
     try:
         root = cache_root()
-    except OSError as error:
-        raise Problem(f"The cache folder can't be made: {error}. Set HCLNET_CACHE to a folder of yours.") from error
-    if not os.access(root, os.W_OK):
-        raise Problem(f"{root} can't be written. Set HCLNET_CACHE to a folder of yours.")
+    except ValueError as error:
+        raise Problem(str(error)) from error
     used = sum(f.stat().st_size for f in Path(root).rglob("*") if f.is_file())
     return f"{root}, {used / 1e9:.1f} GB used, {shutil.disk_usage(root).free / 1e9:.0f} GB free"
+
+
+def _compiled() -> str:
+    import hclnet.boxes
+    import hclnet.convolution  # noqa: F401, both bring functions
+    from hclnet.caches import kept
+
+    folders = {folder for folder in kept.values() if folder}
+    if len(folders) == 0 or None in kept.values():
+        raise Problem(
+            "machine code can't be kept, so each call compiles for some seconds. Set NUMBA_CACHE_DIR, or HCLNET_CACHE, "
+            "to a folder of yours."
+        )
+    return f"kept in {os.path.commonpath(folders)}"
 
 
 CHECKS: dict[str, Callable[[], str]] = {
@@ -91,6 +103,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "weights": _weights,
     "device": _device,
     "feature cache": _cache,
+    "compiled code": _compiled,
 }
 
 

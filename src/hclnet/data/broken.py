@@ -111,9 +111,6 @@ _Key = tuple[bytes, int, int, str]
 class _Memory:
     """What was found whole, in a small database; without it, all is decoded again."""
 
-    def __init__(self) -> None:
-        self.file = cache_home() / "whole-images.sqlite"
-
     def key(self, path: Path) -> _Key | None:
         """What says that a file is the same as before; None if it is not there."""
         try:
@@ -123,18 +120,19 @@ class _Memory:
         return os.fsencode(path.absolute()), stat.st_size, stat.st_mtime_ns, pillow
 
     def whole(self, keys: Iterable[_Key | None]) -> set[_Key | None]:
-        with suppress(sqlite3.Error, OSError), closing(self._opened()) as database:
+        with suppress(sqlite3.Error, OSError, ValueError), closing(self._opened()) as database:
             query = "SELECT 1 FROM whole WHERE path = ? AND bytes = ? AND changed = ? AND pillow = ?"
             return {key for key in keys if key and database.execute(query, key).fetchone()}
         return set()
 
     def add(self, keys: Sequence[_Key | None]) -> None:
-        with suppress(sqlite3.Error, OSError), closing(self._opened()) as database, database:
+        with suppress(sqlite3.Error, OSError, ValueError), closing(self._opened()) as database, database:
             database.executemany("INSERT OR REPLACE INTO whole VALUES (?, ?, ?, ?)", keys)
 
     def _opened(self) -> sqlite3.Connection:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        database = sqlite3.connect(self.file, timeout=5)
+        file = cache_home() / "whole-images.sqlite"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(file, timeout=5)
         database.execute(
             "CREATE TABLE IF NOT EXISTS whole (path BLOB PRIMARY KEY, bytes INT, changed INT, pillow TEXT)"
         )
