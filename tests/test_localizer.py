@@ -16,6 +16,7 @@ from hclnet.data.images import load_square
 from hclnet.features import as_input
 from hclnet.localizer import Localizer
 from hclnet.objectness import Objectness
+from hclnet.storage import Unwritable
 from hclnet.views import View
 
 NAMES = ("wren", "owl", "kite", "tern")
@@ -335,7 +336,7 @@ def test_a_save_that_fails_leaves_the_old_one(localizer, photograph, tmp_path, m
         real(self, content[: len(content) // 2])
         raise OSError("no space left")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
+    with monkeypatch.context() as patch, pytest.raises(Unwritable, match="no space left"):
         patch.setattr(Path, "write_bytes", full)
         other.save(tmp_path)
     same(localizer.locate(photograph), Localizer.load(tmp_path).locate(photograph))

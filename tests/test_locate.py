@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hclnet.annotate.names import Names
 from hclnet.api import load
-from hclnet.locate import find_images, locate_files
+from hclnet.data.named import find_images
+from hclnet.locate import locate_files
 
 
 @pytest.fixture
@@ -22,7 +24,8 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(*arguments: str) -> dict[str, str]:
-    return {path.as_posix(): name for path, name in find_images(arguments)}
+    names = Names()
+    return {one.path.as_posix(): names.free(one.name) for one in find_images(arguments).images}
 
 
 def test_a_folder_has_its_images_under_their_paths(photos: Path):
@@ -54,9 +57,10 @@ def test_earlier_results_are_no_images(photos: Path):
     (photos / "p" / "located" / "overlays").mkdir(parents=True)
     Image.new("RGB", (4, 4)).save(photos / "p/located/overlays/a.jpg")
     out = Path("p/located")
-    assert len(find_images(["p"], out)) == 4 and len(find_images(["p"])) == 5
-    assert [p.as_posix() for p, _ in find_images(["**/a.jpg"], out)] == ["p/a.jpg", "p/sub/a.jpg", "q/a.jpg"]
-    assert len(find_images(["p/located/overlays/a.jpg"], out)) == 1  # who names it, means it
+    assert len(find_images(["p"], out).images) == 4 and len(find_images(["p"]).images) == 5
+    three = ["p/a.jpg", "p/sub/a.jpg", "q/a.jpg"]
+    assert [one.path.as_posix() for one in find_images(["**/a.jpg"], out).images] == three
+    assert len(find_images(["p/located/overlays/a.jpg"], out).images) == 1  # who names it, means it
 
 
 @pytest.mark.parametrize("argument", ["gone.jpg", "gone/*.jpg", "~nobody-of-this-name/x.jpg"])
@@ -83,7 +87,7 @@ def test_classes_asked_for_are_boxed_where_they_are(photos: Path, trained: Path)
     classes, lines = load(trained, "cpu").classes, []
     asked = {"classes": [classes[2]], "formats": ["json"], "save": [], "device": "cpu", "tell": lines.append}
     for least, there in ((0.0, True), (1.0, False)):
-        (one,) = locate_files("p/a.jpg", trained, "out", min_score=least, **asked).localizations
+        (one,) = locate_files("p/a.jpg", trained, f"out-{least}", min_score=least, **asked).localizations
         assert {o.label for o in one.objects} <= {classes[2]}
         assert ("nothing here" not in lines[-1]) is there
     with pytest.raises(ValueError, match="No such class: dodo"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
-from PIL import Image
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -24,11 +23,13 @@ from hclnet.backbones import Features, Trunk, build_trunk
 from hclnet.backbones.efficientnet import classifier
 from hclnet.boxes import find_objects, parse_normalisation, parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig, check_inference, readable
-from hclnet.data.images import enlarged, image_size, load_square, squash, ten_crops, upright_rgb
+from hclnet.data.images import enlarged, image_size, load_square, squash, ten_crops
 from hclnet.features import as_input, extract, resolve_device, resolve_precision
 from hclnet.heatmaps import branch_maps, heatmaps
 from hclnet.methods import Method, Output, build_method
 from hclnet.objectness import Objectness
+from hclnet.request import as_classes, as_count, as_path_or_picture
+from hclnet.storage import whole, write_json
 from hclnet.types import Localization, LocatedObject
 from hclnet.views import View, mean_probabilities, merge, merge_maps, views
 
@@ -139,30 +140,31 @@ class Localizer:
     @torch.inference_mode()
     def locate(
         self,
-        image: str | Path | Image.Image | np.ndarray,
+        image: Any,
         top: int = 1,
-        classes: list[str] | None = None,
+        classes: Iterable[str] | None = None,
         max_objects: int = 1,
     ) -> Localization:
         """Classify an image and box the objects of each class; of an image that is predicted to show none, nothing.
 
         Args:
-            image: a file, a Pillow image, or an H x W x 3 uint8 array.
+            image: the path of a file, a Pillow image, or an H x W x 3 uint8 array.
             top: box the `top` most probable classes.
             classes: box these instead, as far as they are there: see the setting `min_score`, 0 unless it was
                 calibrated or set. The class that is no object is never boxed.
             max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
 
         Raises:
-            ValueError: the image can't be read, or a class is unknown.
+            ValueError: the image can't be read, a class is unknown, or an argument is of the wrong kind.
         """
+        top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
+        classes, given = as_classes(classes, self.classes), as_path_or_picture(image)
         path, sides = "", {view.size for view in self.views}
-        if isinstance(image, str | Path):
-            path = os.fspath(image)
+        if isinstance(given, str):
+            path = given
             square, size = partial(load_square, path), image_size(path)
         else:
-            picture = _picture(image)
-            square, size = partial(squash, picture), picture.size
+            square, size = partial(squash, given), given.size
         pixels = {side: square(side)[None] for side in sides}
         features = [self.features(pixels[view.size], view.mirrored) for view in self.views]
         if self.inference.crops == 10:
@@ -172,21 +174,11 @@ class Localizer:
         if classes is None:
             asked = self._to_box(probabilities, top)
         else:
-            self.check_classes(classes)
-            asked = torch.tensor([self.classes.index(name) for name in dict.fromkeys(classes)])
+            asked = torch.tensor([self.classes.index(name) for name in classes])
             asked = asked[probabilities[asked].argsort(descending=True)]
         fused, parts = self._maps(features, asked)
         (objectness,) = self.objectness_of(features, self.views) or [None]
         return self._localization(path, size, probabilities, asked, fused, parts, objectness, max_objects)
-
-    def check_classes(self, names: Sequence[str]) -> None:
-        """Raises:
-        ValueError: one of the names is no class, or there is no name.
-        """
-        if unknown := [name for name in names if name not in self.classes]:
-            raise ValueError(f"No such class: {', '.join(unknown)}. There are {_some(self.classes)}.")
-        if not names:
-            raise ValueError(f"No class is asked for. Name at least one of {_some(self.classes)}.")
 
     @torch.inference_mode()
     def crop_probabilities(self, images: UInt8[np.ndarray, "b l l 3"]) -> Float[torch.Tensor, "b c"]:
@@ -203,7 +195,7 @@ class Localizer:
         if self.inference.no_object_class is not None:
             nothing = self.classes.index(self.inference.no_object_class)
             ranked = ranked[:1] if ranked[0] == nothing else ranked[ranked != nothing]
-        return ranked[: max(top, 1)]
+        return ranked[:top]
 
     def _maps(self, features: Sequence[Features], asked: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         rows = [{name: value.expand(len(asked), -1, -1, -1) for name, value in of.items()} for of in features]
@@ -241,11 +233,31 @@ class Localizer:
 
     def save(self, folder: str | Path) -> None:
         """Write `model.safetensors` and `localizer.json`; each is replaced whole or not at all."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         settings = {
             "format": _FORMAT,
             "hclnet": __version__,
+            **self._made_of(),
+            "inference": {**self.inference.model_dump(), "fusion": self.fusion},
+            "precision": self.precision,
+            "classes": list(self.classes),
+        }
+        with whole(Path(folder) / _WEIGHTS) as part:
+            part.write_bytes(save(self._tensors()))  # `save_file` would make it the owner's alone to read
+        write_json(Path(folder) / _SETTINGS, settings, indent=2)
+
+    def fingerprint(self) -> str:
+        """Equal for localizers that have the same weights and classes and see images alike; settings of maps and boxes
+        are apart from it."""
+        used = {f"objectness.{view.size}." for view in self.views}
+        told = hashlib.sha256(json.dumps([self._made_of(), self.classes]).encode())
+        for name, tensor in sorted(self._tensors().items()):
+            if not name.startswith("objectness.") or name.startswith(tuple(used)):
+                told.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                told.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        return told.hexdigest()
+
+    def _made_of(self) -> dict[str, Any]:
+        return {
             "backbone": {
                 "name": self.trunk.name,
                 "output_stride": self.trunk.output_stride,
@@ -253,10 +265,9 @@ class Localizer:
             },
             "method": {"name": self.method.name, "options": self.method.options.model_dump()},
             "preprocessing": {"resize": "squash", "size": self.size, "mean": self.trunk.mean, "std": self.trunk.std},
-            "inference": {**self.inference.model_dump(), "fusion": self.fusion},
-            "precision": self.precision,
-            "classes": list(self.classes),
         }
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
         tensors = {
             f"{part}.{key}": tensor.detach().cpu().contiguous()
             for part, module in (("trunk", self.trunk), ("method", self.method))
@@ -264,12 +275,7 @@ class Localizer:
         }
         for side, one in self.objectness.items():
             tensors |= {f"objectness.{side}.{k}": getattr(one, k).cpu() for k in ("weight", "bias")}
-        part = folder / f"{_WEIGHTS}.part"
-        part.write_bytes(save(tensors))  # `save_file` would make it the owner's alone to read
-        part.replace(folder / _WEIGHTS)
-        part = folder / f"{_SETTINGS}.part"
-        part.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        part.replace(folder / _SETTINGS)
+        return tensors
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto") -> Localizer:
@@ -360,18 +366,3 @@ def _objectness(tensors: dict[str, torch.Tensor], method: Method, trunk: Trunk, 
         if shapes != {"weight": (trunk.info[stage].channels,), "bias": ()}:
             raise ValueError(f"its objectness has {shapes}, which is not for {stage} of {trunk.name}")
     return {side: Objectness(**parts) for side, parts in found.items()}
-
-
-def _picture(image: Image.Image | np.ndarray) -> Image.Image:
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise ValueError(
-                f"An image given as an array is height x width x 3 in uint8: red, green, blue, 0..255. This array is "
-                f"{' x '.join(map(str, image.shape))} in {image.dtype}."
-            )
-        image = Image.fromarray(image)
-    return upright_rgb(image)
-
-
-def _some(names: tuple[str, ...], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

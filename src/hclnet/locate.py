@@ -1,25 +1,42 @@
-"""Many files in, boxes out. A broken file is named and left out; the others are boxed."""
+"""Many files in, boxes out. A broken file is named and left out; the others are boxed.
+
+Each result is in the folder's journal the moment it is there, and every file of results is made from the journal: what
+stops the work, a kill or a full disk, loses nothing, and the same call goes on.
+"""
 
 from __future__ import annotations
 
-import glob
+import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, count
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hclnet import __version__
 from hclnet.annotate import WRITERS
+from hclnet.annotate.journal import FORMAT, Journal, opened, pictures_of
+from hclnet.annotate.names import Names
 from hclnet.annotate.overlay import save_pictures
+from hclnet.annotate.rows import file_row, is_same_file, localization_of, row_of
 from hclnet.config import Inference
-from hclnet.data.files import image_files, shown
+from hclnet.data.named import PICTURES, Named, find_images
 from hclnet.localizer import Localizer
 from hclnet.progress import bar
+from hclnet.request import as_arguments, as_classes, as_count, as_names, split_names
+from hclnet.stopping import Stopping
+from hclnet.storage import Unwritable, check_writable, clear_parts, locked
+from hclnet.text import shown
 from hclnet.types import Localization
 
-KINDS = ("overlays", "heatmaps", "masks")
+KINDS = PICTURES
 """Pictures that `locate_files` draws."""
+
+_OF_ONE_FILE = frozenset(  # what can be wrong with one picture's file and not with the next one's
+    {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL}
+    | {errno.EILSEQ, errno.ENOENT, errno.ELOOP}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,51 +46,15 @@ class Located:
     Attributes:
         localizations: of the images in order, without their maps, which of thousands would fill the memory; and
             without masks, 50 kB each, unless they were asked for.
-        left_out: why, for each file that can't be read.
+        left_out: why, for each file or folder that was left out.
         written: files and folders of results.
+        already: how many of the images had been located by an earlier call.
     """
 
     localizations: list[Localization]
     left_out: list[str]
     written: list[Path]
-
-
-def find_images(arguments: Iterable[str | Path], out: Path | None = None) -> list[tuple[Path, str]]:
-    """The files that arguments mean, with a name for each that no other has.
-
-    Args:
-        arguments: files, folders, globs.
-        out: a folder of results; what a folder or glob finds in there is left alone.
-
-    Raises:
-        ValueError: an argument means no file.
-    """
-    found: dict[Path, str] = {}
-    results = out.resolve() if out else None
-    for argument in arguments:
-        path = Path(os.path.expanduser(argument))  # noqa: PTH111, fails not on a file called ~name
-        if path.is_dir():
-            inside = [p for p in image_files(path) if results not in p.resolve().parents]
-            if not inside:
-                raise ValueError(f"There is no image in the folder {path}.")
-            for p in inside:
-                found.setdefault(p, p.relative_to(path).with_suffix("").as_posix())
-        elif path.is_file():
-            found.setdefault(path, path.stem)
-        else:
-            matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207, absolute patterns too
-            files = [p for p in matches if p.is_file() and results not in p.resolve().parents]
-            if not files:
-                raise ValueError(f"{argument} is no file, no folder and matches nothing.")
-            for p in files:
-                found.setdefault(p, p.stem)
-    taken: set[str] = set()
-    named = []
-    for path, name in found.items():
-        free = next(n for n in chain([name], (f"{name}-{k}" for k in count(2))) if n not in taken)
-        taken.add(free)
-        named.append((path, free))
-    return named
+    already: int = 0
 
 
 def locate_files(
@@ -87,74 +68,219 @@ def locate_files(
     tell: Callable[[str], None] | None = None,
     listed: int = 20,
     max_objects: int = 1,
-    classes: Sequence[str] | None = None,
+    classes: Iterable[str] | None = None,
+    class_text: str | None = None,
+    image_root: str | Path | None = None,
+    overwrite: bool = False,
     **inference: Any,
 ) -> Located:
     """Box many images, and write the boxes and pictures of them into a folder.
 
+    What an earlier call with the same model and settings has located is not located again, unless its file has changed.
+
     Args:
         images: files, folders, globs.
         model: a run folder; without one, the packaged ImageNet classifier with CAM.
-        out: for `boxes.json`, `coco.json`, `overlays/`, `heatmaps/` and `masks/`.
+        out: for `located.jsonl`, the journal; `boxes.json`, `coco.json`, `overlays/`, `heatmaps/` and `masks/`.
         top: box the `top` most probable classes.
         formats: of the files with boxes, json and coco.
         save: pictures to draw: overlays, heatmaps, masks. With masks, `coco.json` has them too.
         device: `auto`, `cpu`, `cuda` ...
-        tell: called with a line for each of the first images, when all are done.
+        tell: called with lines for a person, among them one for each of the first images, when all are done.
         listed: how many those are.
         max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
         classes: box these instead of the most probable ones, where they are there.
+        class_text: more of them, with commas between them; see `hclnet.request.split_names`.
+        image_root: the folder that names in `coco.json` are relative to; the one that was located by default, and of
+            several the one that they have in common.
+        overwrite: drop what another model or other settings have left in `out`, in place of refusing.
         inference: settings of maps and boxes, such as `box="fixed:0.2"`.
 
     Raises:
-        ValueError: nothing to box, or a format, picture or setting that does not exist; before any work is done.
+        ValueError: nothing to box, or a format, picture or setting that does not exist; results of another model or of
+            other settings are in `out`; another process works there; or it can't be written. Before any work is done.
+        Unwritable: there is no room left. What was located is in the journal.
     """
-    for what, names, known in (("format", formats, tuple(WRITERS)), ("save", save, KINDS)):
-        if unknown := sorted(set(names) - set(known)):
-            raise ValueError(f"--{what} {unknown[0]}: there are {', '.join(known)}{' and none' * (what == 'save')}.")
-    out, kinds = Path(out), set(save)
-    files = find_images([images] if isinstance(images, str | Path) else images, out)
+    top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
+    formats = as_names("format", formats, tuple(WRITERS))
+    out, kinds = Path(out), set(as_names("save", save, KINDS, none=True))
+    found = find_images(as_arguments(images), out)
+    root = _root(found.images, image_root)
     localizer = Localizer.imagenet(device) if model is None else Localizer.load(model, device)
     if changes := {k: v for k, v in inference.items() if v is not None}:
         localizer = localizer.with_inference(**changes)
-    if classes is not None:
-        localizer.check_classes(classes)
-    located: list[Localization] = []
-    lines: list[str] = []
-    left_out: list[str] = []
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with bar("Locating") as report:
-            for number, (path, name) in enumerate(files, 1):
-                try:
-                    one = localizer.locate(path, top, classes, max_objects)
-                except ValueError as error:
-                    left_out.append(str(error))
-                else:
-                    save_pictures(one, out, name, kinds)
-                    if len(lines) < listed:
-                        lines.append(_line(one, localizer.inference))
-                    kept = one.objects if "masks" in kinds else tuple(replace(o, mask=None) for o in one.objects)
-                    located.append(replace(one, objects=kept, heatmaps={}, branches={}))
-                report(number, len(files))
-    finally:  # also after Ctrl-C: nothing that was computed is lost
+    if class_text is not None:
+        classes = [*(classes or ()), *split_names(class_text, localizer.classes)]
+    classes = as_classes(classes, localizer.classes)
+    header = _header(localizer, "imagenet" if model is None else os.fspath(model), top, classes, max_objects)
+    for folder in (out, *(out / kind for kind in sorted(kinds))):
+        check_writable(folder)
+    work = _Work(localizer, top, classes, max_objects, out, kinds, found.left_out)
+    written = [*(out / WRITERS[name][1] for name in formats), *(out / kind for kind in sorted(kinds))]
+
+    def write(journal: Journal) -> list[dict[str, Any]]:
+        rows = [row for row in (work.rows.get(str(one.path)) for one in found.images) if row is not None]
+        localizations = [localization_of(row, "masks" in kinds) for row in rows]
         for name in formats:
-            write, file = WRITERS[name]
-            write(located, localizer.classes, out / file)
-    for line in lines if tell else ():
-        tell(line)
-    if tell and lines and len(located) > len(lines):
-        tell(f"... and {len(located) - len(lines)} more")
-    return Located(
-        located, left_out, [*(out / WRITERS[name][1] for name in formats), *(out / k for k in sorted(kinds))]
-    )
+            writer, file = WRITERS[name]
+            writer(localizations, localizer.classes, out / file, root)
+        return rows
+
+    with locked(out, "locating"), Stopping() as stop, opened(out, header, overwrite) as journal:
+        clear_parts(out)
+        for kind in KINDS:
+            clear_parts(out / kind, deep=True)
+        try:
+            already = work.go(found.images, journal, stop, tell)
+        except BaseException:  # also Ctrl-C and SIGTERM, and where the disk is full: nothing that was computed is lost
+            with stop.held():
+                with suppress(Unwritable):
+                    write(journal)
+                if tell:
+                    tell(
+                        f"Stopped with {len(work.rows):,} of {len(found.images):,} images located. The same command "
+                        "goes on with the others."
+                    )
+            raise
+        with stop.held():
+            rows = write(journal)
+    for row in rows[:listed] if tell else ():
+        tell(_line(row, localizer.inference))
+    if tell and listed and len(rows) > listed:
+        tell(f"... and {len(rows) - listed} more")
+    return Located([localization_of(row, "masks" in kinds) for row in rows], work.left_out, written, already)
 
 
-def _line(one: Localization, settings: Inference) -> str:
-    boxes = [f"{shown(o.label)} {o.score:.0%} [{' '.join(f'{v:.0f}' for v in o.box)}]" for o in one.objects]
+@dataclass(slots=True)
+class _Work:
+    """What is to be done with each image, and what has been.
+
+    Attributes:
+        rows: by path, the lines of the images that are located and have their pictures.
+    """
+
+    localizer: Localizer
+    top: int
+    classes: tuple[str, ...] | None
+    max_objects: int
+    out: Path
+    kinds: set[str]
+    left_out: list[str]
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def go(self, images: Sequence[Named], journal: Journal, stop: Stopping, tell: Callable[[str], None] | None) -> int:
+        """Locate what is not in the journal; how many images are there already."""
+        for image in images:
+            row = journal.rows.get(str(image.path))
+            if row is not None and self._is_done(row, image.path):
+                self.rows[str(image.path)] = row
+        already = len(self.rows)
+        missing = [image for image in images if str(image.path) not in self.rows]
+        if tell and already:
+            others = f"{len(missing):,} to go" if missing else "there is nothing new"
+            tell(f"{already:,} of {len(images):,} images were located before; {others}.")
+        names = Names(row["name"] for row in journal.rows.values())
+        with bar("Locating") as report:
+            for number, image in enumerate(missing, 1):
+                before = journal.rows.get(str(image.path), {})
+                name = before.get("name") or names.free(image.name)
+                kinds = self.kinds | set(before.get("pictures", ()))
+                row = {"path": str(image.path), "name": name, "root": str(image.root)}
+                try:
+                    row |= self._locate(image.path, name, kinds)
+                except _LeftOut as error:
+                    row["left_out"] = str(error)
+                    self.left_out.append(str(error))
+                with stop.held():
+                    journal.add(row)
+                    if "left_out" not in row:
+                        self.rows[row["path"]] = row
+                    for file in {*pictures_of(self.out, before)} - {*pictures_of(self.out, row)}:
+                        with suppress(OSError):
+                            file.unlink(missing_ok=True)
+                report(number, len(missing))
+        return already
+
+    def _is_done(self, row: dict[str, Any], path: Path) -> bool:
+        if "left_out" in row or not self.kinds <= set(row["pictures"]) or not is_same_file(row, path):
+            return False
+        return all(file.is_file() for file in pictures_of(self.out, {**row, "pictures": self.kinds}))
+
+    def _locate(self, path: Path, name: str, kinds: set[str]) -> dict[str, Any]:
+        """Raises:
+        _LeftOut: this image can't be located or drawn.
+        Unwritable: none can, since there is no room.
+        """
+        try:
+            file = None
+            with suppress(OSError):  # the localizer says it better
+                file = file_row(path)
+            one = self.localizer.locate(path, self.top, self.classes, self.max_objects)
+            save_pictures(one, self.out, name, kinds)
+            return {"file": file, **row_of(one, "masks" in kinds), "pictures": sorted(kinds)}
+        except Unwritable as error:
+            if getattr(error.__cause__, "errno", None) not in _OF_ONE_FILE:
+                raise
+            raise _LeftOut(f"{shown(path)} is left out: {error}") from error
+        except ValueError as error:
+            raise _LeftOut(str(error)) from error
+        except Exception as error:  # no memory, or a fault of ours: the others may be well
+            reason = " ".join(str(error).split())
+            raise _LeftOut(f"{shown(path)} can't be located: {type(error).__name__}: {reason}") from error
+
+
+class _LeftOut(Exception):
+    """An image that is left out; the message says why."""
+
+
+def _header(
+    localizer: Localizer, name: str, top: int, classes: tuple[str, ...] | None, max_objects: int
+) -> dict[str, Any]:
+    """What the results of a folder have in common."""
+    settings = {
+        "top": top if classes is None else None,
+        "asked": None if classes is None else sorted(classes),
+        "max_objects": max_objects,
+        **localizer.inference.model_dump(mode="json"),
+        "fusion": localizer.fusion,
+        "precision": str(localizer.dtype).removeprefix("torch."),
+    }
+    return {
+        "hclnet": __version__,
+        "format": FORMAT,
+        "model": {"name": name, "fingerprint": localizer.fingerprint()},
+        "settings": settings,
+        "classes": list(localizer.classes),
+    }
+
+
+def _root(images: Sequence[Named], given: str | Path | None) -> Path | None:
+    """The folder that names are relative to; None if the images have none in common, being on several drives.
+
+    Raises:
+        ValueError: an image is not in the folder given.
+    """
+    roots = {os.path.abspath(one.root) for one in images}  # noqa: PTH100, links are kept
+    if given is None:
+        with suppress(ValueError):
+            return Path(os.path.commonpath(roots))
+        return None
+    root = Path(os.path.abspath(os.path.expanduser(given)))  # noqa: PTH100, PTH111
+    if not root.is_dir():
+        raise ValueError(f"--image-root {shown(given)}: there is no such folder.")
+    for one in images:
+        if root not in Path(os.path.abspath(one.path)).parents:  # noqa: PTH100
+            raise ValueError(f"--image-root {shown(given)}: {shown(one.path)} is not in it. Name a folder above all.")
+    return root
+
+
+def _line(row: dict[str, Any], settings: Inference) -> str:
+    boxes = [f"{shown(o['label'])} {o['score']:.0%} [{' '.join(f'{v:.0f}' for v in o['box'])}]" for o in row["objects"]]
+    label = row["asked"][0]
+    score = dict(row["predictions"])[label]
     why = "but its heatmap is flat: no box"
-    if one.label == settings.no_object_class:
+    if label == settings.no_object_class:
         why = "no object"
-    elif one.score < settings.min_score:
+    elif score < settings.min_score:
         why = f"below min_score {settings.min_score:.1%}: nothing here"
-    return f"{shown(one.path)}: {', '.join(boxes) or f'{shown(one.label)} {one.score:.0%}, {why}'}"
+    return f"{shown(row['path'])}: {', '.join(boxes) or f'{shown(label)} {score:.0%}, {why}'}"

@@ -6,6 +6,7 @@ import errno
 import glob
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -40,12 +41,14 @@ class Unwritable(ValueError):
 
 
 @contextmanager
-def whole(path: str | Path, durable: bool = True) -> Iterator[Path]:
+def whole(path: str | Path, durable: bool = True, sweep: bool = True) -> Iterator[Path]:
     """A file to write in place of `path`, which it replaces when the block ends; on an error nothing changes.
 
     Args:
         path: what is to be there afterwards. Its folder is made if need be.
         durable: wait until it is on the disk, so that it survives a loss of power too.
+        sweep: remove what processes that were killed long ago left half written of it. That lists the folder: for one
+            that gets thousands of files there is `clear_parts`, once.
 
     Yields:
         A path in the same folder, of no file yet, with the same ending, so that what writes by the ending can.
@@ -58,7 +61,8 @@ def whole(path: str | Path, durable: bool = True) -> Iterator[Path]:
     part = path.with_name(f".{name}.{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent, f".{glob.escape(name)}.*.part{glob.escape(path.suffix)}")
+        if sweep:
+            _sweep(path.parent, f".{glob.escape(name)}.*.part{glob.escape(path.suffix)}")
         yield part
         if durable:
             _to_disk(part)
@@ -197,6 +201,19 @@ def _told(folder: Path) -> str:
 def _short(name: str) -> str:
     """The beginning of a name, so that the name of the part is no longer than the file's may be."""
     return os.fsdecode(os.fsencode(name)[:100])
+
+
+def clear_parts(folder: Path, deep: bool = False) -> None:
+    """Remove what killed processes left half written in a folder that this one has locked.
+
+    Args:
+        folder: it may be missing.
+        deep: in the folders below too.
+    """
+    for part in (folder.rglob if deep else folder.glob)(".*.part*"):
+        if re.search(r"\.\d+-\d+\.part(\.|$)", part.name):
+            with suppress(OSError):
+                part.unlink()
 
 
 def _sweep(folder: Path, pattern: str) -> None:

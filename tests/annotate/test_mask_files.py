@@ -66,7 +66,7 @@ def test_masks_are_files_of_the_images_size_and_in_coco(located, tmp_path):
         assert annotation["area"] == (pixels == 255).sum()
 
 
-def test_without_masks_there_is_no_segmentation(located):
+def test_without_masks_the_segmentation_is_the_box(located):
     bare = Localization("a.jpg", (60, 40), (LocatedObject("owl", 0.9, (0.0, 0.0, 30.0, 30.0)),), (), {}, {})
     (annotation,) = coco_dataset([bare], ["owl"])["annotations"]
-    assert "segmentation" not in annotation and annotation["area"] == 900
+    assert annotation["segmentation"] == [[0, 0, 30, 0, 30, 30, 0, 30]] and annotation["area"] == 900

@@ -20,3 +20,10 @@ def run_lengths(mask: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
     ends = np.flatnonzero(column_by_column[1:] != column_by_column[:-1]) + 1
     counts = np.diff([0, *ends.tolist(), column_by_column.size]).tolist()
     return {"size": list(mask.shape), "counts": [0, *counts] if column_by_column[0] else counts}
+
+
+def of_run_lengths(rle: dict[str, Any]) -> Bool[np.ndarray, "h w"]:
+    """The mask that `run_lengths` was made of."""
+    height, width = rle["size"]
+    values = np.arange(len(rle["counts"])) % 2 == 1
+    return np.repeat(values, rle["counts"]).reshape(width, height).T

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hclnet.annotate.masks import at_size
 from hclnet.data.files import shown
 from hclnet.data.images import open_image, upright_rgb
+from hclnet.storage import whole
 from hclnet.types import Localization
 
 MOST = 4096
@@ -99,21 +102,32 @@ def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> No
 
     Masks have the image's size, the others too, or `MOST` pixels on the longest side.
 
+    Each is written whole or not at all.
+
     Raises:
         ValueError: as `overlay`.
+        Unwritable: a file can't be written.
     """
+    pictures: dict[Path, Callable[[], Image.Image]] = {}
     if "overlays" in what:
-        file = out / "overlays" / f"{name}.jpg"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        overlay(one).save(file, quality=90)
+        pictures[out / "overlays" / f"{name}.jpg"] = lambda: overlay(one)
     if "heatmaps" in what:
-        file = out / "heatmaps" / f"{name}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        shrink = max(1.0, max(one.size) / MOST)
-        size = tuple(max(1, round(side / shrink)) for side in one.size)
-        grey = Image.fromarray(one.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
-        Image.fromarray((np.asarray(grey).clip(0, 1) * 65535).round().astype(np.uint16)).save(file)
+        pictures[out / "heatmaps" / f"{name}.png"] = lambda: _grey(one)
     for k, found in enumerate(one.objects if "masks" in what else (), 1):
-        file = out / "masks" / f"{name}-{k}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(at_size(found.mask, one.size).astype(np.uint8) * 255).save(file)
+        pictures[out / "masks" / f"{name}-{k}.png"] = partial(_mask, found.mask, one.size)
+    for file, picture in pictures.items():
+        data = BytesIO()  # Pillow says of a file that can't be written only that it can't
+        picture().save(data, "JPEG" if file.suffix == ".jpg" else "PNG", quality=90)
+        with whole(file, sweep=False) as part:
+            part.write_bytes(data.getbuffer())
+
+
+def _grey(one: Localization) -> Image.Image:
+    shrink = max(1.0, max(one.size) / MOST)
+    size = tuple(max(1, round(side / shrink)) for side in one.size)
+    grey = Image.fromarray(one.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    return Image.fromarray((np.asarray(grey).clip(0, 1) * 65535).round().astype(np.uint16))
+
+
+def _mask(mask: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(at_size(mask, size).astype(np.uint8) * 255)

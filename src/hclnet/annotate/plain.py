@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from hclnet.storage import write_json
 from hclnet.types import Localization
 
 
-def write_boxes(localizations: Sequence[Localization], classes: Sequence[str], path: Path) -> None:
-    """Boxes are x0, y0, x1, y1 in pixels of the upright image, 0-based, half-open."""
+def write_boxes(
+    localizations: Sequence[Localization], classes: Sequence[str], path: Path, root: Path | None = None
+) -> None:
+    """Boxes are x0, y0, x1, y1 in pixels of the upright image, 0-based, half-open. Paths are as they were given."""
     rows = [
         {
             "path": one.path,
@@ -21,6 +23,4 @@ def write_boxes(localizations: Sequence[Localization], classes: Sequence[str], p
         }
         for one in localizations
     ]
-    # A file name that is no unicode: its odd bytes are written as JSON's own escapes.
-    text = json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_json(path, rows, indent=1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -113,7 +115,10 @@ NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.htm
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. What a stream's encoding lacks is printed as an escape, such as \\xfc."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()
 
 
@@ -346,6 +351,10 @@ def locate(
         str | None,
         typer.Option(help="Box these where they are there: badger,fox.", show_default="the most probable"),
     ] = None,
+    class_names: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="NAME", help="One of them, whatever it is called; again for each."),
+    ] = None,
     min_score: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="A class less probable than this is not there.", show_default="the run's"),
@@ -353,25 +362,25 @@ def locate(
     box: Box = None,
     fusion: Fusion = None,
     settings: SetMaps = None,
+    image_root: Annotated[
+        Path | None,
+        typer.Option(help="Names in coco.json are relative to this folder.", show_default="the folder located"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Drop what another model or other settings left in --out.")
+    ] = False,
     device: Device = None,
 ) -> None:
-    """Box objects in images: with a run of yours, or at once with ImageNet's 1000 classes."""
-    from hclnet.locate import locate_files
+    """Box objects in images: with a run of yours, or at once with ImageNet's 1000 classes.
 
-    kinds = [k for k in (k.strip() for k in save.split(",")) if k not in ("", "none")]
-    wanted = [k.strip() for k in formats.split(",") if k.strip()]
+    The same command again goes on with what is missing, after a stop or with new images.
+    """
+    from hclnet.cli.locate import locate_images
+
     maps = _settings_of_maps(settings, box, fusion)
-    if model is None:
-        typer.echo("No --model: the packaged ImageNet classifier with CAM, 1000 classes.")
-    maps |= {"max_objects": max_objects, "min_score": min_score}
-    maps["classes"] = [name.strip() for name in classes.split(",") if name.strip()] if classes is not None else None
-    found = locate_files(images, model, out, top, wanted, kinds, device or "auto", typer.echo, **maps)
-    for message in found.left_out:
-        typer.secho(f"Left out: {message}", fg="yellow", err=True)
-    boxes = sum(len(one.objects) for one in found.localizations)
-    written = ", ".join(f"{path}/" if path.is_dir() else str(path) for path in found.written)
-    typer.echo(f"{boxes} boxes in {len(found.localizations)} images: {written}")
-    raise typer.Exit(0 if found.localizations else 1)
+    maps |= {"max_objects": max_objects, "min_score": min_score, "image_root": image_root, "overwrite": overwrite}
+    named = {"classes": class_names or None, "class_text": classes}
+    raise typer.Exit(locate_images(images, model, out, top, formats, save, device or "auto", **named, **maps))
 
 
 @app.command()

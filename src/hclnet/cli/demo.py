@@ -42,7 +42,7 @@ def run_demo(out: Path, options: PartsOptions = BIRDS, epochs: int = 12, workers
     (out / "compare.md").write_text(markdown(rows) + "\n", encoding="utf-8")
     typer.echo("3/3  Boxing the test images with HCLNet.")
     run = run_folder(out, rows[-1])
-    locate_files(sorted((data / "images").glob("*/*_test_*.jpg")), run, out / "located")
+    locate_files(sorted((data / "images").glob("*/*_test_*.jpg")), run, out / "located", overwrite=True)
     typer.echo("")
     compare_table(rows)
     typer.echo(f"\nDone in {time.monotonic() - started:.0f} s. Boxes on the test images: {out / 'located/overlays'}/")

@@ -101,7 +101,7 @@ def folders_in(folder: Path, left_out: list[Path] | None = None) -> list[Path]:
     return found
 
 
-def files_in(folder: Path, left_out: list[Path] | None = None) -> Iterator[Path]:
+def files_in(folder: Path, left_out: list[Path] | None = None, odd: list[str] | None = None) -> Iterator[Path]:
     """The files in a folder and its subfolders, in no order; without what is hidden (`.ipynb_checkpoints/`, `._a.jpg`)
     and without what is in folders that are not data, as `folders_in` leaves them out.
 
@@ -111,9 +111,10 @@ def files_in(folder: Path, left_out: list[Path] | None = None) -> Iterator[Path]
     Args:
         folder: itself never left out, whatever it is.
         left_out: gets the folders in it that are not data.
+        odd: gets a sentence for each folder in it that can't be read, and for each pipe or device with an image's name.
 
     Raises:
-        ValueError: a folder can't be read.
+        ValueError: the folder can't be read; or one in it, if there is no list of what is odd.
     """
     waiting, entered = [folder], set()
     while waiting:
@@ -121,7 +122,13 @@ def files_in(folder: Path, left_out: list[Path] | None = None) -> Iterator[Path]
         if (real := os.path.realpath(here)) in entered:
             continue
         entered.add(real)
-        seen = _entries(here)
+        try:
+            seen = _entries(here)
+        except ValueError as error:
+            if odd is None or here == folder:
+                raise
+            odd.append(str(error))
+            continue
         names = {entry.name for entry in seen}
         if here != folder and _is_own(names):
             if left_out is not None:
@@ -138,6 +145,8 @@ def files_in(folder: Path, left_out: list[Path] | None = None) -> Iterator[Path]
                     left_out.append(path)
             elif found.is_file() or not path.exists():
                 yield path
+            elif odd is not None and is_image_name(entry.name):
+                odd.append(f"{shown(path)} is a pipe or a device, not a file.")
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

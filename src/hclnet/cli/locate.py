@@ -1,0 +1,36 @@
+"""`hclnet locate`: what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from hclnet.locate import locate_files
+from hclnet.text import shown
+
+
+def locate_images(
+    images: Sequence[str], model: Path | None, out: Path, top: int, formats: str, save: str, device: str, **options: Any
+) -> int:
+    """Locate, print what was found and what was left out, and return the exit code: 1 if no image could be located.
+
+    Raises:
+        ValueError: as `hclnet.locate_files`, which has the other options.
+    """
+    kinds = [kind for kind in _split(save) if kind != "none"]
+    if model is None:
+        typer.echo("No --model: the packaged ImageNet classifier with CAM, 1000 classes.")
+    found = locate_files(images, model, out, top, _split(formats), kinds, device, typer.echo, **options)
+    for message in found.left_out:
+        typer.secho(f"Left out: {message}", fg="yellow", err=True)
+    boxes = sum(len(one.objects) for one in found.localizations)
+    written = ", ".join(f"{shown(path)}/" if path.is_dir() else shown(path) for path in found.written)
+    typer.echo(f"{boxes} boxes in {len(found.localizations)} images: {written}")
+    return 0 if found.localizations else 1
+
+
+def _split(text: str) -> list[str]:
+    return [part for part in map(str.strip, text.split(",")) if part]

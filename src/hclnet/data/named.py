@@ -1,0 +1,145 @@
+"""The image files that a person's arguments mean: files, folders, globs."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import takewhile
+from pathlib import Path
+
+from hclnet.data.files import files_in, is_image_name, is_own_results
+from hclnet.text import shown
+
+PICTURES = ("overlays", "heatmaps", "masks")
+"""Folders of pictures that are made of localizations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """An image file.
+
+    Attributes:
+        path: as it was given, or found in what was given.
+        root: the folder that it was found in; for a file by name, the one that it lies in.
+    """
+
+    path: Path
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """Its place in the root without the ending, with slashes."""
+        return self.path.relative_to(self.root).with_suffix("").as_posix()
+
+
+@dataclass(slots=True)
+class Found:
+    """What arguments mean.
+
+    Attributes:
+        images: each file once, in order.
+        left_out: why, for each argument, folder or file that is none.
+    """
+
+    images: list[Named] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+def find_images(arguments: Iterable[str | Path], out: Path | None = None) -> Found:
+    """The files that arguments mean.
+
+    What can't be read is left out with its reason, as are folders with results of hclnet; an image in one of those can
+    still be named.
+
+    Args:
+        arguments: files, folders, globs.
+        out: a folder of results; pictures in there that a folder or glob means are left alone.
+
+    Raises:
+        ValueError: there is no image at all.
+    """
+    found, seen = Found(), set()
+    for argument in arguments:
+        try:
+            of_one = list(_meant(argument, out, found.left_out))
+        except (OSError, ValueError) as error:  # a name that is too long, or has a NUL
+            of_one = []
+            found.left_out.append(f"{shown(argument)} can't be read: {getattr(error, 'strerror', None) or error}.")
+        for one in of_one:
+            key = os.path.abspath(one.path)  # noqa: PTH100, a link's own name is kept
+            if key not in seen:
+                seen.add(key)
+                found.images.append(one)
+    if not found.images:
+        raise ValueError(found.left_out[0] if found.left_out else "No image is named.")
+    return found
+
+
+def _meant(argument: str | Path, out: Path | None, left_out: list[str]) -> Iterator[Named]:
+    path = Path(os.path.expanduser(argument))  # noqa: PTH111, fails not on a file called ~name
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
+            raise
+        mode = 0
+    if stat.S_ISDIR(mode):
+        before = len(left_out)
+        inside = [Named(p, path) for p in _in_folder(path, out, left_out)]
+        if not inside:
+            because = "" if len(left_out) == before else f" {left_out.pop()}"
+            left_out.append(f"There is no image in the folder {shown(path)}.{because}")
+        yield from inside
+    elif stat.S_ISREG(mode):
+        yield Named(path, path.parent)
+    elif mode:
+        left_out.append(f"{shown(path)} is a pipe or a device, not a file.")
+    elif path.is_symlink():
+        left_out.append(f"{shown(path)} is a link to {shown(path.readlink())}, which is not there.")
+    else:
+        matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207, absolute patterns too
+        ours = _results_between(path, matches)
+        files = [p for p in matches if p.is_file() and p.parent not in ours and not _is_result(p, out)]
+        if not files:
+            left_out.append(f"{shown(argument)} is no file, no folder and matches nothing.")
+        for p in files:
+            yield Named(p, p.parent)
+
+
+def _in_folder(folder: Path, out: Path | None, left_out: list[str]) -> list[Path]:
+    """Its image files, sorted; results of hclnet and folders of systems are said, unless they are the ones in `out`."""
+    odd: list[str] = []
+    no_data: list[Path] = []
+    files = sorted(p for p in files_in(folder, no_data, odd) if is_image_name(p) and not _is_result(p, out))
+    here = os.path.realpath(out) if out else ""
+    told = [p for p in no_data if here not in (real := os.path.realpath(p), os.path.dirname(real))]  # noqa: PTH120
+    if told:
+        some = ", ".join(shown(p) for p in told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
+        left_out.append(f"{some}: results of hclnet or a system's own folder, not images to box.")
+    left_out += odd
+    return files
+
+
+def _results_between(pattern: Path, matches: list[Path]) -> set[Path]:
+    """Folders of matches that lie in results of hclnet which the pattern does not name itself."""
+    named = Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+    ours: dict[Path, bool] = {named: False, Path(): False}
+
+    def is_ours(folder: Path) -> bool:
+        if folder not in ours:
+            ours[folder] = folder != folder.parent and (is_ours(folder.parent) or is_own_results(folder))
+        return ours[folder]
+
+    return {folder for folder in {p.parent for p in matches} if is_ours(folder)}
+
+
+def _is_result(path: Path, out: Path | None) -> bool:
+    """Whether a file is a picture among the results in `out`."""
+    if out is None:
+        return False
+    parents = Path(os.path.realpath(path)).parents
+    return any(Path(os.path.realpath(out / kind)) in parents for kind in PICTURES)
