@@ -34,6 +34,13 @@ def test_a_map_that_is_constant_but_for_rounding_gives_zeros():
     assert not fusion.minmax(-1e9 * noise).any()
 
 
+@pytest.mark.parametrize("offset", [1e3, -1e4])
+def test_a_small_range_beside_a_large_value_is_more_than_rounding(offset):
+    m = torch.tensor([[0.0, 0.5], [0.25, 0.1]], dtype=torch.float64)
+    torch.testing.assert_close(fusion.minmax(m + offset), 2 * m, rtol=0, atol=1e-9)
+    torch.testing.assert_close(fusion.minmax((m + offset).float()), 2 * m.float(), rtol=0, atol=0.01)
+
+
 @pytest.mark.parametrize("size", [1e-20, 1e-6, 1.0, 1e20])
 def test_how_small_or_large_a_map_is_does_not_matter(size):
     m = torch.tensor([[-1.0, 0.0], [1.0, 3.0]])

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hclnet.boxes import box, component_tree, parse_rule, to_levels
+from hclnet.boxes.auto import tightened
 from reference import labelling
 from reference.auto import by_map, by_objectness
 
@@ -133,3 +134,34 @@ def test_without_objectness_it_is_the_literal_rule(levels):
     level, expected = by_map(levels)
     assert found.level == level
     assert rounded(found.box, expected)
+
+
+def blobs(seed):
+    """A map as methods draw them, small: a few smooth peaks on a quiet ground. Noise has few boxes to choose from."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:12, 0:15]
+    peaks = zip(rng.uniform(0, 12, 4), rng.uniform(0, 15, 4), rng.uniform(1, 12, 4), rng.uniform(0.3, 1, 4))
+    return to_levels(sum(h * np.exp(-((y - a) ** 2 + (x - b) ** 2) / s) for a, b, s, h in peaks) / 4)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_on_smooth_maps_too(seed):
+    levels = blobs(seed)
+    objectness = np.random.default_rng(seed).normal(-0.5, 1, (4, 5)).astype(np.float32)
+    for found, (level, expected) in (
+        (choose(levels), by_map(levels)),
+        (choose(levels, objectness), by_objectness(levels, objectness)),
+    ):
+        assert found.level == level and rounded(found.box, expected)
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((20, 20, 60, 60), (24, 24, 56, 56)),  # half a cell, 4 pixels of 8
+        ((20, 20, 30, 60), (23, 24, 27, 56)),  # of a side of 10 no more than 30 %
+        ((0, 20, 60, 112), (0, 24, 56, 112)),  # not on the edges
+    ],
+)
+def test_half_a_cell_is_taken_off_every_side(box, expected):
+    assert tightened(np.array(box, dtype=np.float64), (112, 112), (14, 14)).tolist() == list(expected)

@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 
@@ -25,7 +26,12 @@ def bilinear(cells, height, width):
 
 
 def boxes_by_level(levels):
-    return [labelling.largest_box(labelling.components(levels > t)) for t in range(256)]
+    boxes = {}
+    for t in range(256):
+        mask = levels > t
+        if mask.tobytes() not in boxes:
+            boxes[mask.tobytes()] = tuple(labelling.largest_box(labelling.components(mask)))
+    return [boxes[(levels > t).tobytes()] for t in range(256)]
 
 
 def by_objectness(levels, cells):
@@ -66,16 +72,19 @@ def by_map(levels):
     if not candidates:
         return 0, [0, 0, 0, 0]
 
-    def weight(t):
-        x0, y0, x1, y1 = boxes[t]
+    @cache  # few boxes are those of many levels
+    def weight(box):
+        x0, y0, x1, y1 = box
         share = Fraction((x1 - x0) * (y1 - y0), height * width)
         return max(share * (1 - share), Fraction(1, 10**9))
 
-    def alike(t):
-        return [s for s in candidates if labelling.iou(boxes[s], boxes[t]) >= 0.5]
+    def alike(box):
+        return [boxes[s] for s in candidates if labelling.iou(boxes[s], box) >= 0.5]
 
-    support = [sum(weight(s) for s in alike(t)) for t in candidates]
-    chosen = candidates[support.index(max(support))]
-    near = alike(chosen)
-    total = sum(weight(s) for s in near)
-    return chosen, [sum(weight(s) * boxes[s][i] for s in near) / total for i in range(4)]
+    @cache
+    def support(box):
+        return sum(weight(other) for other in alike(box))
+
+    chosen = max(candidates, key=lambda t: support(boxes[t]))  # the first of equal ones
+    near = alike(boxes[chosen])
+    return chosen, [sum(weight(box) * box[i] for box in near) / support(boxes[chosen]) for i in range(4)]
