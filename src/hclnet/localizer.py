@@ -23,7 +23,7 @@ from hclnet.backbones import Features, Trunk, build_trunk
 from hclnet.backbones.efficientnet import classifier
 from hclnet.boxes import find_objects, parse_normalisation, parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig, check_inference, readable
-from hclnet.data.images import enlarged, image_size, load_square, squash, ten_crops
+from hclnet.data.images import check_image, enlarged, image_size, load_square, squash, ten_crops
 from hclnet.features import as_input, extract, resolve_device, resolve_precision
 from hclnet.heatmaps import branch_maps, heatmaps
 from hclnet.methods import Method, Output, build_method
@@ -162,6 +162,7 @@ class Localizer:
         path, sides = "", {view.size for view in self.views}
         if isinstance(given, str):
             path = given
+            check_image(path)
             square, size = partial(load_square, path), image_size(path)
         else:
             square, size = partial(squash, given), given.size

@@ -84,6 +84,12 @@ def test_convolution(printed: Printed):
         assert 0 < plain < 1e-5 and 0 < fast < 1e-5  # of the largest value: the same numbers but for rounding
 
 
+def test_reading(printed: Printed):
+    rows = cells(printed("reading", "--width", 80, "--times", 1))
+    assert [row[0] for row in rows][:2] == ["PNG", "PNG, 16-bit grey"] and len(rows) == 6
+    assert all(float(cell) >= 0 for row in rows for cell in row[1:])
+
+
 def test_scoring(printed: Printed, tmp_path: Path):
     few = ("--count", 1, "--rounds", 1, "--sides", 64, "--maps", 5, "--folder", tmp_path)
     lines = printed("scoring", *few)

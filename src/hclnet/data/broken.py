@@ -10,22 +10,23 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import __version__ as pillow
+from PIL import __version__ as _pillow
 
 from hclnet.config import cache_home
 from hclnet.data.files import shown
-from hclnet.data.images import open_image
+from hclnet.data.images import check_image, open_image
 from hclnet.progress import Report
 from hclnet.types import DataSet, Sample, Skipped
 
+_RULE = f"{_pillow}, checksums"  # what whole means; what was whole by another rule is looked at again
 THREADS = min(8, os.cpu_count() or 1)
 
 
 def find_broken(samples: Sequence[Sample], progress: Report | None = None) -> tuple[Skipped, ...]:
     """The images that can't be read, with the reason, in the order of the samples.
 
-    Every file is decoded to its end, JPEGs at an eighth of their size. Those found whole are remembered in the cache
-    folder by path, size and time of change, and are not decoded again.
+    Every file's checksums are verified, and it is decoded to its end, JPEGs at an eighth of their size. Those found
+    whole are remembered in the cache folder by path, size and time of change, and are not looked at again.
 
     Args:
         samples: to look at.
@@ -99,6 +100,7 @@ def counted(number: int, what: str) -> str:
 
 def _reason(path: Path) -> str | None:
     try:
+        check_image(path)
         open_image(path, at_least=32)
     except ValueError as error:
         return str(error)
@@ -117,7 +119,7 @@ class _Memory:
             stat = path.stat()
         except OSError:
             return None
-        return os.fsencode(path.absolute()), stat.st_size, stat.st_mtime_ns, pillow
+        return os.fsencode(path.absolute()), stat.st_size, stat.st_mtime_ns, _RULE
 
     def whole(self, keys: Iterable[_Key | None]) -> set[_Key | None]:
         with suppress(sqlite3.Error, OSError, ValueError), closing(self._opened()) as database:

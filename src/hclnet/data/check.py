@@ -15,7 +15,7 @@ from PIL import Image
 
 from hclnet.data.broken import THREADS
 from hclnet.data.files import shown
-from hclnet.data.images import image_size, open_image
+from hclnet.data.images import check_image, image_size, open_image
 from hclnet.data.truth import box_doubts, box_fault, reaches_outside
 from hclnet.progress import Report
 from hclnet.types import DataSet, MaskFiles, Sample, Skipped, Truth
@@ -170,6 +170,7 @@ def _counts(dataset: DataSet) -> dict[str, dict[str, int]]:
 
 def _look(path: Path) -> _Look | str:
     try:
+        check_image(path)
         image, size = open_image(path, at_least=_ENOUGH), image_size(path)
         data = path.read_bytes()
     except (ValueError, OSError) as error:

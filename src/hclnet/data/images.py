@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from hclnet.data.files import shown
+from hclnet.data.whole import Damaged, check_whole
 
 MOST_PIXELS = 2**29
 """Width x height of the largest image that is read: 20,000 x 20,000 and a third more."""
@@ -43,10 +44,11 @@ def open_image(path: str | Path, at_least: int | None = None) -> Image.Image:
             an eighth of its size, in a fraction of the time and memory; others are reduced if they are very large.
 
     Raises:
-        ValueError: the file is missing, empty, not an image that can be decoded, or larger than `MOST_PIXELS`; the
-            message names it.
+        ValueError: the file is missing, empty, damaged (`hclnet.data.whole`), not an image that can be decoded, or
+            larger than `MOST_PIXELS`; the message names it.
     """
     with _opened(path) as image, ExitStack() as stack:
+        check_whole(path)
         if at_least:
             image.draft(None, (at_least, at_least))
         if image.width * image.height > _LARGE:
@@ -112,33 +114,60 @@ def ten_crops(images: UInt8[np.ndarray, "b l l 3"], size: int) -> Iterator[UInt8
         yield np.ascontiguousarray(crop[:, :, ::-1])
 
 
+def check_image(path: str | Path) -> None:
+    """Look through a file by every checksum that it has; `open_image` leaves out those that cost most.
+
+    Raises:
+        ValueError: as `open_image`.
+    """
+    with _named(path):
+        check_whole(path, pixels=True)
+
+
 @contextmanager
 def _opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
     """The file, its header read; whatever goes wrong while it is open becomes a ValueError that names it."""
     _quieten()
+    with _named(path), _no_limit(), _identified(path) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise _Unread(
+                f"{shown(path)} has {image.width:,} x {image.height:,} pixels; more than {MOST_PIXELS // 10**6} "
+                f"million are not read. Make it smaller."
+            )
+        yield image
+
+
+@contextmanager
+def _named(path: str | Path) -> Iterator[None]:
     name = shown(path)
     try:
-        with _no_limit(), _identified(path) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise _Unread(
-                    f"{name} has {image.width:,} x {image.height:,} pixels; more than {MOST_PIXELS // 10**6} million "
-                    f"are not read. Make it smaller."
-                )
-            yield image
+        yield
     except _Unread:
         raise
+    except Damaged as error:
+        raise ValueError(f"{name} is damaged: {error}. Copy or download it again.") from None
     except FileNotFoundError:
         if Path(path).is_symlink():
             raise ValueError(f"{name} is a link to {shown(Path(path).readlink())}, which is not there.") from None
         raise ValueError(f"There is no image file {name}.") from None
     except UnidentifiedImageError:
-        what = "is not an image in any format that Pillow reads" if Path(path).stat().st_size else "is empty (0 bytes)"
-        raise ValueError(f"{name} {what}.") from None
+        raise ValueError(f"{name} {_what(path)}.") from None
     except Exception as error:  # a damaged file raises whatever its decoder stumbles over
         if isinstance(error, OSError) and error.strerror:  # the system's own
             raise ValueError(f"{name} can't be read: {error.strerror}.") from None
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise ValueError(f"{name} can't be decoded: {reason}.") from None
+
+
+def _what(path: str | Path) -> str:
+    """What a file is that Pillow does not know, as the rest of a sentence."""
+    try:
+        check_whole(path)
+        return "is not an image in any format that Pillow reads" if Path(path).stat().st_size else "is empty (0 bytes)"
+    except Damaged as error:
+        return f"is damaged: {error}. Copy or download it again"
+    except OSError as error:  # gone since
+        return f"can't be read: {error.strerror}"
 
 
 class _Unread(ValueError):

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Integer, Real, UInt8
 from PIL import Image
 
+from hclnet.data.whole import check_whole
 from hclnet.types import MaskFiles
 
 Counts = Integer[np.ndarray, " b"]
@@ -74,6 +75,7 @@ def pxap(inside: Real[np.ndarray, "*r b"], outside: Real[np.ndarray, "*r b"]) ->
 
 def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
     try:
+        check_whole(path)
         with Image.open(path) as image:
             return np.asarray(image.convert("L"))
     except FileNotFoundError:
