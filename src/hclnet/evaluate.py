@@ -20,7 +20,7 @@ from hclnet.features import cached_features, image_batches, inference_batch
 from hclnet.heatmaps import branch_maps, fused_maps, heatmaps
 from hclnet.localizer import Localizer
 from hclnet.methods import Output
-from hclnet.metrics import Counts, Found, Scoring, Table, get_protocol
+from hclnet.metrics import Counts, Found, Scoring, Table, get_protocol, true_class_ranks
 from hclnet.progress import Report
 from hclnet.report import ImageMaps, image_maps
 from hclnet.types import MaskFiles, Records, Sample, Truth
@@ -159,9 +159,8 @@ class _Classified:
         true: Int64[torch.Tensor, "b"],
     ) -> None:
         best = probabilities.topk(self.k)
-        # Ties count against the true class, as in a stable order they would half of the time.
-        rank = (scores >= scores.gather(1, true[:, None])).sum(1) - 1
-        self.rows.append([column.cpu().numpy() for column in (best.indices, best.values, rank)])
+        rank = true_class_ranks(scores.float().cpu().numpy(), true.cpu().numpy())
+        self.rows.append([best.indices.cpu().numpy(), best.values.cpu().numpy(), rank])
 
     def columns(self) -> list[np.ndarray]:
         return [np.concatenate(column) for column in zip(*self.rows)]

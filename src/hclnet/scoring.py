@@ -33,11 +33,12 @@ from hclnet.metrics import (
     figures,
     get_protocol,
     intervals,
+    look,
     resamples,
     weighted_figures,
 )
 from hclnet.progress import Report
-from hclnet.types import MaskFiles, Records, Sample, Truth
+from hclnet.types import Records, Sample, Truth
 
 _AHEAD = 8  # maps read and not yet looked at, per thread
 
@@ -213,20 +214,16 @@ def score_maps(
     """
     table = Table(samples, sizes, scoring, any(s.id in truth.masks for s in samples))
 
-    def look(row: int, map: np.ndarray) -> tuple[list[Found], tuple[Counts, Counts] | None]:
+    def looked(row: int, map: np.ndarray) -> tuple[list[Found], tuple[Counts, Counts] | None]:
         sample = samples[row]
         try:
-            heatmap = scoring.heatmap(map)
-            levels = scoring.levels(heatmap)
             size = tuple(sizes[row].tolist())
-            boxes = scoring.true_boxes(truth.boxes_in(sample.id, size), size)
-            mask: MaskFiles | None = truth.masks.get(sample.id)
-            return scoring.locate(levels, boxes, [rule]), scoring.pixels(heatmap, levels, mask) if mask else None
+            return look(map, truth.boxes_in(sample.id, size), size, truth.masks.get(sample.id), scoring, [rule])
         except ValueError as error:
             raise ValueError(f"The map of {sample.id} can't be scored: {error}") from None
 
     with ThreadPoolExecutor(workers) as pool:
-        for row, ((found,), pixels) in enumerate(_in_order(pool, look, _checked(maps, samples), _AHEAD * workers)):
+        for row, ((found,), pixels) in enumerate(_in_order(pool, looked, _checked(maps, samples), _AHEAD * workers)):
             table.put(row, found, pixels)
             if progress and ((row + 1) % 64 == 0 or row + 1 == len(samples)):
                 progress(row + 1, len(samples))

@@ -24,10 +24,10 @@ from hclnet.metrics.intervals import (
     intervals,
     resamples,
 )
-from hclnet.metrics.masks import Counts
+from hclnet.metrics.masks import Counts, Mask
 from hclnet.metrics.presence import Presence, choose_min_score
-from hclnet.metrics.protocols import PROTOCOLS, Found, Hclnet, Scoring, WsolEval, get_protocol
-from hclnet.metrics.records import Table, concatenate, load_records, save
+from hclnet.metrics.protocols import PROTOCOLS, Found, Hclnet, Scoring, WsolEval, get_protocol, look, unlocated
+from hclnet.metrics.records import Table, concatenate, load_records, save, true_class_ranks
 from hclnet.metrics.registry import METRICS, Metric, is_count, register, shown_metrics
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Found",
     "Hclnet",
     "Hits",
+    "Mask",
     "Metric",
     "Presence",
     "Resampled",
@@ -65,9 +66,12 @@ __all__ = [
     "is_count",
     "kind_of_box",
     "load_records",
+    "look",
     "register",
     "resamples",
     "save",
     "shown_metrics",
+    "true_class_ranks",
+    "unlocated",
     "weighted_figures",
 ]

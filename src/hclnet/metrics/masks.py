@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -15,13 +16,26 @@ from hclnet.types import MaskFiles
 Counts = Integer[np.ndarray, " b"]
 
 
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """The true mask of an image in memory, as `MaskFiles` has it in files: pictures that show the whole image.
+
+    Attributes:
+        foreground: one or, for several objects, more, each of any size, brighter where it holds.
+        ignore: what is counted neither as object nor as background, apart from the foreground in it.
+    """
+
+    foreground: tuple[Real[np.ndarray, "_ _"], ...]
+    ignore: Real[np.ndarray, "_ _"] | None = None
+
+
 def read_mask(
-    files: MaskFiles, side: int, share: float, interpolation: int
+    mask: MaskFiles | Mask, side: int, share: float, interpolation: int
 ) -> tuple[Bool[np.ndarray, "s s"], Bool[np.ndarray, "s s"]]:
     """The true mask on a map, and what is to be ignored; the two have no pixel in common.
 
     Args:
-        files: of one image.
+        mask: of one image.
         side: of the map, pixels.
         share: a pixel counts where it is brighter than this share of the brightest in its file, 0..1.
         interpolation: how files are brought to the map's size, such as `cv2.INTER_NEAREST`.
@@ -30,14 +44,14 @@ def read_mask(
         ValueError: a file is missing or no image; the message names it.
     """
 
-    def read(path: Path) -> Bool[np.ndarray, "s s"]:
-        grey = _grey(path)
-        return cv2.resize(grey, (side, side), interpolation=interpolation) > share * int(grey.max())
+    def read(picture: Path | Real[np.ndarray, "_ _"]) -> Bool[np.ndarray, "s s"]:
+        grey = _grey(picture) if isinstance(picture, Path) else picture
+        return cv2.resize(grey, (side, side), interpolation=interpolation) > share * grey.max().item()
 
     foreground = np.zeros((side, side), dtype=bool)
-    for path in files.foreground:
-        foreground |= read(path)
-    ignore = read(files.ignore) & ~foreground if files.ignore else np.zeros_like(foreground)
+    for picture in mask.foreground:
+        foreground |= read(picture)
+    ignore = np.zeros_like(foreground) if mask.ignore is None else read(mask.ignore) & ~foreground
     return foreground, ignore
 
 

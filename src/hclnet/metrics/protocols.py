@@ -15,8 +15,19 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int32, Int64, Real, UInt8
 
-from hclnet.boxes import Choice, Rule, best_iou, component_tree, contours, normalise, scale, steady, to_levels
-from hclnet.metrics.masks import Counts, count_pixels, read_mask
+from hclnet.boxes import (
+    Choice,
+    Rule,
+    best_iou,
+    component_tree,
+    contours,
+    normalise,
+    parse_normalisation,
+    scale,
+    steady,
+    to_levels,
+)
+from hclnet.metrics.masks import Counts, Mask, count_pixels, read_mask
 from hclnet.types import MaskFiles
 
 
@@ -36,6 +47,11 @@ class Found(NamedTuple):
     iou: float
     level_iou: Float64[np.ndarray, " 256"]
     level_best: Float64[np.ndarray, " 256"]
+
+
+def unlocated() -> Found:
+    """What a map contributes in which no box was looked for."""
+    return _nothing(Choice(255, np.zeros(4, dtype=np.int32)))
 
 
 @runtime_checkable
@@ -71,7 +87,7 @@ class Scoring(Protocol):
         ...
 
     def pixels(
-        self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles
+        self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles | Mask
     ) -> tuple[Counts, Counts]:
         """Pixels in each bin inside and outside of the true mask."""
         ...
@@ -129,7 +145,7 @@ class Hclnet:
         return [Found(*choice, iou, level_iou, level_best) for choice, iou in zip(chosen, ious.tolist())]
 
     def pixels(
-        self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles
+        self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles | Mask
     ) -> tuple[Counts, Counts]:
         # Sampled at the centres of pixels.
         foreground, ignore = read_mask(mask, self.map_size, 0.5, cv2.INTER_NEAREST_EXACT)
@@ -203,7 +219,7 @@ class WsolEval:
         return [Found(*choice, iou, level_iou, level_best) for choice, iou in zip(chosen, ious.tolist())]
 
     def pixels(
-        self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles
+        self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles | Mask
     ) -> tuple[Counts, Counts]:
         foreground, ignore = read_mask(mask, self.map_size, 0.0, cv2.INTER_NEAREST)
         return count_pixels(_thousandths(heatmap), foreground, ignore, self.bins)
@@ -223,6 +239,37 @@ class WsolEval:
 
 PROTOCOLS: dict[str, type[Scoring]] = {"hclnet": Hclnet, "wsoleval": WsolEval}
 
+
+def look(
+    map: Real[np.ndarray, "h w"],
+    true_boxes: Real[np.ndarray, "m 4"],
+    size: tuple[int, int],
+    mask: MaskFiles | Mask | None,
+    scoring: Scoring,
+    rules: Sequence[Rule],
+) -> tuple[list[Found], tuple[Counts, Counts] | None]:
+    """What a map contributes to the records, by whatever way it came: files, or a training loop.
+
+    Args:
+        map: of the true class.
+        true_boxes: in pixels of an image of `size`; with no rows where none are known.
+        size: width and height of that image.
+        mask: the true mask, or None.
+        scoring: the protocol.
+        rules: box rules. Without one no box is looked for.
+
+    Returns:
+        Of every rule what was found, and of the mask the pixels in each bin inside and outside of it.
+
+    Raises:
+        ValueError: the map is not finite, or a mask can't be read.
+    """
+    heatmap = scoring.heatmap(map)
+    levels = scoring.levels(heatmap)
+    found = scoring.locate(levels, scoring.true_boxes(true_boxes, size), rules) if rules else []
+    return found, scoring.pixels(heatmap, levels, mask) if mask else None
+
+
 _EDGES = np.append(np.arange(0, 1, 0.001), [1.0, 2.0])
 
 
@@ -236,6 +283,7 @@ def get_protocol(
     """
     if name not in PROTOCOLS:
         raise ValueError(f"there is no protocol {name!r}; choose one of {', '.join(PROTOCOLS)}.")
+    parse_normalisation(normalisation)  # whether there is such a one, now and not at the first map
     if name == "hclnet":
         return Hclnet(map_size, upsampling, normalisation)
     if normalisation != "minmax":

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Integer, Real
 
 from hclnet.boxes import scale
 from hclnet.metrics.masks import Counts
@@ -75,6 +75,17 @@ class Table:
         if rank is None:
             return self._records
         return replace(self._records, top_classes=top_classes, top_scores=top_scores, rank=rank)
+
+
+def true_class_ranks(scores: Real[np.ndarray, "n c"], labels: Integer[np.ndarray, " n"]) -> Integer[np.ndarray, " n"]:
+    """The position of each image's true class among all classes, 0 for the best; ties count against it, as in a stable
+    order they would half of the time.
+
+    Args:
+        scores: of every class, such as logits or probabilities.
+        labels: the true classes.
+    """
+    return (scores >= np.take_along_axis(scores, labels[:, None], axis=1)).sum(axis=1) - 1
 
 
 def concatenate(parts: Sequence[Records]) -> Records:
