@@ -1,0 +1,85 @@
+"""`python killed.py SEED TIMES FOLDER ARGUMENTS...`: `hclnet ARGUMENTS`, killed TIMES times at moments drawn by lot.
+
+Each time is a process of its own; it is a copy of this one, which has loaded all that takes long. Then once to the end.
+After each the folder of results is looked at: it has whole lines and whole files.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+
+import hclnet.locate  # noqa: F401, so that the copies have it
+from hclnet.cli import main
+
+
+def start(arguments, said):
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        with open(said, "a") as file:  # noqa: PTH123
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        sys.argv = ["hclnet", *arguments]
+        main()
+    except SystemExit as stop:
+        code = stop.code or 0
+    finally:
+        os._exit(code)
+
+
+def count(out):
+    journal = out / "located.jsonl"
+    return journal.read_bytes().count(b"\n") - 1 if journal.exists() else 0
+
+
+def look(out):
+    """How many images are located; fails where anything is half there."""
+    journal = out / "located.jsonl"
+    if not journal.exists():
+        return 0
+    lines = journal.read_bytes().split(b"\n")[:-1]  # the last may be cut off, and only the last
+    rows = [json.loads(line) for line in lines[1:]]
+    assert len({row["path"] for row in rows}) == len(rows), "an image is in the journal twice"
+    for row in rows:
+        with Image.open(out / "overlays" / f"{row['name']}.jpg") as picture:
+            picture.load()
+    for file in (out / "boxes.json", out / "coco.json"):
+        if file.exists():
+            json.loads(file.read_text())
+    return len(rows)
+
+
+def run():
+    seed, times, out, *arguments = sys.argv[1:]
+    lot, out, said = random.Random(int(seed)), Path(out), Path(out).with_name("said")
+    arguments += ["--out", str(out)]
+    begun = time.monotonic()
+    process = start([*arguments[:-1], str(out.with_name("whole"))], said)
+    assert os.waitpid(process, 0)[1] == 0, said.read_text()
+    seconds = time.monotonic() - begun
+    for _ in range(int(times)):
+        lines, process = count(out) + lot.randint(0, 9), start(arguments, said)
+        until = time.monotonic() + seconds
+        while count(out) < lines and time.monotonic() < until:
+            time.sleep(0.001)
+        time.sleep(lot.uniform(0, seconds / 60))
+        os.kill(process, signal.SIGKILL)
+        status = os.waitpid(process, 0)[1]
+        killed = os.WIFSIGNALED(status)
+        assert killed or os.waitstatus_to_exitcode(status) == 0, said.read_text()
+        print("killed" if killed else "ended", look(out), flush=True)
+    process = start(arguments, said)
+    assert os.waitpid(process, 0)[1] == 0, said.read_text()
+    print("whole", look(out), flush=True)
+
+
+if __name__ == "__main__":
+    run()
