@@ -10,7 +10,7 @@ from PIL import Image
 
 from hclnet import features
 from hclnet.backbones import build_trunk
-from hclnet.features import as_input, cache_root, cached_features, extract, image_batches, resolve_device
+from hclnet.features import as_input, cache_root, cached_features, extract, image_batches
 from hclnet.types import Sample
 
 SIZE, COUNT, CPU = 32, 10, torch.device("cpu")
@@ -309,9 +309,3 @@ def test_extract_computes_in_the_type_that_it_returns(trunk):
     assert x.min() == x.max() == -1
     for dtype in (torch.float32, torch.bfloat16):
         assert extract(trunk, x, ["stage2"], dtype)["stage2"].dtype == dtype
-
-
-@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
-def test_a_device_that_is_not_there_is_named(device):
-    with pytest.raises(ValueError, match=rf"--device {device} can't be used: .*hclnet doctor"):
-        resolve_device(device)

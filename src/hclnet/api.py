@@ -24,6 +24,7 @@ from hclnet.data.record import (
     with_recorded_splits,
     without_recorded_skips,
 )
+from hclnet.device import resolve_device, resolve_precision
 from hclnet.evaluate import evaluate_localizer, protocol_of
 from hclnet.features import cache_root
 from hclnet.localizer import Localizer
@@ -74,6 +75,7 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
         raise ValueError(f"{method}: {readable(error)}") from None
     parse_rule(config.inference.box)  # now, not after the training
     parse_normalisation(config.inference.map_range)
+    resolve_precision(config.precision, resolve_device(config.device))
     check_tune(known, config.tune)
     # Written out, so that a run is the same training whether the backbone's own stride was named or not.
     return config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})

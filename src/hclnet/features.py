@@ -29,6 +29,7 @@ from hclnet.backbones.trunk import Features, Trunk
 from hclnet.caches import writable
 from hclnet.config import cache_home
 from hclnet.data.images import load_square
+from hclnet.device import autocast
 from hclnet.types import Sample
 
 Progress = Callable[[int, int], None]
@@ -39,38 +40,6 @@ _THREADS = 2
 _PIXELS = 4 * 224**2  # of images that a processor walks the trunk with at once
 _USABLE = 0.9  # of a disk's free bytes
 _STALE = 24 * 3600  # seconds
-
-
-def resolve_device(device: str) -> torch.device:
-    """`auto` is the first of CUDA, Apple's MPS, the CPU.
-
-    Raises:
-        ValueError: the device is unknown or not available.
-    """
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(1, device=chosen)
-        return chosen
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"--device {device} can't be used: {reason}. Try --device auto, or `hclnet doctor`.") from None
-
-
-def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 where the processor multiplies it natively, float32 elsewhere."""
-    if precision != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        # oneDNN says yes to any AVX-512 and then emulates, several times slower than float32.
-        have = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-        native = any(have.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return torch.bfloat16 if native else torch.float32
 
 
 def inference_batch(device: torch.device, size: int) -> int:
@@ -113,7 +82,7 @@ def extract(
     dtype: torch.dtype,
 ) -> Features:
     """Features of the stages, computed and returned in `dtype`."""
-    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+    with autocast(images.device, dtype):
         features = trunk(images, stages)
     return {name: value.to(dtype) for name, value in features.items()}
 

@@ -24,7 +24,8 @@ from hclnet.backbones.efficientnet import classifier
 from hclnet.boxes import find_objects, parse_normalisation, parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig, check_inference, readable
 from hclnet.data.images import check_image, enlarged, image_size, load_square, squash, ten_crops
-from hclnet.features import as_input, extract, resolve_device, resolve_precision
+from hclnet.device import autocast, resolve_device, resolve_precision
+from hclnet.features import as_input, extract
 from hclnet.heatmaps import branch_maps, heatmaps
 from hclnet.methods import Method, Output, build_method
 from hclnet.objectness import Objectness
@@ -98,7 +99,7 @@ class Localizer:
 
     def output(self, features: Features, classes: torch.Tensor | None = None) -> Output:
         """What the method makes of features, in the localizer's precision."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
+        with autocast(self.device, self.dtype):
             return self.method(features, classes)
 
     def objectness_of(
@@ -283,9 +284,10 @@ class Localizer:
         """The localizer in a run folder, or in the folder itself.
 
         Raises:
-            ValueError: there is none, or its files are damaged or of another version.
+            ValueError: there is none, its files are damaged or of another version, or the device can't be used.
         """
-        folder = Path(folder)
+        found, folder = resolve_device(device), Path(folder)
+        resolve_precision("auto", found)  # both are refused before anything is read
         home = folder / "localizer" if (folder / "localizer").is_dir() else folder
         if not (home / _SETTINGS).is_file():
             if (folder / "config.yaml").is_file():
@@ -316,7 +318,7 @@ class Localizer:
         except (OSError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:
             reason = " ".join(readable(error).split())
             raise ValueError(f"The localizer in {home} can't be loaded: {reason}") from None
-        return localizer.to(device)
+        return localizer.to(found)
 
     @classmethod
     def from_config(cls, config: RunConfig, classes: tuple[str, ...]) -> Localizer:
@@ -337,10 +339,11 @@ class Localizer:
         """The packaged EfficientNet-Lite0 ImageNet classifier with CAM: 1000 classes, no training.
 
         Raises:
-            ValueError: the package with the weights is missing.
+            ValueError: the package with the weights is missing, or the device can't be used.
         """
         from timm.data import ImageNetInfo
 
+        found = resolve_device(device)
         trunk = build_trunk("efficientnet_lite0")
         method = build_method("cam", trunk, 1000, {"convs": 0, "stage": "head"})
         weight, bias = classifier()
@@ -352,7 +355,7 @@ class Localizer:
         synsets = [info.index_to_label_name(k) for k in range(1000)]
         # Two classes are called crane, two maillot: their WordNet ids tell them apart.
         unique = tuple(n if names.count(n) == 1 else f"{n} ({s})" for n, s in zip(names, synsets))
-        return cls(trunk, method, unique, 224, Inference()).to(device)
+        return cls(trunk, method, unique, 224, Inference()).to(found)
 
 
 def _objectness(tensors: dict[str, torch.Tensor], method: Method, trunk: Trunk, size: int) -> dict[int, Objectness]:

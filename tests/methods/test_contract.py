@@ -212,14 +212,25 @@ def test_bfloat16_features_give_float32_maps(name, options, backbone):
     method = build(name, options, backbone).eval()
     full = method(read(method, backbone), torch.tensor([0, 1, 2, 0]))
     halves = {stage: x.bfloat16() for stage, x in read(method, backbone).items()}
-    with torch.autocast("cpu", torch.bfloat16):
-        output = method(halves, torch.tensor([0, 1, 2, 0]))
-        seen = tensors(output)
-        terms = method.loss(output, F.one_hot(torch.tensor([0, 1, 2, 0]), CLASSES).float())
-    assert all(
-        value.dtype == torch.float32 and torch.isfinite(value).all() for value in [*seen.values(), *terms.values()]
-    )
-    assert (output.logits - full.logits).abs().max() < 0.1 * full.logits.abs().max()
+    for inside in (True, False):  # of autocast, where the heads compute in bfloat16 too; outside only features are such
+        with torch.autocast("cpu", torch.bfloat16, enabled=inside):
+            output = method(halves, torch.tensor([0, 1, 2, 0]))
+            seen = tensors(output)
+            terms = method.loss(output, F.one_hot(torch.tensor([0, 1, 2, 0]), CLASSES).float())
+        assert all(
+            value.dtype == torch.float32 and torch.isfinite(value).all() for value in [*seen.values(), *terms.values()]
+        )
+        assert (output.logits - full.logits).abs().max() < 0.1 * full.logits.abs().max()
+
+
+@every_method
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_it_computes_in_the_precision_of_its_weights_whatever_the_features(name, dtype):
+    method = build(name, {}, DEFAULT).train()
+    rounded = {stage: x.to(dtype) for stage, x in read(method, DEFAULT).items()}
+    asked = torch.tensor([0, 1, 2, 0])
+    found, expected = (method(of, asked) for of in (rounded, {stage: x.float() for stage, x in rounded.items()}))
+    assert all(torch.equal(value, tensors(expected)[key]) for key, value in tensors(found).items())
 
 
 def saved_cases():

@@ -42,7 +42,7 @@ def test_it_is_learnt_from_the_maps_of_the_labels(samples):
     images = np.concatenate(list(image_batches([s.path for s in samples], 64, 4)))
     with torch.inference_mode():
         features = localizer.features(images)
-        output = localizer.method(features, torch.tensor([s.label for s in samples]))
+        output = localizer.output(features, torch.tensor([s.label for s in samples]))
         maps = fused_maps(output, localizer.inference, "addition")
         expected = fit_objectness([(features["stage5"], maps)])
     torch.testing.assert_close(learn_objectness(localizer, samples).weight, expected.weight, rtol=1e-3, atol=1e-4)

@@ -65,10 +65,19 @@ def _weights() -> str:
 
 
 def _device() -> str:
-    from hclnet.features import resolve_device, resolve_precision
+    from hclnet.device import resolve_device
 
-    device = resolve_device("auto")
-    return f"{device}, {str(resolve_precision('auto', device)).removeprefix('torch.')}"
+    return str(resolve_device("auto"))
+
+
+def _precision() -> str:
+    from hclnet.device import explain_precision, precision_name, resolve_device
+
+    try:
+        dtype, why = explain_precision("auto", resolve_device("auto"))
+    except ValueError as error:
+        raise Problem(str(error)) from error
+    return f"{precision_name(dtype)}: {why}"
 
 
 def _cache() -> str:
@@ -102,6 +111,7 @@ CHECKS: dict[str, Callable[[], str]] = {
     "torchvision": _torchvision,
     "weights": _weights,
     "device": _device,
+    "precision": _precision,
     "feature cache": _cache,
     "compiled code": _compiled,
 }

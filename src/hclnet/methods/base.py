@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -63,6 +64,13 @@ class Method(nn.Module):
         self.options = options
         self.reads: tuple[str, ...] = (trunk.last,)
         self.num_classes = classes
+
+    def __call__(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
+        """`forward` on features of any precision: where no autocast is at work, in that of the weights."""
+        weights = next(self.parameters())
+        if not torch.is_autocast_enabled(weights.device.type):
+            features = {stage: x.to(weights.dtype) for stage, x in features.items()}
+        return super().__call__(features, classes)
 
     def forward(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
         """Args:

@@ -1,0 +1,160 @@
+"""Where and how precisely to compute is decided in one place, before any work."""
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from hclnet.api import make_config
+from hclnet.cli.app import app
+from hclnet.device import autocast, explain_precision, precision_name, resolve_device, resolve_precision
+from hclnet.localizer import Localizer
+from hclnet.locate import locate_files
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+    """Whatever the suite is run with, these tests say themselves what is forced."""
+    monkeypatch.delenv("HCLNET_PRECISION", raising=False)
+
+
+def with_instructions(monkeypatch, *names):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True, **dict.fromkeys(names, True)})
+
+
+def without_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+@pytest.mark.parametrize("found", ["avx512_bf16", "amx_bf16", "bf16"])
+def test_auto_is_bfloat16_where_the_processor_multiplies_it(monkeypatch, found):
+    with_instructions(monkeypatch, found)
+    dtype, why = explain_precision("auto", CPU)
+    assert dtype == torch.bfloat16 == resolve_precision("auto", CPU) and "the processor has" in why
+
+
+def test_auto_is_float32_elsewhere(monkeypatch):
+    with_instructions(monkeypatch)
+    assert explain_precision("auto", CPU) == (torch.float32, "the processor does not multiply bfloat16")
+    assert resolve_precision("auto", torch.device("mps")) == torch.float32
+
+
+@pytest.mark.parametrize("native", [(), ("avx512_bf16",)])
+@pytest.mark.parametrize("forced", ["float32", "bfloat16"])
+def test_the_variable_forces_what_auto_means_and_a_setting_wins_over_it(monkeypatch, native, forced):
+    with_instructions(monkeypatch, *native)
+    monkeypatch.setenv("HCLNET_PRECISION", forced)
+    dtype, why = explain_precision("auto", CPU)
+    assert precision_name(dtype) == forced and f"forced by HCLNET_PRECISION={forced}" in why
+    assert ("emulated" in why) == (forced == "bfloat16" and not native)
+    for said in ("float32", "bfloat16"):
+        dtype, why = explain_precision(said, CPU)
+        assert precision_name(dtype) == said and f"precision={said}" in why
+
+
+@pytest.mark.parametrize("nothing", ["auto", ""])
+def test_the_variable_may_force_nothing(monkeypatch, nothing):
+    with_instructions(monkeypatch, "amx_bf16")
+    monkeypatch.setenv("HCLNET_PRECISION", nothing)
+    assert resolve_precision("auto", CPU) == torch.bfloat16
+
+
+@pytest.mark.parametrize("wrong", ["bf16", "float16", "32"])
+def test_a_wrong_value_is_refused_before_any_work(monkeypatch, tmp_path, trained, wrong):
+    with pytest.raises(ValueError, match=f"precision is '{wrong}'. Set it to auto, float32 or bfloat16"):
+        resolve_precision(wrong, CPU)
+    monkeypatch.setenv("HCLNET_PRECISION", wrong)
+    told = rf"^HCLNET_PRECISION is '{wrong}'\. Set it to auto, float32 or bfloat16\.$"
+    with pytest.raises(ValueError, match=told):
+        make_config(tmp_path / "not looked at", precision="float32")
+    with pytest.raises(ValueError, match=told):
+        Localizer.load(trained)
+    outcome = CliRunner().invoke(app, ["doctor"])
+    assert outcome.exit_code == 1 and f"PROBLEM  precision      HCLNET_PRECISION is '{wrong}'" in outcome.output
+
+
+def test_doctor_says_which_precision_will_be_used_and_why(monkeypatch):
+    with_instructions(monkeypatch)
+    without_gpu(monkeypatch)
+    lines = CliRunner().invoke(app, ["doctor"]).output.splitlines()
+    assert "ok       precision      float32: the processor does not multiply bfloat16" in lines
+    monkeypatch.setenv("HCLNET_PRECISION", "bfloat16")
+    (line,) = (line for line in CliRunner().invoke(app, ["doctor"]).output.splitlines() if " precision " in line)
+    assert "bfloat16: forced by HCLNET_PRECISION=bfloat16, emulated and slow" in line
+
+
+def test_modules_compute_in_what_was_chosen():
+    layer, x = torch.nn.Linear(2, 2), torch.ones(1, 2)
+    for dtype in (torch.float32, torch.bfloat16):
+        with autocast(CPU, dtype):
+            assert layer(x).dtype == dtype
+
+
+MISSING = {
+    "mps": "MPS is the graphics processor of Apple's computers, and torch finds none here",
+    "mps:0": "MPS is the graphics processor of Apple's computers, and torch finds none here",
+    "cuda": "torch finds no CUDA device here",
+    "cuda:7": "torch finds no CUDA device here",
+    "cpu:3": "only cuda has numbers: write cpu",
+    **dict.fromkeys(
+        ["nonsense", "meta", "xpu", "CPU", "", "cuda:", "cuda:-1", "cuda:x", "0", "hpu"],
+        "there is no such device; there are auto, cpu, cuda, cuda:1 (the second one) and mps",
+    ),
+}
+
+
+@pytest.mark.parametrize("device", MISSING)
+def test_a_device_that_is_not_there_is_refused_in_a_sentence_before_any_work(monkeypatch, tmp_path, device):
+    without_gpu(monkeypatch)
+    told = f"--device {device} can't be used: {MISSING[device]}. Try --device auto, or `hclnet doctor`."
+    nothing = tmp_path / "not looked at"
+    for taken in (
+        lambda: resolve_device(device),
+        lambda: make_config(nothing, device=device),
+        lambda: Localizer.load(nothing, device),
+        lambda: Localizer.imagenet(device),
+    ):
+        with pytest.raises(ValueError) as error:
+            taken()
+        assert str(error.value) == told
+
+
+def test_a_card_beyond_the_last_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="cuda:2 can't be used: of the 2 CUDA devices here the last one is cuda:1"):
+        resolve_device("cuda:2")
+
+
+def test_what_is_there_is_taken(monkeypatch):
+    without_gpu(monkeypatch)
+    assert [str(resolve_device(name)) for name in ("auto", "cpu", "cpu:0")] == ["cpu", "cpu", "cpu"]
+
+
+VERBS = {
+    "train": ["train", "{birds}", "--out", "{out}"],
+    "compare": ["compare", "{birds}", "--methods", "cam", "--out", "{out}"],
+    "evaluate": ["evaluate", "{run}"],
+    "calibrate": ["calibrate", "{run}"],
+    "locate": ["locate", "{birds}", "--out", "{out}"],
+    "locate with a run": ["locate", "{birds}", "--model", "{run}", "--out", "{out}"],
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_refuses_it(monkeypatch, birds, trained, tmp_path, verb):
+    without_gpu(monkeypatch)
+    out = tmp_path / "out"
+    words = [word.format(birds=birds, run=trained, out=out) for word in VERBS[verb]]
+    outcome = CliRunner().invoke(app, [*words, "--device", "mps"])
+    assert outcome.exit_code != 0 and MISSING["mps"] in " ".join(outcome.output.split()) + str(outcome.exception)
+    assert not out.exists()
+
+
+def test_locate_refuses_it_before_a_folder_is_made(monkeypatch, birds, tmp_path):
+    without_gpu(monkeypatch)
+    with pytest.raises(ValueError, match="torch finds no CUDA device"):
+        locate_files(birds, out=tmp_path / "out", device="cuda")
+    assert not (tmp_path / "out").exists()
