@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from report.chromium import ARGUMENTS, find_chromium, playwright
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,3 +52,31 @@ def test_a_page_asks_for_nothing_from_elsewhere(site: Path):
     for page in site.glob("*.html"):
         html = page.read_text(encoding="utf-8")
         assert not re.findall(r'(?:src=|<link[^>]+rel="(?:stylesheet|icon)"[^>]+href=)"https?:[^"]*', html)
+
+
+def test_the_search_knows_every_page_without_a_server(site: Path):
+    """The index is a script, since a page that is opened as a file may load nothing else."""
+    begin, _, index = (site / "search" / "search_index.js").read_text(encoding="utf-8").partition("=")
+    assert begin.split() == ["var", "__index"]
+    found = {entry["location"].partition("#")[0] for entry in json.loads(index)["docs"]}
+    assert found == {f"{p.stem}.html" for p in (ROOT / "docs").glob("*.md")}
+    scripts = re.findall(r'<script src="([^"]+)"', (site / "index.html").read_text(encoding="utf-8"))
+    assert scripts[0].endswith("iframe-worker.js") and (site / scripts[0]).is_file()
+
+
+@pytest.mark.slow
+def test_a_word_is_found_in_a_page_that_is_opened_as_a_file(site: Path):
+    path, troubles = find_chromium(), []
+    with playwright().sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
+        page = browser.new_page()
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("requestfailed", lambda request: troubles.append(request.url))
+        page.goto((site / "index.html").as_uri())
+        page.locator(".md-search__input").focus()
+        page.keyboard.type("component tree")
+        page.locator(".md-search-result__list a").first.wait_for(state="attached")
+        found = page.locator(".md-search-result__list a").evaluate_all("links => links.map(link => link.href)")
+        browser.close()
+    assert not troubles
+    assert any("architecture.html" in address for address in found)
