@@ -105,3 +105,41 @@ def test_it_is_a_linear_map_in_full_precision():
         found = objectness(features.bfloat16())
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+def literal(features, maps):
+    """Fisher's discriminant and Otsu's threshold, a cell at a time: weight and bias."""
+    cells, inside, outside = [], [], []
+    for image, map in zip(features.double().numpy(), maps.double().numpy()):
+        values = image.reshape(len(image), -1).T
+        ranked = np.argsort(map.ravel(), kind="stable")
+        for place, cell in enumerate(ranked):
+            rank = (place + 0.5) / len(ranked)
+            cells.append(values[cell])
+            if rank > 0.9:
+                inside.append(values[cell])
+            elif rank < 0.5:
+                outside.append(values[cell])
+    centres = [np.mean(side, axis=0) for side in (inside, outside)]
+    apart = [cell - centre for side, centre in zip((inside, outside), centres) for cell in side]
+    covariance = sum(np.outer(a, a) for a in apart) / len(apart)
+    covariance += 0.01 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    weight = np.linalg.solve(covariance, centres[0] - centres[1])
+    along = np.array(cells) @ weight
+    low, high = np.quantile(along, [0.001, 0.999])
+    bins = np.clip(((np.clip(along, low, high) - low) / (high - low) * 256).astype(int), 0, 255)
+    parts = [(bins[bins < k], bins[bins >= k]) for k in range(1, 256)]
+    between = [len(a) * len(b) * (a.mean() - b.mean()) ** 2 if len(a) and len(b) else 0 for a, b in parts]
+    threshold = low + (high - low) * (1 + int(np.argmax(between))) / 256
+    scale = np.abs(along - threshold).mean()
+    return weight / scale, -threshold / scale
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("share", [0.3, 1.0])
+def test_it_is_the_literal_discriminant(seed, share):
+    features, maps = (a[..., :10, :10] for a in scenes(12, seed=seed, shade=0.5, share=share)[:2])
+    found = fit_objectness(zip(features.split(5), maps.split(5)))
+    weight, bias = literal(features, maps)
+    np.testing.assert_allclose(found.weight.numpy(), weight, rtol=1e-3, atol=1e-4)
+    assert float(found.bias) == pytest.approx(bias, rel=1e-3)

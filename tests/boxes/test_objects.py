@@ -130,3 +130,13 @@ def test_it_is_the_literal_flood(levels):
         assert sorted([tuple(p) for p in np.argwhere(one.mask).tolist()] for one in found) == expected
     else:
         assert len(found) == len(expected)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_it_is_the_literal_flood_on_hills_too(seed):
+    rng = np.random.default_rng(seed)
+    places = rng.uniform((0, 0, 60, 2), (14, 14, 255, 7), (6, 4))
+    levels = hills(*places, side=14)
+    found = [sorted(map(tuple, np.argwhere(one.mask).tolist())) for one in find_objects(levels, FIXED, most=99)]
+    expected = literal(levels, levels > 26)
+    assert sorted(found) == expected if len(expected) > 1 else len(found) == 1
