@@ -285,7 +285,8 @@ def test_they_are_pickled_copied_and_saved(images: Batch):
     "change",
     [
         lambda maps: maps.double(), lambda maps: maps.clone().requires_grad_(), lambda maps: maps.numpy(),
-        lambda maps: maps.double().numpy().tolist(), lambda maps: maps.double() * 1e200 - 3e199,
+        lambda maps: maps.double().numpy().tolist(), list,
+        lambda maps: maps.double() * 1e200 - 3e199,
     ],
 )  # fmt: skip
 def test_numbers_of_any_kind(images: Batch, change: Callable):
@@ -311,7 +312,8 @@ def test_in_inference_mode_and_under_autocast(images: Batch):
 def test_boxes_of_any_form(images: Batch):
     expected = value_of(GTKnownLoc("fixed:0.4"), images)
     first = np.stack([of[0] for of in images.boxes])
-    for boxes_ in (torch.tensor(first), first[:, None], [torch.tensor(of) for of in first], first.tolist()):
+    nested = [[torch.tensor(of)] for of in first]
+    for boxes_ in (torch.tensor(first), first[:, None], [torch.tensor(of) for of in first], first.tolist(), nested):
         assert torch.equal(value_of(GTKnownLoc("fixed:0.4"), images._replace(boxes=boxes_)), expected)
 
 
@@ -364,6 +366,10 @@ MAPS, BOXES = torch.rand(2, 40, 50), [[[2, 3, 30, 20]], [[10, 10, 45, 39]]]
         (MAPS, [[[5, 5, 5, 9]], BOXES[1]], r"boxes\[0\] has 5 5 5 9, which has no area"),
         (MAPS, [[[5, 5, 224, 200]], BOXES[1]], r"boxes\[0\] has 5 5 224 200, .* image of 50 x 40 pixels.* as sizes"),
         (MAPS, [[[60, 5, 70, 9]], BOXES[1]], "does not lie on an image of 50 x 40"),
+        (MAPS, [[[-100, 5, 20, 9]], BOXES[1]], r"boxes\[0\] has -100 5 20 9, which does not lie on an image"),
+        (MAPS, [BOXES[0], 5], r"boxes\[1\] is int64 of shape \(\); it has to be N x 4"),
+        (MAPS, [BOXES[0], [[1, 2, 3, 4], [5, 6]]], "rows of unequal lengths are no array"),
+        ([MAPS[0], MAPS[1, 1:]], BOXES, "rows of unequal lengths are no array"),
         (MAPS, [[[0.1, 0.2, 0.8, 0.9]], [[0, 0, 1, 1]]], "every box lies within 0..1"),
         (MAPS, [[[0.1, 0.2, 0.8, 0.9]], []], "every box lies within 0..1"),
         (torch.rand(2, 7, 7), [[[0.1, 0.2, 0.8, 0.9]], [[0, 0, 1, 1]]], "every box lies within 0..1"),

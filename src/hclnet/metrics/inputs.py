@@ -79,7 +79,7 @@ def check_boxes(boxes: Sequence[np.ndarray], sizes: Int64[np.ndarray, "b 2"]) ->
 def _boxes_of(i: int, boxes: np.ndarray, size: list[int]) -> Float64[np.ndarray, "n 4"]:
     if boxes.size == 0:
         return np.zeros((0, 4))
-    if boxes.dtype.kind not in "fiu" or boxes.shape[-1] != 4 or boxes.ndim > 2:
+    if boxes.dtype.kind not in "fiu" or boxes.ndim not in (1, 2) or boxes.shape[-1] != 4:
         raise ValueError(
             f"boxes[{i}] is {boxes.dtype} of shape {boxes.shape}; it has to be N x 4 numbers, x0 y0 x1 y1."
         )
@@ -93,7 +93,8 @@ def _boxes_of(i: int, boxes: np.ndarray, size: list[int]) -> Float64[np.ndarray,
                 f"boxes[{i}] has {text}, which has no area as x0 y0 x1 y1; x, y, width, height have to be turned into "
                 "corners first."
             )
-        if (high <= 0).any() or (low >= size).any() or (high > 1.5 * np.array(size)).any():
+        beyond = np.array(size) / 2  # a box may stick out a little, one in other pixels sticks out far
+        if (high <= 0).any() or (low >= size).any() or (high > size + beyond).any() or (low < -beyond).any():
             raise ValueError(
                 f"boxes[{i}] has {text}, which does not lie on an image of {size[0]} x {size[1]} pixels. Boxes are in "
                 "the maps' pixels; where they are in an image's, pass its width and height as sizes."

@@ -145,7 +145,7 @@ class MapMetric(Metric):
         return {name: sums[each][0].astype(np.int64) for name, each in self._counts.items()}
 
 
-def _array(given: Array) -> np.ndarray:
+def _array(given: object) -> np.ndarray:
     """As numpy's, without a loss: bfloat16 and what is narrower become float32."""
     if isinstance(given, Tensor):
         layout = getattr(getattr(given, "format", None), "value", "XYXY")
@@ -154,4 +154,11 @@ def _array(given: Array) -> np.ndarray:
         given = given.detach().as_subclass(Tensor)
         narrow = given.is_floating_point() and given.dtype not in (torch.float16, torch.float32, torch.float64)
         return (given.float() if narrow else given).cpu().numpy()
-    return np.asarray(given)
+    if isinstance(given, Sequence) and any(isinstance(each, Tensor) for each in given):
+        given = [_array(each) for each in given]
+    try:
+        return np.asarray(given)
+    except ValueError:
+        raise ValueError(
+            "rows of unequal lengths are no array: boxes of one image are N x 4, maps of a batch of one shape."
+        ) from None
