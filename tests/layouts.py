@@ -58,7 +58,7 @@ def lists(data: DataSet, root: Path) -> Path:
 def ilsvrc(data: DataSet, root: Path) -> Path:
     home = root / "ILSVRC"
     wnids = [f"n{k:08d}" for k in range(len(data.classes))]
-    for k, s in enumerate(data.split("train")):
+    for k, s in enumerate(s for s in data.samples if s.split == "train"):
         _copy(s, home / "train" / wnids[s.label] / f"{wnids[s.label]}_{k}.JPEG")
     truth = []
     for k, s in enumerate(data.split("test"), 1):

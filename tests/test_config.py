@@ -116,9 +116,10 @@ def test_written_and_loaded(tmp_path: Path):
 
 def test_the_training_key_has_what_weights_depend_on():
     key = make_config("birds", "hclnet").training_key()
-    assert set(RunConfig.model_fields) - set(key) == {"inference", "device", "workers", "on_bad_image"}
+    assert set(RunConfig.model_fields) - set(key) == {"inference", "device", "workers", "on_bad_image", "as_classes"}
     assert make_config("birds", "hclnet", on_bad_image="skip", no_object_class="good").training_key() == key
     for same in (
+        {"as_classes": True},
         {"fusion": "max"},
         {"box": "fixed:0.3"},
         {"crops": 10},

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from hclnet.backbones import choose_stride
 from hclnet.boxes import parse_normalisation, parse_rule
 from hclnet.config import RunConfig, read_preset, readable, route
-from hclnet.data import describe, find_split, read
+from hclnet.data import as_trained, describe, find_split, for_training, read
 from hclnet.data.broken import counted, listed, without_broken
 from hclnet.data.record import (
     record_skipped,
@@ -109,7 +109,7 @@ def train(
     config = make_config(data, method or "hclnet", **settings)
     if config.tune == "heads":
         cache_root()  # features are to be kept there: said now, not after the images were checked
-    dataset = read(data, config.seed)
+    dataset = for_training(read(data, config.seed, config.as_classes))
     config.inference.check(dataset.classes)
     if tell:
         tell(describe(dataset))
@@ -164,6 +164,7 @@ def evaluate(
     protocol: str = "hclnet",
     on_bad_image: str | None = None,
     tell: Callable[[str], None] | None = None,
+    as_classes: bool = False,
     **inference: Any,
 ) -> Evaluation:
     """Score a run on a split, and keep the records beside it.
@@ -178,13 +179,14 @@ def evaluate(
         protocol: `hclnet`, our own, or `wsoleval`; see docs/protocols.md.
         on_bad_image: `fail` or `skip`; as the run was trained by default. Skipped images are listed in `skipped.csv`.
         tell: called with lines for a person, such as which images are skipped.
+        as_classes: of other data each folder is a class, see `hclnet.read`; the run's own is read as it was trained on.
         inference: settings of maps and boxes, such as `box="fixed:0.2"`.
 
     Raises:
         ValueError: the run, the data or a setting is not as it has to be.
     """
     run = Path(run)
-    localizer, dataset, cache = open_run(run, data, split, device, on_bad_image, tell, **inference)
+    localizer, dataset, cache = open_run(run, data, split, device, on_bad_image, tell, as_classes, **inference)
     samples = dataset.split(find_split(dataset, split))
     maps: list[ImageMaps] = []
     keep = (lambda _, one: maps.append(one)) if report else None
@@ -212,6 +214,7 @@ def open_run(
     device: str,
     on_bad_image: str | None,
     tell: Callable[[str], None] | None,
+    as_classes: bool = False,
     **inference: Any,
 ) -> tuple[Localizer, DataSet, bool]:
     """A run's localizer with these settings, the data set to score it on, and whether features are worth keeping.
@@ -225,9 +228,11 @@ def open_run(
     config = RunConfig.load(config_file) if config_file.exists() else None
     if data is None and config is None:
         raise ValueError(f"{run} does not say what it was trained on. Name a data set with --data.")
-    dataset = read(data or config.data, config.seed if config else 0)
     if data is None:
+        dataset = as_trained(read(config.data, config.seed, config.as_classes))
         dataset = with_recorded_splits(dataset, run)
+    else:
+        dataset = read(data, config.seed if config else 0, as_classes)
     _check_classes(localizer, dataset)
     on_bad_image = on_bad_image or (config.on_bad_image if config else "fail")
     dataset = check_images(dataset, on_bad_image, tell, find_split(dataset, split))

@@ -26,6 +26,7 @@ def calibrate(
     device: str = "auto",
     on_bad_image: str | None = None,
     tell: Callable[[str], None] | None = None,
+    as_classes: bool = False,
     **inference: Any,
 ) -> Calibration:
     """Choose the threshold that suits a run's maps best on images with true boxes, and make it the run's box rule.
@@ -40,6 +41,7 @@ def calibrate(
         split: which part of it.
         on_bad_image: `fail` or `skip`; as the run was trained by default.
         tell: called with lines for a person, such as which images are skipped.
+        as_classes: of other data each folder is a class, see `hclnet.read`.
         inference: settings of the maps that the threshold is for, such as `fusion="max"`; they are kept with it.
 
     Raises:
@@ -48,7 +50,9 @@ def calibrate(
     run = Path(run)
     if inference.get("box"):
         raise ValueError("Calibration chooses the box rule itself; leave box out.")
-    localizer, dataset, cache = open_run(run, data, split, device, on_bad_image, tell, **inference, box="auto")
+    localizer, dataset, cache = open_run(
+        run, data, split, device, on_bad_image, tell, as_classes, **inference, box="auto"
+    )
     chosen = find_split(dataset, split)
     samples = [s for s in dataset.split(chosen) if s.id in dataset.truth.boxes]
     if not samples:
@@ -70,6 +74,7 @@ def calibrate_presence(
     device: str = "auto",
     on_bad_image: str | None = None,
     tell: Callable[[str], None] | None = None,
+    as_classes: bool = False,
     **inference: Any,
 ) -> Presence:
     """Choose the probability below which a run takes a class to be absent, on labelled images that it has not seen.
@@ -82,6 +87,7 @@ def calibrate_presence(
         split: which part of it; not one that the run was trained on.
         on_bad_image: `fail` or `skip`; as the run was trained by default.
         tell: called with lines for a person, such as which images are skipped.
+        as_classes: of other data each folder is a class, see `hclnet.read`.
         inference: settings of how images are looked at, such as `flip=True`; they are kept with it.
 
     Raises:
@@ -90,7 +96,7 @@ def calibrate_presence(
     run = Path(run)
     if inference.get("min_score"):
         raise ValueError("Calibration chooses min_score itself; leave it out.")
-    localizer, dataset, cache = open_run(run, data, split, device, on_bad_image, tell, **inference)
+    localizer, dataset, cache = open_run(run, data, split, device, on_bad_image, tell, as_classes, **inference)
     chosen = find_split(dataset, split)
     samples = dataset.split(chosen)
     with bar("Classifying") as progress:

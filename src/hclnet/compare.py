@@ -15,7 +15,7 @@ import numpy as np
 
 from hclnet.api import check_images, make_config, summary, train_on, write_class_table
 from hclnet.config import Inference, RunConfig, parse_settings
-from hclnet.data import describe, find_split, read
+from hclnet.data import describe, find_split, for_training, read
 from hclnet.data.record import record_splits, with_recorded_splits, without_recorded_skips
 from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
@@ -114,7 +114,9 @@ def compare(
             config = make_config(data, name, **{**settings, **own, "seed": seed})
             plan.setdefault(_key(config), (config, []))[1].append((spec, own, config))
     # One split for all that is ever compared in a folder, whatever seeds and files come to it later.
-    dataset = without_recorded_skips(with_recorded_splits(read(data, first), out), out)
+    as_classes = any(config.as_classes for config, _ in plan.values())
+    dataset = for_training(read(data, first, as_classes))
+    dataset = without_recorded_skips(with_recorded_splits(dataset, out), out)
     variants = [variant for _, members in plan.values() for *_, variant in members]
     for variant in variants:
         variant.inference.check(dataset.classes)

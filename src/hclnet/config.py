@@ -113,11 +113,12 @@ class RunConfig(Strict):
     )
     workers: int = Field(0, ge=0, description="processes that decode images with --tune all")
     on_bad_image: Literal["fail", "skip"] = Field("fail", description="fail before training, or skip the broken images")
+    as_classes: bool = Field(False, description="each folder in the data is a class, also one called like a split")
     inference: Inference = Inference()
 
     def training_key(self) -> dict[str, Any]:
         """All that the weights depend on: two configurations with equal keys need one training."""
-        return self.model_dump(exclude={"inference", "device", "workers", "on_bad_image"})
+        return self.model_dump(exclude={"inference", "device", "workers", "on_bad_image", "as_classes"})
 
     def write(self, path: Path) -> None:
         """Replaced whole, or on error not at all."""

@@ -61,7 +61,7 @@ def test_what_is_to_mend(hclnet: Run, odd: Path, tmp_path: Path):
     assert done.exit_code == 1
     for said in (
         "no image in train/empty/: no class",
-        "1 file is no image of a class and is left out (1 .txt)",
+        "1 file is not an image of a class and is left out (1 .txt in train/)",
         "[bold]\\ncrimson-capped_conebill",
         "Broken: mend or remove, or train with --on-bad-image skip (25)",
         "em\\npty.jpg is empty (0 bytes)",

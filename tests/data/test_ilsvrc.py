@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hclnet.data import read
+from hclnet.data import for_training, read
 from hclnet.data.check import examine
 
 WNIDS = ("n00000001", "n00000002", "n00000003")
@@ -186,6 +186,8 @@ def test_other_objects_in_a_box_file_are_not_of_the_image(tmp_path: Path):
 def test_fewer_classes_to_train_on(tmp_path: Path):
     train(tmp_path, WNIDS[:2]), flat(tmp_path), solution(tmp_path)
     dataset = read(tmp_path)
+    assert dataset.classes == WNIDS[:3] and dataset.counts() == {"train": 4, "val": 4} and not dataset.notes
+    dataset = for_training(dataset)
     assert dataset.classes == WNIDS[:2] and dataset.counts() == {"train": 4, "val": 3}
     assert dataset.notes == ("1 images in val/ are of classes that train/ has no image of: left out",)
 
@@ -251,7 +253,7 @@ def test_one_image_in_two_folders(tmp_path: Path):
 def test_another_data_set_by_wordnet_ids_is_left_to_others(tmp_path: Path):
     train(tmp_path)
     image(tmp_path / "val" / "images" / "val_0.JPEG")  # as Tiny ImageNet has it
-    with pytest.raises(ValueError, match=r"val/images holds images of class 'images'"):
+    with pytest.raises(ValueError, match=r"val has images/: that looks like parts of data, not classes"):
         read(tmp_path)
 
 

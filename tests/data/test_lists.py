@@ -167,9 +167,10 @@ IDS, LABELS, BOXES = "test/image_ids.txt", "test/class_labels.txt", "test/locali
             r"001\.Red_bird/a\.jpg is in .*test/image_ids\.txt and in train/ too",
         ),
         (
-            write(LABELS, "001.Red_bird/c.jpg,0\n002.Blue_bird/d, e.jpg,7\n"),
-            r"no train image has class 7, which other splits have \(1 such classes\)",
+            lambda root: (root / "val").rename(root / "holdout"),
+            r"holdout has image_ids\.txt and is not a split that is known: splits are called train, val or test",
         ),
+        (lambda root: (root / "train").rename(root / "validation"), r"has val/ and validation/, which all mean 'val'"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, spoil: Callable[[Path], object], message: str):

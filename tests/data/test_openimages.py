@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,7 +95,8 @@ def test_what_is_to_be_ignored_is_not_counted(root: Path, tmp_path_factory: pyte
             lambda root: mask(root / "masks/val/0bt/3_ignore.png", (0, 0, 9, 9)),
             r"val/0bt/3\.jpg has two masks to ignore, .*/val/0bt/3_ignore\.png and .*masks/val/0bt/3_ignore\.png",
         ),
-        (lambda root: shutil.rmtree(root / "train/0c"), r"test/0c holds images of a class that .*train has none of"),
+        (lambda root: (root / "train").rename(root / "fold1"), r"fold1 looks like a split and is not a split that is"),
+        (lambda root: (root / "train").rename(root / "testing"), r"has test/ and testing/, which all mean 'test'"),
     ],
 )
 def test_what_is_wrong_is_named(root: Path, spoil: Callable[[Path], object], message: str):

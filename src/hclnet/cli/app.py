@@ -111,6 +111,10 @@ OnBadImage = Annotated[
         show_default="fail",
     ),
 ]
+AsClasses = Annotated[
+    bool,
+    typer.Option("--as-classes", help="Each folder in the data is a class, also one called like a split: fold1, test."),
+]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
 
 
@@ -146,6 +150,7 @@ def train(
     device: Device = None,
     no_object_class: NoObjectClass = None,
     on_bad_image: OnBadImage = None,
+    as_classes: AsClasses = False,
     preset: Preset = None,
     settings: Set = None,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/METHOD-SEED")] = None,
@@ -161,7 +166,7 @@ def train(
     out = out or Path("runs") / f"{method or 'hclnet'}-{seed or 0}"
     given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or [])}
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
-    recipe |= _given(no_object_class=no_object_class, on_bad_image=on_bad_image)
+    recipe |= _given(no_object_class=no_object_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
     result = api.train(data, out, method, resume, typer.echo, not no_report, **{**given, **recipe})
     if not result.finished:
         typer.echo(f"Stopped after {result.epochs} whole epochs. {out} can be used as it is, or go on with --resume.")
@@ -184,6 +189,7 @@ def evaluate(
     on_bad_image: Annotated[
         str | None, typer.Option(metavar="fail|skip", help="As in `hclnet train`.", show_default="the run's")
     ] = None,
+    as_classes: AsClasses = False,
     settings: SetMaps = None,
     json_file: JsonFile = None,
     no_report: NoReport = False,
@@ -192,7 +198,7 @@ def evaluate(
     from hclnet import api
     from hclnet.cli.tables import figures_table
 
-    policy, maps = (on_bad_image, typer.echo), _settings_of_maps(settings, box, fusion)
+    policy, maps = (on_bad_image, typer.echo, as_classes), _settings_of_maps(settings, box, fusion)
     result = api.evaluate(run, data, split, device or "auto", None, not no_report, protocol, *policy, **maps)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
@@ -221,6 +227,7 @@ def calibrate(
     ] = False,
     fusion: Fusion = None,
     device: Device = None,
+    as_classes: AsClasses = False,
     settings: SetMaps = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -228,7 +235,7 @@ def calibrate(
     from hclnet.cli.calibration import calibrate_run
 
     maps = _settings_of_maps(settings, None, fusion)
-    calibrate_run(run, data, split, device or "auto", json_file, presence, maps)
+    calibrate_run(run, data, split, device or "auto", json_file, presence, as_classes, maps)
 
 
 @app.command()
@@ -269,6 +276,7 @@ def compare(
     device: Device = None,
     no_object_class: NoObjectClass = None,
     on_bad_image: OnBadImage = None,
+    as_classes: AsClasses = False,
     settings: Set = None,
     split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
     protocol: Protocol = "hclnet",
@@ -284,7 +292,7 @@ def compare(
     from hclnet.config import parse_settings, read_preset
 
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
-    recipe |= _given(no_object_class=no_object_class, on_bad_image=on_bad_image)
+    recipe |= _given(no_object_class=no_object_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
     given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or []), **recipe}
     try:
         rows = run_compare(data, split_specs(methods), out, seeds, split, typer.echo, not no_report, protocol, **given)
@@ -314,6 +322,7 @@ def reproduce_verb(
     seed: Annotated[int | None, typer.Option(help="The first seed.", show_default="0")] = None,
     device: Device = None,
     on_bad_image: OnBadImage = None,
+    as_classes: AsClasses = False,
     settings: Set = None,
     split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
     protocol: Protocol = "hclnet",
@@ -329,7 +338,11 @@ def reproduce_verb(
     from hclnet.config import parse_settings
 
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
-    given = {**parse_settings(settings or []), **recipe, **_given(on_bad_image=on_bad_image)}
+    given = {
+        **parse_settings(settings or []),
+        **recipe,
+        **_given(on_bad_image=on_bad_image, as_classes=as_classes or None),
+    }
     where = {"out": out, "preset": preset, "seeds": seeds, "split": split, "protocol": protocol, "images": images}
     run_experiment(experiment, data, **where, **given)
 

@@ -20,6 +20,7 @@ def calibrate_run(
     device: str,
     json_file: Path | None,
     presence: bool,
+    as_classes: bool,
     maps: dict[str, Any],
 ) -> None:
     """Calibrate a run, and print how sure the threshold is.
@@ -28,7 +29,8 @@ def calibrate_run(
         ValueError: see `hclnet.calibrate` and `hclnet.calibrate_presence`.
     """
     split = split or ("test" if presence else "train")
-    found = (calibrate_presence if presence else calibrate)(run, data, split, device, None, typer.echo, **maps)
+    chosen = calibrate_presence if presence else calibrate
+    found = chosen(run, data, split, device, None, typer.echo, as_classes, **maps)
     for line in told(found, split):
         typer.echo(line)
     typer.echo(f"Written into {run}; {'--min-score 0' if presence else '--box auto'} goes without it.")

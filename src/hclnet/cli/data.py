@@ -20,6 +20,9 @@ def check(
         Path | None, typer.Option("--json", dir_okay=False, help="Write all findings here.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split, where it is made automatically.")] = 0,
+    as_classes: Annotated[
+        bool, typer.Option("--as-classes", help="Each folder in DATA is a class, also one called like a split.")
+    ] = False,
 ) -> None:
     """Look for broken files, copies, pictures in both training and test, boxes and masks that don't fit.
 
@@ -30,7 +33,7 @@ def check(
     from hclnet.data.check import as_json, examine
     from hclnet.progress import bar
 
-    dataset = read(data, seed)
+    dataset = read(data, seed, as_classes)
     typer.echo(describe(dataset))
     with bar("Looking at") as report:
         findings = examine(dataset, report)

@@ -2,6 +2,7 @@
 
 A layout of files is one module here with `KIND`, `LOOKED_FOR` and two functions: `recognise(path) -> bool` and
 `read(path, seed) -> DataSet`; the path is a folder or a file. To add one, write the module and name it in `READERS`.
+What holds for all of them is in `rules`.
 """
 
 from __future__ import annotations
@@ -11,47 +12,60 @@ from pathlib import Path
 from types import ModuleType
 
 from hclnet.data import cub, folder, ilsvrc, lists, manifest, openimages
+from hclnet.data.files import folders_in, shown
+from hclnet.data.foreign import foreign_layout, maybe_manifest
+from hclnet.data.rules import as_trained, checked, for_training
+from hclnet.data.splits import split_of
 from hclnet.types import DataSet
 
 READERS: tuple[ModuleType, ...] = (manifest, lists, cub, ilsvrc, openimages, folder)
 """In the order in which they are asked: what is more particular first."""
 
-__all__ = ["READERS", "describe", "find_split", "read"]
+__all__ = ["READERS", "as_trained", "describe", "find_split", "for_training", "read"]
+
+_NAMED = 12  # classes that a description names
 
 
-def read(root: str | Path, seed: int = 0) -> DataSet:
+def read(root: str | Path, seed: int = 0, as_classes: bool = False) -> DataSet:
     """The data set at a path, of whatever kind is recognised there.
 
     Args:
         root: a folder, or a manifest.
         seed: of the automatic split, where the layout has none of its own.
+        as_classes: each folder in `root` is a class, also one that is called like a split or like a part of a data set.
 
     Raises:
         ValueError: there is nothing at the path, or nothing that any reader recognises; the message says what was
-            looked for and what is there. Or what is there is malformed.
+            looked for and what is there. Or what is there is malformed, or against the rules (`rules.checked`).
     """
     root = Path(os.path.expanduser(root))  # noqa: PTH111, Path.expanduser() fails on ~name where there is no such user
     if not root.exists():
         raise ValueError(f"There is no folder {root}. Give the path of a folder of images or of a manifest as DATA.")
+    if as_classes and root.is_dir():
+        return checked(folder.read(root, seed, as_classes))
+    if as_classes:
+        raise ValueError(f"{shown(root)} is not a folder: --as-classes is for folders of classes.")
     for reader in READERS:
         if reader.recognise(root):
-            return reader.read(root, seed)
+            return checked(reader.read(root, seed))
     if not root.is_dir():
         raise ValueError(
             f"{root} is a file, and no manifest (.csv or .parquet). DATA is a folder or a manifest; an archive has to "
             "be unpacked first."
         )
     looked = "\n".join(f"  - {reader.KIND}: {reader.LOOKED_FOR}" for reader in READERS)
-    inside = [p for p in sorted(root.iterdir()) if p.is_dir() and any(reader.recognise(p) for reader in READERS)]
-    hint = f"\nDo you mean {' or '.join(map(str, inside[:3]))}?" if inside else ""
+    inside = [p for p in folders_in(root) if any(reader.recognise(p) for reader in READERS)]
+    below = f"\nDo you mean {' or '.join(map(shown, inside[:3]))}?" if inside else ""
+    hint = foreign_layout(root) or below or maybe_manifest(root)
     raise ValueError(
         f"{root} is no data set that hclnet knows.\nLooked for:\n{looked}\nFound: {_contents(root)}.{hint}"
     )
 
 
 def find_split(dataset: DataSet, split: str) -> str:
-    """The split that is meant: `test` is also what people call `val` where there is no test."""
+    """The split that is meant, by any of its names; `test` is also what people call `val` where there is no test."""
     counts = dataset.counts()
+    split = split if split in counts else split_of(split) or split
     return "val" if split == "test" and "test" not in counts and "val" in counts else split
 
 
@@ -64,7 +78,12 @@ def describe(dataset: DataSet) -> str:
         if known
     ]
     truth = f", {', '.join(truth)} (for scoring only)" if truth else ", no boxes"
-    lines = [f"{dataset.root}: {dataset.kind}, {len(dataset.classes)} classes, {counts}{truth}"]
+    number = len(dataset.classes)
+    names = ", ".join(map(shown, dataset.classes[:_NAMED])) + (
+        f" and {number - _NAMED} more" if number > _NAMED else ""
+    )
+    classes = f"{number} class{'' if number == 1 else 'es'}"
+    lines = [f"{shown(dataset.root)}: {dataset.kind}, {classes}, {counts}{truth}. Classes: {names}"]
     return "\n".join(lines + [f"  {note}" for note in dataset.notes])
 
 
@@ -72,6 +91,6 @@ def _contents(root: Path, most: int = 8) -> str:
     entries = sorted(root.iterdir())
     if not entries:
         return "an empty folder"
-    names = [entry.name + "/" * entry.is_dir() for entry in entries[:most]]
+    names = [shown(entry.name) + "/" * entry.is_dir() for entry in entries[:most]]
     more = f" and {len(entries) - most} more" if len(entries) > most else ""
     return ", ".join(names) + more

@@ -34,14 +34,14 @@ def read(root: Path, seed: int = 0) -> DataSet:
     paths = _table(root / "images.txt", 1)
     labels = {key: value[0] for key, value in _table(root / "image_class_labels.txt", 1, int).items()}
     names = {key: value[0] for key, value in _table(root / "classes.txt", 1).items()}
-    is_train = {key: value[0] == 1 for key, value in _table(root / "train_test_split.txt", 1, int).items()}
+    split_flags = {key: value[0] for key, value in _table(root / "train_test_split.txt", 1, int).items()}
     corners = _table(root / "bounding_boxes.txt", 4, float)
 
     order = sorted(names)
     number = {class_id: k for k, class_id in enumerate(order)}
     samples, boxes, masks = {}, {}, {}
     for key, (name,) in paths.items():
-        for file, table in (("image_class_labels.txt", labels), ("train_test_split.txt", is_train)):
+        for file, table in (("image_class_labels.txt", labels), ("train_test_split.txt", split_flags)):
             if key not in table:
                 raise ValueError(f"{root / file} has no line for image {key} ({name}), which images.txt names.")
         if labels[key] not in number:
@@ -57,7 +57,12 @@ def read(root: Path, seed: int = 0) -> DataSet:
                 f"{root / 'images.txt'} names {sample_id} twice, as {samples[sample_id].path.name} and {path.name}: "
                 f"masks and records go by the name without its ending. Rename one of them."
             )
-        split = "train" if is_train[key] else "test"
+        if split_flags[key] not in (0, 1):
+            raise ValueError(
+                f"{root / 'train_test_split.txt'} has {split_flags[key]} for image {key}; it has to be 1 (train) or 0 "
+                "(test)."
+            )
+        split = "train" if split_flags[key] else "test"
         samples[sample_id] = Sample(sample_id, path, number[labels[key]], split)
         if key in corners:
             x, y, width, height = corners[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
 from hclnet.text import shown
@@ -16,6 +16,7 @@ __all__ = [
     "is_image_name",
     "is_own_results",
     "is_system_folder",
+    "left_out_note",
     "read_lines",
     "read_text",
     "shown",
@@ -147,6 +148,16 @@ def files_in(folder: Path, left_out: list[Path] | None = None, odd: list[str] | 
                 yield path
             elif odd is not None and is_image_name(entry.name):
                 odd.append(f"{shown(path)} is a pipe or a device, not a file.")
+
+
+def left_out_note(root: Path, folders: Iterable[Path]) -> tuple[str, ...]:
+    """The note that says which folders in a data set were left out and why; none if none were."""
+    told = []
+    for folder in sorted(set(folders)):
+        why = "of the system" if is_system_folder(folder.name) else "results of hclnet"
+        told.append(f"{shown(folder.relative_to(root).as_posix())}/ ({why})")
+    more = f" and {len(told) - 6} more" if len(told) > 6 else ""
+    return (f"left out: {', '.join(told[:6])}{more}",) if told else ()
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -89,16 +89,15 @@ def read(root: Path, seed: int = 0) -> DataSet:
     labels = {image.name: image.wnid for image in val if image.wnid}
     if flat := [image for image in val if not image.wnid]:
         labels |= _labels(root, places, flat, drawn)
-    wnids = sorted(wnid for wnid, images in train.items() if images) or sorted(set(labels.values()))
+    wnids = sorted({wnid for wnid, images in train.items() if images} | set(labels.values()))
     index = {wnid: k for k, wnid in enumerate(wnids)}
     samples = [
         Sample(f"train/{wnid}/{entry.name}", Path(entry.path), index[wnid], "train")
         for wnid in wnids
         for entry in train.get(wnid, ())
     ]
-    used = [image for image in val if labels[image.name] in index]
     truth = Truth()
-    for image in used:
+    for image in val:
         wnid = labels[image.name]
         samples.append(Sample(f"val/{image.name}", image.path, index[wnid], "val"))
         if boxes := drawn.get(image.stem):
@@ -107,17 +106,15 @@ def read(root: Path, seed: int = 0) -> DataSet:
                 truth.boxes[f"val/{image.name}"] = np.array(own, dtype=np.float64)
             if own and boxes.size:
                 truth.sizes[f"val/{image.name}"] = boxes.size
-    wrong = [image for image in used if image.stem in drawn and f"val/{image.name}" not in truth.boxes]
-    if len(wrong) > _WRONG * len(used):
+    wrong = [image for image in val if image.stem in drawn and f"val/{image.name}" not in truth.boxes]
+    if len(wrong) > _WRONG * len(val):
         first, others = wrong[0], drawn[wrong[0].stem].wnids
         raise ValueError(
-            f"{len(wrong)} of {len(used)} validation images have no box of their class. {first.name} is said to be "
+            f"{len(wrong)} of {len(val)} validation images have no box of their class. {first.name} is said to be "
             f"{labels[first.name]}, and {source} has {f'a box of {others[0]}' if others else 'no box'} for it. Bring "
             f"boxes, ground truth and the order of its classes ({' or '.join(_ORDER)}) from one devkit."
         )
     notes = [f"no class folder in train/ has an image: {len(wnids)} classes, those of val/"] if not train else []
-    if left := len(val) - len(used):
-        notes.append(f"{left:,} images in val/ are of classes that train/ has no image of: left out")
     if not drawn:
         notes.append(f"no boxes: none in {', '.join(f'{name}/' for name in _BOXES[:4])}, no {_SOLUTION}")
     return DataSet(root, KIND, _names(wnids, places), tuple(samples), truth, tuple(notes))

@@ -15,6 +15,7 @@ import numpy as np
 
 from hclnet.data.cub import readable
 from hclnet.data.files import read_lines, shown
+from hclnet.data.splits import by_split, split_of, unknown_split
 from hclnet.types import DataSet, MaskFiles, Sample, Truth
 
 KIND = "wsolevaluation lists"
@@ -22,7 +23,7 @@ LOOKED_FOR = (
     "image_ids.txt and class_labels.txt (image_sizes.txt and localization.txt where present) in train/, val/ or test/, "
     "directly inside or inside metadata/, or those of one split alone"
 )
-_SPLITS = ("train", "val", "test")
+_IDS = "image_ids.txt"
 
 
 def recognise(root: Path) -> bool:
@@ -64,23 +65,25 @@ def read(root: Path, seed: int = 0) -> DataSet:
                 )
             samples[name] = Sample(name, (image_root or root / "images") / name, label, split)
     numbers = sorted({sample.label for sample in samples.values()})
-    if "train" in labels and (unknown := sorted(set(numbers) - set(labels["train"].values()))):
-        raise ValueError(
-            f"{root}: no train image has class {unknown[0]}, which other splits have ({len(unknown)} such classes). "
-            "Add training images of it, or remove train/ if there is nothing to train."
-        )
     index = {number: k for k, number in enumerate(numbers)}
     listed = [Sample(s.id, s.path, index[s.label], s.split) for s in samples.values()]
     return DataSet(root, KIND, _names(numbers, labels), tuple(listed), truth, tuple(notes))
 
 
 def _homes(root: Path) -> dict[str, Path]:
-    """The folder of each split."""
+    """The folder of each split.
+
+    Raises:
+        ValueError: a folder with lists is a split of an unknown name, or two are the same split.
+    """
     for base in (root, root / "metadata"):
-        if found := {split: base / split for split in _SPLITS if (base / split / "image_ids.txt").is_file()}:
+        listed = [p for p in sorted(base.iterdir()) if (p / _IDS).is_file()] if base.is_dir() else []
+        if found := by_split(listed):
+            if unknown := [p for p in listed if p not in found.values()]:
+                raise unknown_split(unknown[0], f"has {_IDS}")
             return found
-    if (root / "image_ids.txt").is_file():
-        return {root.name if root.name in _SPLITS else "test": root}
+    if (root / _IDS).is_file():
+        return {split_of(root.name) or "test": root}
     return {}
 
 

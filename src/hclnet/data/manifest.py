@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hclnet.data.classes import in_order
 from hclnet.data.files import read_text, shown
-from hclnet.data.splits import SPLITS, held_out, made_note
+from hclnet.data.splits import NAMES, held_out, made_note, split_of
 from hclnet.types import DataSet, MaskFiles, Sample, Truth
 
 KIND = "manifest"
@@ -70,7 +71,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
             raise ValueError(f"{shown(file)}, row {number}: {error}") from None
     if not images:
         raise ValueError(f"{shown(file)} has no row under its header: it needs one for each image.")
-    classes = sorted({image.label for image in images.values()}, key=_in_order)
+    classes = sorted({image.label for image in images.values()}, key=in_order)
     index = {name: k for k, name in enumerate(classes)}
     notes = [f"columns that are not used: {', '.join(shown(c) for c in extra)}"] if (extra := _extra(columns)) else []
     if "split" not in columns:
@@ -80,9 +81,6 @@ def read(root: Path, seed: int = 0) -> DataSet:
             test = held_out(ids, name, seed)
             for key in ids:
                 images[key].split = "test" if key in test else "train"
-    elif (trained := {i.label for i in images.values() if i.split == "train"}) and len(trained) < len(classes):
-        lost = next(name for name in classes if name not in trained)
-        raise ValueError(f"{shown(file)} has no training image of class {shown(lost)!r}, which other splits have.")
     samples = tuple(Sample(key, i.path, index[i.label], i.split) for key, i in images.items())
     boxes = {key: np.array(i.boxes, dtype=np.float64) for key, i in images.items() if i.boxes}
     masks = {key: MaskFiles(tuple(i.masks), i.ignore) for key, i in images.items() if i.masks}
@@ -175,9 +173,9 @@ def _add(images: dict[str, _Image], home: Path, number: int, row: Row, has_split
     for name in ("path", "label"):
         if not row[name]:
             raise ValueError(f"{name} is empty. Fill it in or remove the row.")
-    split = SPLITS.get(row["split"].lower()) if has_split else ""
+    split = split_of(row["split"]) if has_split else ""
     if split is None:
-        raise ValueError(f"split is {shown(row['split'])!r}; it has to be train, val or test.")
+        raise ValueError(f"split is {shown(row['split'])!r}; it has to be one of {NAMES}.")
     key = _id(home, row["path"])
     image = images.get(key)
     if image is None:
@@ -227,8 +225,3 @@ def _box(row: Row) -> list[float] | None:
     if not all(map(math.isfinite, box)) or x1 <= x0 or y1 <= y0:
         raise ValueError(f"a box has x0 < x1 and y0 < y1 in pixels; found {told}.")
     return box
-
-
-def _in_order(name: str) -> tuple[bool, int, str]:
-    """Numbers by their value, before names."""
-    return (False, int(name), name) if name.isdecimal() else (True, 0, name)

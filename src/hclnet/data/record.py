@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hclnet.data import folder, openimages
+from hclnet.data.classes import with_classes
 from hclnet.data.files import shown
 from hclnet.types import DataSet, Sample, Skipped
 
@@ -30,7 +33,8 @@ def recorded(out: Path) -> list[dict[str, str]]:
 
 
 def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
-    """The same images in the splits that are written down in a folder, so that files which came since leak nothing.
+    """The same images in the splits that are written down in a folder, so that files which came since leak nothing; and
+    the classes in the order that was begun with, which older versions took from the names as text.
 
     Where nothing is written down, the data set as it is.
 
@@ -40,14 +44,28 @@ def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
     rows = recorded(out)
     if not rows:
         return dataset
-    if changed := {row["class"] for row in rows} ^ set(dataset.classes):
+    here = {dataset.classes[s.label] for s in (*dataset.samples, *(one.sample for one in dataset.skipped))}
+    if changed := {row["class"] for row in rows} ^ here:
         names = ", ".join(map(shown, sorted(changed)[:5]))
         raise ValueError(
             f"{out} was begun on other data: {names} is a class either there or in {dataset.root}, not in both. "
             f"Name another folder with --out, or bring the data back as it was."
         )
     known = {row["id"]: row["split"] for row in rows}
+    dataset = with_classes(dataset, _order(dataset, rows, out))
     return replace(dataset, samples=tuple(replace(s, split=known.get(s.id, s.split)) for s in dataset.samples))
+
+
+def _order(dataset: DataSet, rows: Sequence[dict[str, str]], out: Path) -> Sequence[str]:
+    """The classes in the order that a training in a folder was begun with."""
+    try:
+        known = json.loads((out / "localizer" / "localizer.json").read_text(encoding="utf-8"))["classes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        # A run that has not come to its first localizer, or a comparison. Readers of folders list class by class.
+        by_class = dataset.kind in (folder.KIND, openimages.KIND)
+        listed = [row["class"] for row in rows if row["split"] == "train"] or [row["class"] for row in rows]
+        known = list(dict.fromkeys(listed)) if by_class else dataset.classes
+    return known if set(known) == set(dataset.classes) else dataset.classes
 
 
 def without_recorded_skips(dataset: DataSet, out: Path) -> DataSet:

@@ -75,7 +75,7 @@ def reproduce(
     home = out / name
     if isinstance(experiment, FigureOf):
         seeds = 1
-        check_ids(images, read(data, int(given.get("seed", 0))))
+        check_ids(images, read(data, int(given.get("seed", 0)), bool(given.get("as_classes"))))
     specs = list(experiment.specs.values())
     rows = compare(
         data, specs, out, seeds, split, tell, isinstance(experiment, TableOf), protocol, tables=home, **given

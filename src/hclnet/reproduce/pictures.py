@@ -20,8 +20,9 @@ from PIL import Image, ImageDraw, ImageOps
 from hclnet.annotate.overlay import font, heat_picture
 from hclnet.api import make_config
 from hclnet.compare import caption, parse_spec
-from hclnet.data import read
+from hclnet.data import as_trained, read
 from hclnet.data.images import open_image
+from hclnet.data.record import with_recorded_splits
 from hclnet.localizer import Localizer
 from hclnet.methods.hclnet import Options, complement
 from hclnet.metrics import KINDS, box_kinds, containment, describe_kinds, load_records, resamples
@@ -71,7 +72,8 @@ def draw_figure(
         config = make_config(data, method, **{**settings, **own})
         localizer = Localizer.load(out / row["run"], config.device).with_inference(**config.inference.model_dump())
         methods[name] = Shown(localizer, load_records(out / row["records"]))
-    dataset = read(data, rows[0]["seed"])
+    dataset = as_trained(read(data, rows[0]["seed"], bool(settings.get("as_classes"))))
+    dataset = with_recorded_splits(dataset, out)  # its classes are in the order that the records have
     records = next(iter(methods.values())).records
     picked = choose(records, images, rows[0]["seed"])
     truth = boxes_of(dataset, records)

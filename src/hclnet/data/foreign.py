@@ -1,0 +1,44 @@
+"""Layouts that hclnet does not read, so that whoever has one is told what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hclnet.data.files import shown
+
+_LISTS = (".csv", ".parquet")
+
+
+def foreign_layout(root: Path) -> str:
+    """A sentence, with a space before it, about the layout that a folder seems to have; empty if it seems to have none.
+
+    Args:
+        root: a folder that no reader takes.
+    """
+    for name, of, why in _found(root):
+        return (
+            f" By {shown(name)} this is a data set for {of}. {why} List one class for each image in a manifest: path, "
+            "label and, where they are known, split, x0, y0, x1, y1."
+        )
+    return ""
+
+
+def maybe_manifest(root: Path) -> str:
+    """A sentence, with a space before it, about tables in a folder that may be manifests; empty if there is none."""
+    tables = sorted(p.name for p in root.iterdir() if p.suffix.lower() in _LISTS and not p.name.startswith("."))
+    if 0 < len(tables) < 4:
+        return f" If {' or '.join(map(shown, tables))} is a manifest, give the file itself as DATA."
+    return ""
+
+
+def _found(root: Path) -> Iterator[tuple[str, str, str]]:
+    """What says which layout it is, what that is for, and why it is not read."""
+    detection = "There an image shows several classes."
+    for pattern in ("annotations/*.json", "*/_annotations.coco.json", "_annotations.coco.json", "instances_*.json"):
+        for path in sorted(root.glob(pattern))[:1]:
+            yield path.relative_to(root).as_posix(), "object detection (COCO)", detection
+    for folder, suffix, of in (("labels", "txt", "object detection (YOLO)"), ("Annotations", "xml", "detection (VOC)")):
+        for pattern in (f"{folder}/*.{suffix}", f"{folder}/*/*.{suffix}", f"*/{folder}/*.{suffix}"):
+            if path := next(root.glob(pattern), None):
+                yield path.parent.relative_to(root).as_posix() + "/", of, detection

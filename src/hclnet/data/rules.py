@@ -1,0 +1,132 @@
+"""What holds for every layout: which data sets are refused when they are read, and which when they are trained on.
+
+A reader says what is there. Here it is decided what of that is good enough, and for what: to score or to calibrate on
+some images less is needed than to learn from them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from difflib import get_close_matches
+
+from hclnet.data import ilsvrc
+from hclnet.data.classes import without_classes
+from hclnet.data.files import shown
+from hclnet.data.truth import check_boxes
+from hclnet.types import DataSet
+
+PARTIAL = frozenset({ilsvrc.KIND})
+"""Layouts of which people have the training images of some classes and the validation images of all."""
+
+
+def checked(dataset: DataSet) -> DataSet:
+    """What a reader made, if it can be used at all; with a note where its boxes can't be.
+
+    One class is enough, and training images there need not be: it may be a data set to score on.
+
+    Raises:
+        ValueError: it has no image, two images of one id, or one file in two splits or two classes.
+    """
+    if not dataset.samples:
+        raise ValueError(f"{shown(dataset.root)}, read as {dataset.kind}, has no image.")
+    ids = Counter(sample.id for sample in dataset.samples)
+    if len(ids) < len(dataset.samples):
+        name = next(name for name, count in ids.items() if count > 1)
+        files = [shown(s.path) for s in dataset.samples if s.id == name]
+        raise ValueError(
+            f"{shown(dataset.root)} has {' and '.join(files[:2])}, both with the id {shown(name)}. Rename one."
+        )
+    _check_files(dataset)
+    try:
+        doubts = check_boxes(dataset.truth, dataset.samples)
+    except ValueError as error:
+        doubts = (f"nothing can be scored by the boxes: {error}",)
+    return replace(dataset, notes=(*dataset.notes, *doubts)) if doubts else dataset
+
+
+def for_training(dataset: DataSet) -> DataSet:
+    """The data set to train and to score a training on.
+
+    Raises:
+        ValueError: there are no training images, or those of one class alone, or other splits have a class that
+            training has no image of. The message names it.
+    """
+    counts = dataset.counts()
+    if "train" not in counts:
+        have = ", ".join(f"{split} ({count:,})" for split, count in counts.items())
+        raise ValueError(
+            f"{shown(dataset.root)} has no training images, only {have}. It can be scored on; to train, name data with "
+            "a split train."
+        )
+    dataset = as_trained(dataset)
+    trained = _classes_of(dataset, "train")
+    if lost := [name for name in dataset.classes if name in _classes_of(dataset) - trained]:
+        raise ValueError(
+            f"{shown(dataset.root)} has no training image of {_some(_lost(dataset, name, trained) for name in lost)}. "
+            "Add some, rename what is called otherwise, or take the other images of it away."
+        )
+    if len(trained) < 2:
+        raise ValueError(
+            f"{shown(dataset.root)} has training images of one class alone, {shown(*trained)}: it can't be learnt what "
+            "tells it from others. Add a second class, such as pictures without the object."
+        )
+    return dataset
+
+
+def as_trained(dataset: DataSet) -> DataSet:
+    """The part of a data set that a training on it is scored on: of layouts that people have in part (`PARTIAL`), the
+    classes that there are training images of. It is said what that leaves out.
+    """
+    trained = _classes_of(dataset, "train")
+    others = _classes_of(dataset) - trained
+    if dataset.kind not in PARTIAL or not trained or not others:
+        return dataset
+    smaller = without_classes(dataset, others)
+    left = len(dataset.samples) - len(smaller.samples)
+    note = f"{left:,} images in val/ are of classes that train/ has no image of: left out"
+    return replace(smaller, notes=(*dataset.notes, note))
+
+
+def _check_files(dataset: DataSet) -> None:
+    """Raises:
+    ValueError: one file is in two splits, or in two classes.
+    """
+    homes: dict[str, str] = {}
+    seen: dict[tuple[str, str], int] = {}
+    for k, sample in enumerate(dataset.samples):
+        home, _, name = os.fspath(sample.path).rpartition(os.sep)
+        if (real := homes.get(home)) is None:
+            real = homes[home] = os.path.realpath(home)  # of folders alone: of a million files it would take minutes
+        before = dataset.samples[seen.setdefault((real, name), k)]
+        if before.split != sample.split or before.label != sample.label:
+            of = "split" if before.split != sample.split else "class"
+            one, other = (
+                (before.split, sample.split)
+                if of == "split"
+                else (shown(dataset.classes[before.label]), shown(dataset.classes[sample.label]))
+            )
+            raise ValueError(
+                f"{shown(sample.path)} is the same file as {shown(before.path)}, of {of} {one} there and {other} here. "
+                f"An image has one {of}: remove one of the two."
+            )
+
+
+def _classes_of(dataset: DataSet, split: str | None = None) -> set[str]:
+    """The classes that a split, or the whole, has images of."""
+    return {dataset.classes[label] for label in {s.label for s in dataset.samples if split in (None, s.split)}}
+
+
+def _lost(dataset: DataSet, name: str, trained: Iterable[str]) -> str:
+    label = dataset.classes.index(name)
+    counts = Counter(s.split for s in dataset.samples if s.label == label)
+    close = get_close_matches(name, trained, 1)
+    images = ", ".join(f"{count:,} {split}" for split, count in counts.items())
+    return f"{shown(name)!r} ({images}{f'; do you mean {shown(close[0])}?' if close else ''})"
+
+
+def _some(names: Iterable[str], most: int = 5) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
