@@ -62,7 +62,7 @@ def main() -> None:
     recipe = {"size": chosen.size, "epochs": chosen.epochs, "no_object_class": "good", "box": "otsu3"}
     hclnet.train(data, run, chosen.method, resume=run.exists(), tell=print, **recipe)
     result = hclnet.evaluate(run)
-    found = hclnet.locate_files(data / "test", run, run / "located")
+    found = hclnet.locate_files(data / "test", run, run / "located", overwrite=True)
     low, high = result.figures["intervals"]["top1_cls"]
     print(
         f"{result.figures['images']} test cells: {result.figures['top1_cls']:.1%} classified correctly "

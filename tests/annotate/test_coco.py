@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
 from hclnet.annotate import coco_dataset, write_coco
-from hclnet.types import Localization
+from hclnet.annotate.masks import at_size
+from hclnet.types import Localization, LocatedObject
 
 CLASSES = ("z", "a", "b")
 
@@ -43,6 +47,60 @@ def test_its_annotations_can_be_scored_as_detections(localizations: list[Localiz
     scorer.accumulate()
     scorer.summarize()
     assert scorer.stats[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_pycocotools_shows_and_fills_what_is_annotated(localizations: list[Localization], tmp_path: Path, masks: bool):
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    mask = np.zeros((8, 8), bool)
+    mask[2:5, 1:7] = True
+    found = [replace(o, mask=mask if masks else None) for o in localizations[0].objects]
+    write_coco([replace(localizations[0], objects=tuple(found)), localizations[1]], CLASSES, tmp_path / "coco.json")
+    coco = COCO(str(tmp_path / "coco.json"))
+    annotations = coco.loadAnns(coco.getAnnIds())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of pycocotools' own arrays, in NumPy 2
+        coco.showAnns(annotations)
+        filled = [coco.annToMask(one) for one in annotations]
+    axes = plt.gca()
+    assert len(axes.images if masks else axes.collections[0].get_paths()) == 2
+    plt.close("all")
+    for one, pixels in zip(annotations, filled):
+        assert pixels.shape == (60, 90) and one["iscrowd"] == 0
+        if masks:
+            assert pixels.sum() == one["area"] == at_size(mask, (90, 60)).sum()
+        else:
+            x, y, width, height = one["bbox"]
+            assert pixels[round(y) : round(y + height), round(x) : round(x + width)].all()
+            assert pixels.sum() == pytest.approx(one["area"], rel=0.03)
+
+
+def test_a_mask_that_no_pixel_of_the_image_is_in_gives_way_to_the_box(localizations: list[Localization]):
+    mask = np.zeros((8, 8), bool)
+    mask[0, 7] = True
+    tiny = LocatedObject("b", 0.5, (0.0, 0.0, 1.0, 1.0), mask)
+    (one,) = coco_dataset([replace(localizations[0], size=(1, 1), objects=(tiny,))], CLASSES)["annotations"]
+    assert one["segmentation"] == [[0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0]] and one["area"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "name"),
+    [
+        ("p/a.png", "p", "a.png"),
+        ("p/sub/a ü.png", "p", "sub/a ü.png"),
+        ("p/a.png", ".", "p/a.png"),
+        ("p/../q/a.png", "q", "a.png"),
+        ("p/a.png", None, "p/a.png"),
+    ],
+)
+def test_names_are_relative_to_the_root(localizations: list[Localization], path: str, root: str | None, name: str):
+    one = replace(localizations[0], path=path)
+    (image,) = coco_dataset([one], CLASSES, None if root is None else Path(root))["images"]
+    assert image["file_name"] == name
 
 
 def test_ids_are_unique_and_count_from_one(localizations: list[Localization]):
