@@ -118,7 +118,7 @@ def train(
     if resume:
         dataset = without_recorded_skips(dataset, Path(out))
     dataset = check_images(dataset, config.on_bad_image, tell)
-    result = train_on(dataset, config, Path(out), resume)
+    result = train_on(dataset, config, Path(out), resume, tell=tell)
     if report and result.finished:
         _report_training(result.localizer, dataset, Path(out), config.seed)
     return result
@@ -137,7 +137,12 @@ def _as_before(out: Path, method: str | None, settings: dict[str, Any]) -> tuple
 
 
 def train_on(
-    dataset: DataSet, config: RunConfig, out: Path, resume: bool = False, label: str = "Training"
+    dataset: DataSet,
+    config: RunConfig,
+    out: Path,
+    resume: bool = False,
+    label: str = "Training",
+    tell: Callable[[str], None] | None = None,
 ) -> TrainResult:
     """Train on a data set that is read and checked. Only the labelled images are handed on; the truth stays here.
 
@@ -149,9 +154,11 @@ def train_on(
     if resume:
         dataset = without_recorded_skips(with_recorded_splits(dataset, out), out)
         _check_same_images(dataset, out)
+        if has_progress(out) and config.grey_max == "auto" and RunConfig.load(out / "config.yaml").grey_max == "file":
+            config = config.model_copy(update={"grey_max": "file"})  # a run of version 0.1 goes on as it began
     prepare_run(config, out, resume)
     record_splits(dataset, out)
-    return train_run(config, dataset.classes, dataset.split("train"), out, label)
+    return train_run(config, dataset.classes, dataset.split("train"), out, label, tell)
 
 
 def evaluate(

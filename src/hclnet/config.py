@@ -93,6 +93,10 @@ class RunConfig(Strict):
         1, ge=1, le=4, description="how many of the backbone's last stages the heads see; 2 where no size is given"
     )
     size: int = Field(448, ge=32, description="side of the square that images are resized to, pixels")
+    grey_max: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto", "file"] = Field(
+        "auto",
+        description="grey of 16 bits: what is shown as white; auto: the 99.9th percentile of the training images",
+    )
     tune: Literal["heads", "all"] = Field("heads", description="heads: the trunk stays as it is; all: fine-tune it")
     epochs: int = Field(12, ge=1, description="passes over the training images")
     batch: int = Field(32, ge=1, description="images per step")
@@ -118,7 +122,8 @@ class RunConfig(Strict):
 
     def training_key(self) -> dict[str, Any]:
         """All that the weights depend on: two configurations with equal keys need one training."""
-        return self.model_dump(exclude={"inference", "device", "workers", "on_bad_image", "as_classes"})
+        key = self.model_dump(exclude={"inference", "device", "workers", "on_bad_image", "as_classes"})
+        return {**key, "grey_max": "auto"} if self.grey_max == "file" else key  # or no run of version 0.1 could go on
 
     def write(self, path: Path) -> None:
         """Replaced whole, or on error not at all."""
@@ -133,7 +138,7 @@ class RunConfig(Strict):
         """
         if not path.is_file():
             raise ValueError(f"{path.parent} is no run folder: it has no {path.name}.")
-        settings = _mapping(path)
+        settings = {"grey_max": "file", **_mapping(path)}  # what version 0.1 did, which wrote nothing about it
         try:
             return cls(**settings)
         except (TypeError, ValidationError) as error:

@@ -142,7 +142,7 @@ def class_probabilities(
 
 
 def _by_ten_crops(localizer: Localizer, samples: Sequence[Sample]) -> Float[torch.Tensor, "b c"]:
-    (images,) = image_batches([s.path for s in samples], enlarged(localizer.size), len(samples))
+    (images,) = image_batches([s.path for s in samples], enlarged(localizer.size), len(samples), localizer.grey)
     return localizer.crop_probabilities(images)
 
 
@@ -229,13 +229,16 @@ def _feature_batches(
     batch = inference_batch(localizer.device, sides[-1])
     if cache:
         kept = (localizer.dtype, localizer.device)
-        stores = {s: cached_features(localizer.trunk, reads, samples, s, *kept, View(s, True) in seen) for s in sides}
+        stores = {
+            s: cached_features(localizer.trunk, reads, samples, s, *kept, View(s, True) in seen, grey=localizer.grey)
+            for s in sides
+        }
         for start in range(0, len(samples), batch):
             rows = np.arange(start, min(start + batch, len(samples)))
             read = {v: stores[v.size].batch(rows, np.ones(len(rows), bool) if v.mirrored else None) for v in seen}
             yield {v: {name: of.to(localizer.device) for name, of in features.items()} for v, features in read.items()}
     else:
         paths = [s.path for s in samples]
-        for images in zip(*(image_batches(paths, side, batch) for side in sides)):
+        for images in zip(*(image_batches(paths, side, batch, localizer.grey) for side in sides)):
             of = dict(zip(sides, images))
             yield {view: localizer.features(of[view.size], view.mirrored) for view in seen}

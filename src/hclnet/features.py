@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +28,9 @@ from torch import Tensor
 from hclnet.backbones.trunk import Features, Trunk
 from hclnet.caches import writable
 from hclnet.config import cache_home
-from hclnet.data.images import load_square
+from hclnet.data.images import OWN, load_square
 from hclnet.device import autocast
-from hclnet.types import Sample
+from hclnet.types import Grey, Sample
 
 Progress = Callable[[int, int], None]
 
@@ -47,17 +47,22 @@ def inference_batch(device: torch.device, size: int) -> int:
     return 64 if device.type == "cuda" else min(max(_PIXELS // size**2, 1), 8)
 
 
-def image_batches(paths: Sequence[str | Path], size: int, batch: int) -> Iterator[UInt8[np.ndarray, "b s s 3"]]:
-    """Upright images squashed to `size` x `size`, in order; decoded by threads ahead of use."""
+def image_batches(
+    paths: Sequence[str | Path], size: int, batch: int, grey: Grey = OWN
+) -> Iterator[UInt8[np.ndarray, "b s s 3"]]:
+    """Upright images squashed to `size` x `size`, in order, decoded by threads ahead of use.
+
+    `grey` is as of `open_image`.
+    """
     ahead = 2 * batch
     with ThreadPoolExecutor(_THREADS) as pool:
-        waiting = deque(pool.submit(load_square, path, size) for path in paths[:ahead])
+        waiting = deque(pool.submit(load_square, path, size, grey) for path in paths[:ahead])
         rest = iter(paths[ahead:])
         images = []
         while waiting:
             images.append(waiting.popleft().result())
             if (path := next(rest, None)) is not None:
-                waiting.append(pool.submit(load_square, path, size))
+                waiting.append(pool.submit(load_square, path, size, grey))
             if len(images) == batch:
                 yield np.stack(images)
                 images = []
@@ -127,6 +132,7 @@ def cached_features(
     device: torch.device,
     mirror: bool = False,
     progress: Progress | None = None,
+    grey: Grey = OWN,
 ) -> FeatureStore:
     """The features of a frozen trunk, from the cache or computed into it.
 
@@ -137,18 +143,19 @@ def cached_features(
         size: side of the square that they are resized to, pixels.
         mirror: also those of the mirror images.
         progress: called with images done and images in all; not at all where the cache has them.
+        grey: as of `open_image`.
 
     Raises:
         ValueError: an image can't be read, the cache can't be written, or the disk has no room.
     """
-    entry = cache_home() / _FEATURES / _key(trunk, stages, samples, size, dtype, device, mirror)
+    entry = cache_home() / _FEATURES / _key(trunk, stages, samples, size, dtype, device, mirror, grey)
     store = _open(entry, stages, dtype, mirror)
     if store is None:
         root = cache_root()
         shapes = _shapes(trunk, stages, size)
         need = sum(2 * np.prod(s) for s in shapes.values()) * dtype.itemsize * len(samples) * (1 + mirror) // 2
         _make_room(root, int(need))
-        _compute(entry, trunk, shapes, samples, size, dtype, device, mirror, progress)
+        _compute(entry, trunk, shapes, samples, size, dtype, device, mirror, progress, grey)
         store = _open(entry, stages, dtype, mirror)
     assert store is not None and len(store) == len(samples)
     with suppress(OSError):
@@ -181,6 +188,7 @@ def _compute(
     device: torch.device,
     mirror: bool,
     progress: Progress | None,
+    grey: Grey,
 ) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", suffix=".part", dir=entry.parent))
     storage = np.uint16 if dtype == torch.bfloat16 else np.float32
@@ -196,7 +204,7 @@ def _compute(
         done = 0
         frozen = trunk.folded().to(device, memory_format=torch.channels_last)
         with torch.inference_mode():
-            for images in image_batches([s.path for s in samples], size, inference_batch(device, size)):
+            for images in image_batches([s.path for s in samples], size, inference_batch(device, size), grey):
                 x = as_input(images, trunk, device)
                 for kind in kinds:
                     features = extract(frozen, x.flip(3) if kind == "mirrored" else x, list(shapes), dtype)
@@ -243,6 +251,7 @@ def _key(
     dtype: torch.dtype,
     device: torch.device,
     mirror: bool,
+    grey: Grey,
 ) -> str:
     files = [(os.fspath(s.path.resolve()), (stat := s.path.stat()).st_size, stat.st_mtime_ns) for s in samples]
     everything = {
@@ -257,6 +266,7 @@ def _key(
         "dtype": str(dtype),
         "device": device.type,
         "mirror": mirror,
+        "grey": astuple(grey),
         "files": files,
     }
     return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:32]

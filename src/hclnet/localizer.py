@@ -23,7 +23,7 @@ from hclnet.backbones import Features, Trunk, build_trunk
 from hclnet.backbones.efficientnet import classifier
 from hclnet.boxes import find_objects, parse_normalisation, parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig, check_inference, readable
-from hclnet.data.images import check_image, enlarged, image_size, load_square, squash, ten_crops
+from hclnet.data.images import OWN, check_image, enlarged, image_size, load_square, squash, ten_crops
 from hclnet.device import autocast, resolve_device, resolve_precision
 from hclnet.features import as_input, extract
 from hclnet.heatmaps import branch_maps, heatmaps
@@ -31,7 +31,7 @@ from hclnet.methods import Method, Output, build_method
 from hclnet.objectness import Objectness
 from hclnet.request import as_classes, as_count, as_path_or_picture
 from hclnet.storage import whole, write_json
-from hclnet.types import Localization, LocatedObject
+from hclnet.types import Grey, Localization, LocatedObject
 from hclnet.views import View, mean_probabilities, merge, merge_maps, views
 
 _FORMAT = 1
@@ -49,6 +49,7 @@ class Localizer:
         size: side of the square that images are resized to, pixels.
         inference: how maps become boxes.
         precision: auto, float32 or bfloat16.
+        grey: how grey of more than 8 bits becomes 8 bits.
         objectness: of the last stage that the method reads, for the box rule `auto`; by the side that images had when
             it was learnt, pixels.
     """
@@ -62,6 +63,7 @@ class Localizer:
         inference: Inference,
         precision: str = "auto",
         objectness: dict[int, Objectness] | None = None,
+        grey: Grey = OWN,
     ) -> None:
         self.trunk = trunk
         self.method = method
@@ -70,6 +72,7 @@ class Localizer:
         self.inference = inference
         self.precision = precision
         self.objectness = dict(objectness or {})
+        self.grey = grey
         parse_rule(inference.box)
         parse_normalisation(inference.map_range)
         inference.check(classes)
@@ -159,12 +162,12 @@ class Localizer:
             ValueError: the image can't be read, a class is unknown, or an argument is of the wrong kind.
         """
         top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
-        classes, given = as_classes(classes, self.classes), as_path_or_picture(image)
+        classes, given = as_classes(classes, self.classes), as_path_or_picture(image, self.grey)
         path, sides = "", {view.size for view in self.views}
         if isinstance(given, str):
             path = given
             check_image(path)
-            square, size = partial(load_square, path), image_size(path)
+            square, size = partial(load_square, path, grey=self.grey), image_size(path)
         else:
             square, size = partial(squash, given), given.size
         pixels = {side: square(side)[None] for side in sides}
@@ -231,7 +234,9 @@ class Localizer:
         ranked = probabilities.argsort(descending=True, stable=True)
         shown = {*ranked[:_PREDICTIONS].tolist(), *asked.tolist()}
         predictions = tuple((self.classes[k], float(probabilities[k])) for k in ranked.tolist() if k in shown)
-        return Localization(path, size, tuple(objects), predictions, dict(zip(names, fused)), dict(zip(names, parts)))
+        return Localization(
+            path, size, tuple(objects), predictions, dict(zip(names, fused)), dict(zip(names, parts)), self.grey
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write `model.safetensors` and `localizer.json`; each is replaced whole or not at all."""
@@ -259,6 +264,9 @@ class Localizer:
         return told.hexdigest()
 
     def _made_of(self) -> dict[str, Any]:
+        # Runs of version 0.1 have no entry.
+        grey = {} if self.grey.by_depth else {"grey": {"whole": self.grey.whole, "fractions": self.grey.fractions}}
+        seen = {"resize": "squash", "size": self.size, "mean": self.trunk.mean, "std": self.trunk.std, **grey}
         return {
             "backbone": {
                 "name": self.trunk.name,
@@ -266,7 +274,7 @@ class Localizer:
                 "stages": 1 + len(self.trunk.joined),
             },
             "method": {"name": self.method.name, "options": self.method.options.model_dump()},
-            "preprocessing": {"resize": "squash", "size": self.size, "mean": self.trunk.mean, "std": self.trunk.std},
+            "preprocessing": seen,
         }
 
     def _tensors(self) -> dict[str, torch.Tensor]:
@@ -312,7 +320,7 @@ class Localizer:
                 )
             size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
             learnt = _objectness(tensors, method, trunk, size)
-            localizer = cls(trunk, method, classes, size, inference, settings["precision"], learnt)
+            localizer = cls(trunk, method, classes, size, inference, settings["precision"], learnt, _grey(settings))
         except KeyError as error:
             raise ValueError(f"The localizer in {home} can't be loaded: {_SETTINGS} has no {error}.") from None
         except (OSError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:
@@ -356,6 +364,14 @@ class Localizer:
         # Two classes are called crane, two maillot: their WordNet ids tell them apart.
         unique = tuple(n if names.count(n) == 1 else f"{n} ({s})" for n, s in zip(names, synsets))
         return cls(trunk, method, unique, 224, Inference()).to(found)
+
+
+def _grey(settings: dict[str, Any]) -> Grey:
+    """What was saved of how grey of more than 8 bits is seen; localizers of before there was such a thing go on."""
+    scales = settings["preprocessing"].get("grey")
+    if scales is None:
+        return Grey(by_depth=True)
+    return Grey(**{kind: scale and (float(scale[0]), float(scale[1])) for kind, scale in scales.items()})
 
 
 def _objectness(tensors: dict[str, torch.Tensor], method: Method, trunk: Trunk, size: int) -> dict[int, Objectness]:

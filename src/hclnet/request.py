@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hclnet.data.images import upright_rgb
+from hclnet.data.images import OWN, upright_rgb
 from hclnet.text import shown
+from hclnet.types import Grey
 
 TAKEN = "Give a path, a Pillow image, or an array of height x width x 3 in uint8"
 
 
-def as_path_or_picture(image: Any) -> str | Image.Image:
-    """The path of an image as text, or the picture itself as upright RGB.
+def as_path_or_picture(image: Any, grey: Grey = OWN) -> str | Image.Image:
+    """The path of an image as text, or the picture itself as upright RGB; `grey` as of `open_image`.
 
     Raises:
         ValueError: it is neither, or a picture that can't be decoded.
@@ -37,7 +38,7 @@ def as_path_or_picture(image: Any) -> str | Image.Image:
     if 0 in image.size:
         raise ValueError(f"The image has {image.width} x {image.height} pixels: there is nothing in it.")
     try:
-        return upright_rgb(image)
+        return upright_rgb(image, grey=grey)
     except Exception as error:  # a damaged file that Pillow opened raises whatever its decoder stumbles over
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise ValueError(f"The Pillow image can't be decoded: {reason}.") from None

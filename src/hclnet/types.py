@@ -72,6 +72,21 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
+class Grey:
+    """Which values of grey of more than 8 bits are shown as 0 and as 255.
+
+    Attributes:
+        whole: of images of whole numbers; None: each image goes by its own values.
+        fractions: likewise, of images of floating-point numbers.
+        by_depth: each image by the number of bits that its largest value needs, as in runs of version 0.1.
+    """
+
+    whole: tuple[float, float] | None = None
+    fractions: tuple[float, float] | None = None
+    by_depth: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Skipped:
     """An image that was left out, and why."""
 
@@ -196,6 +211,7 @@ class Localization:
         heatmaps: by label, the fused map of each class asked for, 0..1, in the map's own resolution over the whole
             image; most probable first.
         branches: by label, the normalised map of every branch, feature resolution.
+        grey: how grey of more than 8 bits was seen, and is to be drawn.
     """
 
     path: str
@@ -204,6 +220,7 @@ class Localization:
     predictions: tuple[tuple[str, float], ...]
     heatmaps: dict[str, Float[np.ndarray, "h w"]] = field(repr=False)
     branches: dict[str, Float[np.ndarray, "k fh fw"]] = field(repr=False)
+    grey: Grey = field(default=Grey(), repr=False)
 
     @property
     def label(self) -> str:

@@ -26,8 +26,9 @@ def _picture(one: Localization, image: object | None) -> Image.Image:
     if image is None:
         if not one.path:
             raise ValueError("This localization is of an image from memory: hand the image over, plot(image=...).")
-        return open_image(one.path, at_least=MOST)
-    return upright_rgb(image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image)))
+        return open_image(one.path, MOST, one.grey)
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+    return upright_rgb(picture, grey=one.grey)
 
 
 @lru_cache(8)

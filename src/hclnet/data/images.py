@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 import warnings
@@ -15,10 +14,15 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from hclnet.data.files import shown
+from hclnet.data.grey import eight_bits, is_deep
 from hclnet.data.whole import Damaged, check_whole
+from hclnet.types import Grey
 
 MOST_PIXELS = 2**29
 """Width x height of the largest image that is read: 20,000 x 20,000 and a third more."""
+
+OWN = Grey()
+"""Grey of more than 8 bits by each image's own values."""
 
 _LARGE = 2**26  # from here on an image is decoded alone and made smaller before anything else is done with it
 _alone = threading.Lock()
@@ -35,35 +39,36 @@ _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"
 _REMARKS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)  # as `warnings.filters` holds it
 
 
-def open_image(path: str | Path, at_least: int | None = None) -> Image.Image:
+def open_image(path: str | Path, at_least: int | None = None, grey: Grey = OWN) -> Image.Image:
     """An upright RGB image: EXIF rotation applied, the first frame of an animation, transparency laid on white.
 
     Args:
         path: of the file.
         at_least: both sides may be reduced to no less than this, pixels. A JPEG is then decoded at half, a quarter or
             an eighth of its size, in a fraction of the time and memory; others are reduced if they are very large.
+        grey: how grey of more than 8 bits becomes 8 bits; by default each image by its own values.
 
     Raises:
         ValueError: the file is missing, empty, damaged (`hclnet.data.whole`), not an image that can be decoded, or
             larger than `MOST_PIXELS`; the message names it.
     """
-    with _opened(path) as image, ExitStack() as stack:
+    with opened(path) as image, ExitStack() as stack:
         check_whole(path)
         if at_least:
             image.draft(None, (at_least, at_least))
         if image.width * image.height > _LARGE:
             stack.enter_context(_alone)
-        return upright_rgb(image, at_least)
+        return upright_rgb(image, at_least, grey)
 
 
-def load_square(path: str | Path, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    """What a model of side `size` sees of a file: the whole upright image, squashed.
+def load_square(path: str | Path, size: int, grey: Grey = OWN) -> UInt8[np.ndarray, "size size 3"]:
+    """What a model of side `size` sees of a file: the whole upright image, squashed; `grey` as in `open_image`.
 
     Raises:
         ValueError: as `open_image`.
     """
     # Three times the size leaves the result as good as the same: Pillow's own measure for reducing in two steps.
-    return squash(open_image(path, at_least=3 * size), size)
+    return squash(open_image(path, 3 * size, grey), size)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -72,16 +77,19 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         ValueError: as `open_image`, as far as the header shows it.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
-def upright_rgb(image: Image.Image, at_least: int | None = None) -> Image.Image:
-    """The same picture as RGB, its first frame, the right way up; if very large, reduced as far as `at_least` lets."""
+def upright_rgb(image: Image.Image, at_least: int | None = None, grey: Grey = OWN) -> Image.Image:
+    """The same picture as RGB, its first frame, the right way up; if very large, reduced as far as `at_least` lets.
+
+    Grey of more than 8 bits becomes 8 bits as `grey` says.
+    """
     turn = _TURNS.get(_orientation(image))
-    if image.mode.startswith("I") or image.mode == "F":
-        image = _eight_bits(image)
+    if is_deep(image):
+        image = eight_bits(image, grey)
     elif image.mode == "LAB":
         lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         image = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
@@ -125,7 +133,7 @@ def check_image(path: str | Path) -> None:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
+def opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
     """The file, its header read; whatever goes wrong while it is open becomes a ValueError that names it."""
     _quieten()
     with _named(path), _no_limit(), _identified(path) as image:
@@ -199,22 +207,6 @@ def _orientation(image: Image.Image) -> int:
     except Exception:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits -> 8 bits.
-
-    The depth is the least even one, from 8, that the largest value needs: a camera of 10, 12 or 14 bits writes files of
-    16. What has negative values, fractions or more bits than that goes by its own range.
-    """
-    values = np.asarray(image)
-    if image.mode != "F" and values.min() >= 0 and (high := int(values.max())) < 2**16:
-        most = 2 ** max(8, 2 * math.ceil(math.log2(high + 1) / 2)) - 1
-        grey = np.rint(np.arange(most + 1) * (255 / most)).astype(np.uint8)
-        return Image.fromarray(grey[values])
-    values = np.nan_to_num(values.astype(np.float64), nan=0, posinf=0, neginf=0)
-    low, high = values.min(), values.max()
-    return Image.fromarray(np.rint((values - low) * (255 / max(high - low, 1e-12))).astype(np.uint8))
 
 
 def _smaller(image: Image.Image, at_least: int | None) -> Image.Image:

@@ -92,7 +92,7 @@ def _features(
 ) -> Iterator[Features]:
     batch = inference_batch(localizer.device, side)
     if store is None:
-        for images in image_batches([samples[i].path for i in chosen], side, batch):
+        for images in image_batches([samples[i].path for i in chosen], side, batch, localizer.grey):
             yield localizer.features(images)
     else:
         for start in range(0, len(chosen), batch):

@@ -7,7 +7,7 @@ import logging
 import signal
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from hclnet.config import RunConfig
+from hclnet.data.scales import described, learn_grey
 from hclnet.features import cached_features
 from hclnet.localizer import Localizer
 from hclnet.progress import bar
@@ -33,6 +34,7 @@ def train_run(
     samples: Sequence[Sample],
     out: Path,
     label: str = "Training",
+    tell: Callable[[str], None] | None = None,
 ) -> TrainResult:
     """Train a localizer in a prepared run folder, from its last checkpoint if it has one.
 
@@ -42,6 +44,7 @@ def train_run(
         samples: the training images; they carry labels and nothing else.
         out: the run folder, as `prepare_run` left it.
         label: for the progress bar.
+        tell: called with lines for a person.
 
     Raises:
         ValueError: the configuration asks for what does not exist, an image can't be read, or the loss diverged.
@@ -50,6 +53,9 @@ def train_run(
     checkpoint = out / "checkpoints" / "last.ckpt"
     localizer = Localizer.from_config(config, classes)
     method, store = localizer.method, None
+    localizer.grey = learn_grey([s.path for s in samples], config.grey_max)
+    for line in described(localizer.grey) if tell else ():
+        tell(line)
     if config.tune == "heads":
         with bar(f"Features at {config.size} px") as report:
             store = cached_features(
@@ -61,10 +67,11 @@ def train_run(
                 localizer.device,
                 True,
                 progress=report,
+                grey=localizer.grey,
             )
         dataset = FeatureBatches(store, samples, len(classes), config.seed)
     else:
-        dataset = ImageBatches(samples, config.size, len(classes), config.seed)
+        dataset = ImageBatches(samples, config.size, len(classes), config.seed, localizer.grey)
     batches = loader(dataset, config.batch, config.seed, config.workers)
     module = Training(localizer, config, total_steps=config.epochs * len(batches))
 
