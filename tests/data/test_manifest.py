@@ -121,7 +121,7 @@ def test_one_path_in_several_spellings(root: Path):
     ("text", "message"),
     [
         ("", r"photos\.csv has no column path and no column label; it has none"),
-        ("file,class\na,b\n", "has no column path and no column label; it has file, class. Name them so"),
+        ("name,kind\na,b\n", "has no column path and no column label; it has name, kind. Name them so"),
         ("path\na/1.png\n", "has no column label; it has path"),
         ("path,label\n", "has no row under its header"),
         ("path,label,Path\na,b,c\n", "has the column path twice"),

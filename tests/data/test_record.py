@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -67,3 +68,35 @@ def test_skips_come_back(tmp_path: Path):
     }
     again = without_recorded_skips(with_recorded_splits(whole, tmp_path), tmp_path)
     assert again.skipped == skipped and again.samples == (whole.samples[0], whole.samples[2])
+
+
+def numbered(root: Path, *order: str) -> DataSet:
+    """Class folders called by numbers, listed class by class."""
+    names = [(name, k, split) for k, name in enumerate(order) for split in ("train", "test")]
+    samples = [Sample(f"{name}/{split}.png", root / f"{name}/{split}.png", k, split) for name, k, split in names]
+    return DataSet(root, "class folders", order, tuple(samples))
+
+
+@pytest.mark.parametrize("with_localizer", [False, True])
+def test_a_run_keeps_the_order_of_classes_that_it_was_begun_with(tmp_path: Path, with_localizer: bool):
+    old, new = numbered(tmp_path, "10", "100", "9"), numbered(tmp_path, "9", "10", "100")
+    record_splits(old, tmp_path)
+    if with_localizer:
+        (tmp_path / "localizer").mkdir()
+        (tmp_path / "localizer" / "localizer.json").write_text(json.dumps({"classes": ["10", "100", "9"]}))
+    again = with_recorded_splits(new, tmp_path)
+    assert again.classes == old.classes
+    assert {(s.id, s.label, s.split) for s in again.samples} == {(s.id, s.label, s.split) for s in old.samples}
+
+
+def test_manifests_are_not_listed_class_by_class(tmp_path: Path):
+    whole = replace(numbered(tmp_path, "9", "10"), kind="manifest")
+    record_splits(replace(whole, samples=whole.samples[::-1]), tmp_path)
+    assert with_recorded_splits(whole, tmp_path).classes == ("9", "10")
+
+
+def test_classes_without_images_are_not_missed(tmp_path: Path):
+    whole = numbered(tmp_path, "9", "10", "11")
+    whole = replace(whole, samples=whole.samples[:4])
+    record_splits(whole, tmp_path)
+    assert with_recorded_splits(whole, tmp_path).classes == ("9", "10", "11")

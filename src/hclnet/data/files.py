@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
@@ -183,19 +184,26 @@ def image_files(folder: Path, left_out: list[Path] | None = None) -> list[Path]:
 
 
 def read_text(path: Path) -> str:
-    """What is in a text file, without a byte order mark.
+    """What is in a text file in UTF-8, or in UTF-16 that begins with a byte order mark; without that mark.
 
     Raises:
-        ValueError: it is not there or is no UTF-8; the message names it.
+        ValueError: it is not there or is in another encoding; the message names it.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{shown(path)} is not text in UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8."
-        ) from None
+        data = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{shown(path)} can't be read: {error.strerror}.") from None
+    encoding = "utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        name = "UTF-16" if encoding == "utf-16" else "UTF-8"
+        raise ValueError(
+            f"{shown(path)} is not text in {name} ({error.reason} at byte {error.start}). Save it as UTF-8."
+        ) from None
+    if "\0" in text:
+        raise ValueError(f"{shown(path)} is not text in UTF-8: there are bytes of 0 in it. Save it as UTF-8.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from hclnet.data.classes import in_order
-from hclnet.data.files import read_text, shown
+from hclnet.data.columns import BOX, SPLIT_OTHERS, columns_of
+from hclnet.data.files import shown
 from hclnet.data.splits import NAMES, held_out, made_note, split_of
+from hclnet.data.table import Row, Table, read_table
 from hclnet.types import DataSet, MaskFiles, Sample, Truth
 
 KIND = "manifest"
@@ -23,10 +22,6 @@ LOOKED_FOR = (
     "where present split, x0, y0, x1, y1, mask, ignore"
 )
 _FILES = ("manifest.csv", "manifest.parquet")
-_BOX = ("x0", "y0", "x1", "y1")
-_COLUMNS = ("path", "label", "split", *_BOX, "mask", "ignore")
-
-Row = Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -61,20 +56,21 @@ def read(root: Path, seed: int = 0) -> DataSet:
             Or it is a Parquet file and pyarrow is not installed.
     """
     file = _file(root)
-    columns, rows = _parquet(file) if file.suffix.lower() == ".parquet" else _csv(file)
-    _check_columns(file, columns)
+    table = read_table(file)
+    columns = columns_of(file, table.columns, _split_column(table))
+    has_split = "split" in columns.wanted.values()
     images: dict[str, _Image] = {}
-    for number, row in rows:
+    for number, row in table.rows(columns.wanted):
         try:
-            _add(images, file.parent, number, row, "split" in columns)
+            _add(images, file.parent, number, row, has_split, columns.extents)
         except ValueError as error:
             raise ValueError(f"{shown(file)}, row {number}: {error}") from None
     if not images:
         raise ValueError(f"{shown(file)} has no row under its header: it needs one for each image.")
     classes = sorted({image.label for image in images.values()}, key=in_order)
     index = {name: k for k, name in enumerate(classes)}
-    notes = [f"columns that are not used: {', '.join(shown(c) for c in extra)}"] if (extra := _extra(columns)) else []
-    if "split" not in columns:
+    notes = [*columns.notes]
+    if not has_split:
         notes.append(made_note("no column split in it", seed))
         for name in classes:
             ids = [key for key, image in images.items() if image.label == name]
@@ -96,97 +92,36 @@ def _file(root: Path) -> Path:
     return found[0]
 
 
-def _csv(file: Path) -> tuple[list[str], Iterator[tuple[int, Row]]]:
-    """The columns, and rows with their numbers; the header is row 1."""
-    text = read_text(file)
-    header = text.partition("\n")[0]
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
-
-    def next_row(number: int) -> list[str] | None:
-        try:
-            return next(table, None)
-        except csv.Error as error:
-            raise ValueError(f"{shown(file)}, row {number}: {error}. Write it again as CSV.") from None
-
-    columns = [name.strip().lower() for name in next_row(1) or []]
-
-    def rows() -> Iterator[tuple[int, Row]]:
-        number = 1
-        while (values := next_row(number := number + 1)) is not None:
-            if not any(value.strip() for value in values):
-                continue
-            if len(values) != len(columns):
-                raise ValueError(
-                    f"{shown(file)}, row {number}: {len(values)} values for {len(columns)} columns. Put a value that "
-                    'holds the separator into "quotes".'
-                )
-            yield number, {name: value.strip() for name, value in zip(columns, values)}
-
-    return columns, rows()
+def _split_column(table: Table) -> str | None:
+    """A column of another name that has nothing but splits in it."""
+    for column in SPLIT_OTHERS:
+        if "split" not in table.columns and table.columns.count(column) == 1:
+            values = [split_of(row["split"]) for _, row in table.rows({column: "split"})]
+            if values and all(values):
+                return column
+    return None
 
 
-def _parquet(file: Path) -> tuple[list[str], Iterator[tuple[int, Row]]]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError:
-        raise ValueError(
-            f"{shown(file)} is a Parquet file. Install what reads it:  pip install 'hclnet[parquet]'\n"
-            "or save it as CSV."
-        ) from None
-    try:
-        table = parquet.ParquetFile(file).read()
-    except (ArrowException, OSError) as error:
-        raise ValueError(f"{shown(file)} can't be read as Parquet: {error}. Write it again.") from None
-    columns = [name.strip().lower() for name in table.column_names]
-    kept = [(name, table.column(k).to_pylist()) for k, name in enumerate(columns) if name in _COLUMNS]
-
-    def rows() -> Iterator[tuple[int, Row]]:
-        for number in range(table.num_rows):
-            yield number + 1, {name: _as_text(values[number]) for name, values in kept}
-
-    return columns, rows()
-
-
-def _as_text(value: object) -> str:
-    missing = value is None or (isinstance(value, float) and math.isnan(value))
-    return "" if missing else str(value).strip()
-
-
-def _check_columns(file: Path, columns: list[str]) -> None:
-    has = f"it has {', '.join(shown(c) for c in columns if c) or 'none'}"
-    if missing := [name for name in ("path", "label") if name not in columns]:
-        raise ValueError(f"{shown(file)} has no column {' and no column '.join(missing)}; {has}. Name them so.")
-    if twice := [name for name in _COLUMNS if columns.count(name) > 1]:
-        raise ValueError(f"{shown(file)} has the column {twice[0]} twice. Rename one of the two.")
-    if (corners := [name for name in _BOX if name in columns]) and len(corners) < 4:
-        raise ValueError(f"{shown(file)} has {', '.join(corners)} alone; a box needs all of x0, y0, x1, y1.")
-    if "ignore" in columns and "mask" not in columns:
-        raise ValueError(f"{shown(file)} has a column ignore and no column mask: ignoring is a matter of masks.")
-
-
-def _extra(columns: list[str]) -> list[str]:
-    return [name for name in columns if name and name not in _COLUMNS]
-
-
-def _add(images: dict[str, _Image], home: Path, number: int, row: Row, has_split: bool) -> None:
+def _add(images: dict[str, _Image], home: Path, number: int, row: Row, has_split: bool, extents: bool) -> None:
     """Take in one row."""
-    for name in ("path", "label"):
-        if not row[name]:
-            raise ValueError(f"{name} is empty. Fill it in or remove the row.")
+    for needed in ("path", "label"):
+        if not row[needed]:
+            raise ValueError(f"{needed} is empty. Fill it in or remove the row.")
     split = split_of(row["split"]) if has_split else ""
     if split is None:
         raise ValueError(f"split is {shown(row['split'])!r}; it has to be one of {NAMES}.")
-    key = _id(home, row["path"])
+    name = _here(home, row["path"])
+    key = _id(home, name)
     image = images.get(key)
     if image is None:
-        image = images[key] = _Image(number, _existing(home, row["path"], "image"), row["label"], split)
-    for name, before, now in (("label", image.label, row["label"]), ("split", image.split, split)):
+        image = images[key] = _Image(number, _existing(home, name, "image"), row["label"], split)
+    for what, before, now in (("label", image.label, row["label"]), ("split", image.split, split)):
         if before != now:
             raise ValueError(
-                f"{shown(key)} has {name} {shown(now)!r} here and {shown(before)!r} in row {image.row}. "
+                f"{shown(key)} has {what} {shown(now)!r} here and {shown(before)!r} in row {image.row}. "
                 "All rows of an image have the same."
             )
-    if box := _box(row):
+    if box := _box(row, extents):
         image.boxes.append(box)
     if row.get("mask"):
         image.masks.append(_existing(home, row["mask"], "mask"))
@@ -206,22 +141,31 @@ def _id(home: Path, name: str) -> str:
     return path.as_posix()
 
 
+def _here(home: Path, name: str) -> str:
+    """A path as it is here: with slashes, where it was written on Windows and there is no file of the other name."""
+    return name.replace("\\", "/") if "\\" in name and not (home / name).is_file() else name
+
+
 def _existing(home: Path, name: str, what: str) -> Path:
-    path = home / name
+    path = home / _here(home, name)
     if not path.is_file():
         raise ValueError(f"there is no {what} {shown(path)}. Paths are relative to the manifest's folder.")
     return path
 
 
-def _box(row: Row) -> list[float] | None:
-    values = [row.get(name, "") for name in _BOX]
+def _box(row: Row, extents: bool) -> list[float] | None:
+    """The box of a row, if it has one; with `extents`, x1 and y1 are width and height."""
+    values = [row.get(name, "") for name in BOX]
     if not any(values):
         return None
-    told = ", ".join(f"{name} {shown(value) or 'empty'}" for name, value in zip(_BOX, values))
+    told = ", ".join(f"{name} {shown(value) or 'empty'}" for name, value in zip(BOX, values))
     try:
         x0, y0, x1, y1 = box = [float(value) for value in values]
     except ValueError:
         raise ValueError(f"a box is four numbers, or none of them; found {told}.") from None
+    if extents:
+        x1, y1 = x0 + x1, y0 + y1
+        told, box = f"{told} as left, top, width, height", [x0, y0, x1, y1]
     if not all(map(math.isfinite, box)) or x1 <= x0 or y1 <= y0:
         raise ValueError(f"a box has x0 < x1 and y0 < y1 in pixels; found {told}.")
     return box
