@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hclnet.data import folder, read
+from hclnet.data import describe, folder, read
 from hclnet.types import DataSet
 
 
@@ -99,6 +99,8 @@ def test_names_that_are_no_unicode(tmp_path: Path):
     dataset = read(tmp_path)
     assert dataset.counts() == {"train": 8, "test": 2}
     assert dataset.classes == (os.fsdecode(b"caf\xe9"), "tea")
+    describe(dataset).encode()
+    assert "Classes: caf\\udce9, tea" in describe(dataset)
 
 
 def test_what_is_hidden_or_no_image_is_left_out_and_told(tmp_path: Path):

@@ -63,7 +63,8 @@ def for_training(dataset: DataSet) -> DataSet:
         )
     dataset = as_trained(dataset)
     trained = _classes_of(dataset, "train")
-    if lost := [name for name in dataset.classes if name in _classes_of(dataset) - trained]:
+    untrained = _classes_of(dataset) - trained
+    if lost := [name for name in dataset.classes if name in untrained]:
         raise ValueError(
             f"{shown(dataset.root)} has no training image of {_some(_lost(dataset, name, trained) for name in lost)}. "
             "Add some, rename what is called otherwise, or take the other images of it away."
