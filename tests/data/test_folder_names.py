@@ -29,6 +29,7 @@ LIKE_SPLITS = [
     "train2017", "val2017", "fold1", "fold_10", "Fold 3", "k-fold-2", "split_0", "testset", "Test Data", "TRAINING SET",
     "train_images", "images_train", "trainval", "holdout", "hold-out", "held_out", "test-images-2", "trainA", "testB",
     "train-00000-of-00010", "subset2", "data_test", "imgs_val", "eval", "dev2", "validation set", "shard-01",
+    "train_cropped", "private test",
 ]  # fmt: skip
 NOT_LIKE_SPLITS = [
     "bus", "trains", "test tube", "evaluate", "splitrail", "images", "training shoe", "12", "devil", "foldable",
@@ -88,7 +89,7 @@ def test_splits_of_other_names_with_classes_in_them(tmp_path: Path, name: str):
 
 def test_dev_is_val(tmp_path: Path):
     dataset = read(fill(tmp_path, "train/a/1.png", "train/b/1.png", "dev/a/2.png", "Development2/x.txt"))
-    assert dataset.counts() == {"train": 2, "val": 1}
+    assert dataset.counts() == {"train": 2, "val": 1} and dataset.notes[0] == "dev/ is taken for val"
 
 
 def test_what_is_not_used_is_said_by_name(tmp_path: Path):

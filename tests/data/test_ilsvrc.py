@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from hclnet.data import for_training, read
+from hclnet.data import for_training, ilsvrc, read
 from hclnet.data.check import examine
 
 WNIDS = ("n00000001", "n00000002", "n00000003")
@@ -196,6 +197,15 @@ def test_without_boxes(tmp_path: Path):
     train(tmp_path), in_folders(tmp_path)
     dataset = read(tmp_path)
     assert not dataset.truth and "no boxes: none in Annotations/CLS-LOC/val/" in dataset.notes[0]
+
+
+def test_one_class_of_it_in_a_folder(tmp_path: Path):
+    in_folders(tmp_path), box_files(tmp_path / "bbox_val")
+    for wnid in set(TRUTH.values()) - {TRUTH[1]}:
+        shutil.rmtree(tmp_path / "val" / wnid)
+    dataset = read(tmp_path)
+    assert dataset.kind == ilsvrc.KIND and dataset.classes == (TRUTH[1],)
+    assert set(dataset.truth.boxes) == {s.id for s in dataset.samples}
 
 
 def test_an_order_of_classes_that_the_boxes_contradict(tmp_path: Path):

@@ -70,6 +70,7 @@ def read(root: Path, seed: int = 0, as_classes: bool = False) -> DataSet:
                 Sample(_id(root, p), p, number[folder.name], split or ("test" if p in test else "train")) for p in paths
             ]
     notes = [] if splits else [made_note("no train/ and test/ in it", seed)]
+    notes += [f"{f.name}/ is taken for {split}" for split, f in splits.items() if f.name.lower() != split]
     if empty := [f for of in found.values() for f, paths in of.items() if not paths]:
         notes.append(f"no image in {_some(f'{shown(_id(root, f))}/' for f in empty)}: no class")
     notes += _left_out(root, samples, left_out)

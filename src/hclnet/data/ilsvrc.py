@@ -123,7 +123,9 @@ def read(root: Path, seed: int = 0) -> DataSet:
 def _home(root: Path) -> Path | None:
     """The folder that val/ and train/ are in."""
     for home in (root, root / "Data" / "CLS-LOC", root / "ILSVRC" / "Data" / "CLS-LOC"):
-        if any(_FLAT.fullmatch(e.name) for e in _entries(home / "val")) or len(_folders(home / "val")) > 1:
+        folders = _folders(home / "val")
+        of_one = _images(folders[0])[:1] if len(folders) == 1 else []
+        if len(folders) > 1 or any(_FLAT.fullmatch(e.name) for e in (*_entries(home / "val"), *of_one)):
             return home
     return None
 

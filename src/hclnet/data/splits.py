@@ -24,10 +24,13 @@ NAMES = "train, val or test (also training, valid, validation, dev, development,
 TEST_SHARE = 0.2
 
 _WORD = (
-    "(?:train(?:ing|val)?|val(?:id(?:ation)?)?|test(?:ing)?|dev(?:el(?:opment)?)?|eval(?:uation)?|hold[\\W_]*out|held[\\W_]*"
-    "out|folds?|splits?|shards?|subsets?|partitions?)"
+    "(?:train(?:ing|val)?|val(?:id(?:ation)?)?|test(?:ing)?|dev(?:el(?:opment)?)?|eval(?:uation)?|hold[\\W_]*out"
+    "|held[\\W_]*out|folds?|splits?|shards?|subsets?|partitions?)"
 )
-_FILLER = "(?:(?:sub)?sets?|data(?:sets?)?|im(?:age|g)s?|photos?|pic(?:ture)?s?|files?|samples?|examples?|of|k|[ab])"
+_FILLER = (
+    "(?:(?:sub)?sets?|data(?:sets?)?|im(?:age|g)s?|photos?|pic(?:ture)?s?|files?|samples?|examples?|of|k|[ab]|clean|crop"
+    "(?:ped)?|aug(?:mented)?|raw|full|mini|final|public|private|resized?)"
+)
 _GAP = "[\\W_\\d]*"
 _LIKE_A_SPLIT = re.compile(f"{_GAP}(?:{_FILLER}{_GAP})*{_WORD}{_GAP}(?:(?:{_FILLER}|{_WORD}){_GAP})*")
 _BARE = re.compile(_WORD)
