@@ -17,6 +17,7 @@ from hclnet.boxes import parse_normalisation, parse_rule
 from hclnet.config import RunConfig, read_preset, readable, route
 from hclnet.data import as_trained, describe, find_split, for_training, read
 from hclnet.data.broken import counted, listed, without_broken
+from hclnet.data.masks import check_truth, image_sizes
 from hclnet.data.record import (
     record_skipped,
     record_splits,
@@ -34,7 +35,7 @@ from hclnet.pages import evaluation_page, training_page
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
 from hclnet.training import TrainResult, has_progress, learn_missing, prepare_run
-from hclnet.types import DataSet, Localization, Records
+from hclnet.types import DataSet, Localization, Records, Truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +198,13 @@ def evaluate(
     samples = dataset.split(find_split(dataset, split))
     maps: list[ImageMaps] = []
     keep = (lambda _, one: maps.append(one)) if report else None
+    doubts: list[str] = []
     with bar("Scoring") as progress:
-        (records,) = evaluate_localizer(localizer, samples, dataset.truth, None, cache, progress, keep, protocol)
+        (records,) = evaluate_localizer(
+            localizer, samples, dataset.truth, None, cache, progress, keep, protocol, doubts.append
+        )
+    for doubt in doubts if tell else ():
+        tell(doubt)
     measured, scored = summary(localizer, records), samples[0].split
     home = run / "evaluation" / (scored if protocol == "hclnet" else f"{scored}-{protocol}")
     home = Path(out) if out else home
@@ -304,10 +310,12 @@ def _report_training(localizer: Localizer, dataset: DataSet, out: Path, seed: in
     split = next(name for name in ("test", "val", "train") if name in dataset.counts())
     samples = dataset.split(split)
     chosen = sorted(np.random.default_rng(seed).permutation(len(samples))[:most].tolist())
-    maps: list[ImageMaps] = []
-    (records,) = evaluate_localizer(
-        localizer, [samples[i] for i in chosen], dataset.truth, keep=lambda _, one: maps.append(one)
-    )
+    samples, truth, maps = [samples[i] for i in chosen], dataset.truth, []
+    try:
+        check_truth(truth, samples, image_sizes(samples))
+    except ValueError:  # `evaluate` says it; what was learnt needs no truth to be shown
+        truth = Truth()
+    (records,) = evaluate_localizer(localizer, samples, truth, keep=lambda _, one: maps.append(one))
     write(training_page(localizer, dataset, split, records, maps, out), out / "report.html")
 
 

@@ -60,8 +60,11 @@ def calibrate(
             f"{dataset.root} has no true box for any image of its split {chosen}. Name data that has some with --data, "
             "or use the rule auto, which takes none."
         )
+    doubts: list[str] = []
     with bar("Scoring") as progress:
-        (records,) = evaluate_localizer(localizer, samples, dataset.truth, None, cache, progress)
+        (records,) = evaluate_localizer(localizer, samples, dataset.truth, None, cache, progress, tell=doubts.append)
+    for doubt in doubts if tell else ():
+        tell(doubt)
     found = choose_threshold(records)
     _write(localizer.with_inference(box=f"fixed:{found.threshold}"), run, "calibration.json", dataset, chosen, found)
     return found

@@ -16,6 +16,7 @@ import numpy as np
 from hclnet.api import check_images, make_config, summary, train_on, write_class_table
 from hclnet.config import Inference, RunConfig, parse_settings
 from hclnet.data import describe, find_split, for_training, read
+from hclnet.data.masks import check_truth, image_sizes
 from hclnet.data.record import record_splits, with_recorded_splits, without_recorded_skips
 from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
@@ -130,6 +131,7 @@ def compare(
     skip = all(variant.on_bad_image == "skip" for variant in variants)
     dataset = check_images(dataset, "skip" if skip else "fail", tell)
     samples = dataset.split(find_split(dataset, split))
+    check_truth(dataset.truth, samples, image_sizes(samples), tell)  # before the trainings, not after the first
     for folder in (out, home):
         folder.mkdir(parents=True, exist_ok=True)
     record_splits(dataset, out)

@@ -15,7 +15,8 @@ from jaxtyping import Float, Float32, Int64, Real
 from hclnet.backbones import Features
 from hclnet.boxes import Rule, parse_rule
 from hclnet.config import Inference
-from hclnet.data.images import enlarged, image_size
+from hclnet.data.images import enlarged
+from hclnet.data.masks import check_truth, image_sizes
 from hclnet.features import cached_features, image_batches, inference_batch
 from hclnet.heatmaps import branch_maps, fused_maps, heatmaps
 from hclnet.localizer import Localizer
@@ -37,6 +38,7 @@ def evaluate_localizer(
     progress: Report | None = None,
     keep: Callable[[int, ImageMaps], None] | None = None,
     protocol: str = "hclnet",
+    tell: Callable[[str], None] | None = None,
 ) -> list[Records]:
     """Score a localizer on images whose class, and where known whose boxes, are given.
 
@@ -53,12 +55,13 @@ def evaluate_localizer(
         keep: called for every image in order, for each variant's number, with what a report draws of its maps.
         protocol: that localisation is scored under. `wsoleval` has its own upsampling and map size, whatever the
             variants say.
+        tell: called with a sentence for each thing that is strange about the truth.
 
     Returns:
         A table of records per variant, rows in the order of the samples.
 
     Raises:
-        ValueError: an image or a mask can't be read, or there is no such protocol.
+        ValueError: an image or a mask can't be read, the truth can't be used, or there is no such protocol.
     """
     variants = list(variants or [localizer.inference])
     rules = [parse_rule(v.box) for v in variants]
@@ -68,10 +71,11 @@ def evaluate_localizer(
     for k, variant in enumerate(variants):
         groups.setdefault(variant.model_copy(update={"box": "", "crops": 1, "min_score": 0.0}), []).append(k)
     looks = {shared: views(shared, localizer.size) for shared in groups}
-    sizes = np.array([image_size(s.path) for s in samples], dtype=np.int64)
+    sizes = image_sizes(samples)
     labels = np.array([s.label for s in samples], dtype=np.int64)
     hidden = {shared: _hidden(localizer, shared, samples) for shared in groups}
     truths = {shared: truth.without(ids) for shared, ids in hidden.items()}
+    check_truth(truth.without(set.intersection(*hidden.values())), samples, sizes, tell)
     k = min(5, len(localizer.classes))
     # Variants that look alike, or all by their crops, classify alike.
     classifiers = [10 if v.crops == 10 else views(v, localizer.size) for v in variants]

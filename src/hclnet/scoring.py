@@ -24,6 +24,7 @@ from hclnet.config import Inference
 from hclnet.data import find_split, read
 from hclnet.data.files import SUFFIXES
 from hclnet.data.images import image_size
+from hclnet.data.masks import check_truth
 from hclnet.metrics import (
     Counts,
     Found,
@@ -69,6 +70,7 @@ def score(
     map_size: int = 224,
     normalise: str = "minmax",
     progress: Report | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Score:
     """Score heatmaps of the true classes, whatever made them.
 
@@ -82,6 +84,7 @@ def score(
         map_size: side that maps are brought to, pixels.
         normalise: how maps come to 0..1, see `hclnet.boxes.normalise`; of protocol `hclnet`.
         progress: called with images done and images in all.
+        tell: called with a sentence for each thing that is strange about the truth.
 
     Raises:
         ValueError: data or maps are not as they have to be; the message says which and what to do.
@@ -99,7 +102,7 @@ def score(
         chosen = match_maps(found, samples, others)
         # Where the truth says how large the images are, none of them needs to be here.
         sizes = np.array([dataset.truth.sizes.get(s.id) or image_size(s.path) for s in samples], dtype=np.int64)
-        records = score_maps(chosen, samples, sizes, dataset.truth, scoring, rule, progress)
+        records = score_maps(chosen, samples, sizes, dataset.truth, scoring, rule, progress, tell=tell)
     values = weighted_figures(records, resamples(len(records)))
     named = {"maps": str(maps), "truth": str(truth), "split": kept[0].split, "box": box}
     measured = {**named, "protocol": scoring.describe(box), **figures(records), "intervals": intervals(values)}
@@ -193,6 +196,7 @@ def score_maps(
     rule: Rule,
     progress: Report | None = None,
     workers: int = 2,
+    tell: Callable[[str], None] | None = None,
 ) -> Records:
     """Score maps of the true classes.
 
@@ -205,13 +209,16 @@ def score_maps(
         rule: the box rule.
         progress: called with images done and images in all.
         workers: threads.
+        tell: called with a sentence for each thing that is strange about the truth.
 
     Returns:
         Records without classification.
 
     Raises:
-        ValueError: a map is damaged, of a wrong shape or not finite; the message has its id.
+        ValueError: a map is damaged, of a wrong shape or not finite, or the truth can't be used; the message has the
+            image's id.
     """
+    check_truth(truth, samples, sizes, tell)
     table = Table(samples, sizes, scoring, any(s.id in truth.masks for s in samples))
 
     def looked(row: int, map: np.ndarray) -> tuple[list[Found], tuple[Counts, Counts] | None]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from hclnet.cli.tables import differences_table, figures_table
 from hclnet.metrics import differences, save
 from hclnet.progress import bar
@@ -33,8 +35,12 @@ def score_files(
         raise ValueError("--records takes the records of one method; score the others in calls of their own.")
     scores: list[Score] = []
     for path in maps:
+        doubts: list[str] = []
         with bar(f"Scoring {path.name}") as progress:
-            scores.append(score(path, truth, split, protocol, box, map_size, normalise, progress))
+            scores.append(score(path, truth, split, protocol, box, map_size, normalise, progress, doubts.append))
+        if len(scores) == 1:  # they are of the truth, which is the same for all
+            for doubt in doubts:
+                typer.echo(doubt)
     rows = [one.figures for one in scores]
     for row, other in zip(rows[1:], scores[1:]):
         row["difference"] = differences([other.values], [scores[0].values])

@@ -16,6 +16,7 @@ from PIL import Image
 from hclnet.data.broken import THREADS
 from hclnet.data.files import shown
 from hclnet.data.images import check_image, image_size, open_image
+from hclnet.data.masks import files_of, read_grey, same_shape, shape_fault
 from hclnet.data.truth import box_doubts, box_fault, reaches_outside
 from hclnet.progress import Report
 from hclnet.types import DataSet, MaskFiles, Sample, Skipped, Truth
@@ -229,7 +230,7 @@ def _alike(whole: Sequence[tuple[Sample, _Look]]) -> Iterator[tuple[Sample, Samp
 
 def _box_fault(truth: Truth, sample: Sample, size: tuple[int, int]) -> str | None:
     told = truth.sizes.get(sample.id, size)
-    if not _same_shape(told, size):
+    if not same_shape(told, size):
         return f"boxes are of a picture of {told[0]} x {told[1]}, the image is {size[0]} x {size[1]}, of another shape"
     for box in truth.boxes_in(sample.id, size):
         if fault := box_fault(box, size):
@@ -239,23 +240,18 @@ def _box_fault(truth: Truth, sample: Sample, size: tuple[int, int]) -> str | Non
     return None
 
 
-def _same_shape(one: tuple[int, int], size: tuple[int, int]) -> bool:
-    """Whether rounding the sides explains the difference."""
-    return abs(one[0] * size[1] - one[1] * size[0]) <= max(size)
-
-
 def _mask_fault(files: MaskFiles, size: tuple[int, int], boxes: Float[np.ndarray, "n 4"]) -> str | None:
     """What is wrong with a mask; boxes are compared where there is one box and one foreground file."""
-    for path in (*files.foreground, *([files.ignore] if files.ignore else [])):
+    for path in files_of(files):
         try:
-            mask = open_image(path)
+            check_image(path)
+            open_image(path)
+            values = read_grey(path)
         except ValueError as error:
             return str(error)
-        if not _same_shape(mask.size, size):
-            told = f"{mask.width} x {mask.height}, of another shape than the image, {size[0]} x {size[1]}"
-            return f"mask {shown(path)} is {told}"
-        bright = np.asarray(mask.convert("L"))
-        if path != files.ignore and not bright.any():
+        if fault := shape_fault(path, size):
+            return fault
+        if path != files.ignore and not values.any():
             return f"mask {shown(path)} is empty"
     if len(boxes) != 1 or len(files.foreground) != 1:
         return None
@@ -265,7 +261,7 @@ def _mask_fault(files: MaskFiles, size: tuple[int, int], boxes: Float[np.ndarray
 
 def _extent(path: Path, size: tuple[int, int]) -> list[float]:
     """The box of what is bright in a mask, in pixels of the image."""
-    grey = np.asarray(open_image(path).convert("L"))
+    grey = read_grey(path)
     held = grey > grey.max() / 2
     ys, xs = np.flatnonzero(held.any(1)), np.flatnonzero(held.any(0))
     scale = np.array([size[0] / grey.shape[1], size[1] / grey.shape[0]] * 2)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Integer, Real, UInt8
-from PIL import Image
+from jaxtyping import Bool, Integer, Real
 
-from hclnet.data.whole import check_whole
+from hclnet.data.files import shown
+from hclnet.data.masks import read_grey
 from hclnet.types import MaskFiles
 
 Counts = Integer[np.ndarray, " b"]
@@ -41,16 +41,23 @@ def read_mask(
         interpolation: how files are brought to the map's size, such as `cv2.INTER_NEAREST`.
 
     Raises:
-        ValueError: a file is missing or no image; the message names it.
+        ValueError: a file is missing or not an image, or the mask is empty; the message names it.
     """
 
     def read(picture: Path | Real[np.ndarray, "_ _"]) -> Bool[np.ndarray, "s s"]:
-        grey = _grey(picture) if isinstance(picture, Path) else picture
+        grey = read_grey(picture) if isinstance(picture, Path) else picture
         return cv2.resize(grey, (side, side), interpolation=interpolation) > share * grey.max().item()
 
     foreground = np.zeros((side, side), dtype=bool)
     for picture in mask.foreground:
         foreground |= read(picture)
+    if (
+        isinstance(mask, MaskFiles)
+        and not foreground.any()
+        and not any(read_grey(path).any() for path in mask.foreground)
+    ):
+        files = ", ".join(map(shown, mask.foreground))
+        raise ValueError(f"The mask {files} is empty: nothing in it is bright. Leave it out where there is no object.")
     ignore = np.zeros_like(foreground) if mask.ignore is None else read(mask.ignore) & ~foreground
     return foreground, ignore
 
@@ -85,14 +92,3 @@ def pxap(inside: Real[np.ndarray, "*r b"], outside: Real[np.ndarray, "*r b"]) ->
     precision = np.divide(found, found + wrong, out=np.zeros_like(found), where=found > 0)
     area = (precision * inside[..., ::-1]).sum(axis=-1)
     return np.divide(area, found[..., -1], out=np.full_like(area, np.nan), where=found[..., -1] > 0)
-
-
-def _grey(path: Path) -> UInt8[np.ndarray, "h w"]:
-    try:
-        check_whole(path)
-        with Image.open(path) as image:
-            return np.asarray(image.convert("L"))
-    except FileNotFoundError:
-        raise ValueError(f"There is no mask file {path}.") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"The mask {path} can't be read: {error}. Replace it by a whole image.") from None

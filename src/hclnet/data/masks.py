@@ -1,0 +1,106 @@
+"""True masks as files: their values, and whether a metric can be made by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer, Real
+from PIL import Image
+
+from hclnet.data.files import shown
+from hclnet.data.grey import is_deep
+from hclnet.data.images import image_size
+from hclnet.data.truth import check_boxes
+from hclnet.data.whole import check_whole
+from hclnet.types import MaskFiles, Sample, Truth
+
+Size = tuple[int, int]
+
+
+def check_truth(
+    truth: Truth,
+    samples: Sequence[Sample],
+    sizes: Integer[np.ndarray, "n 2"],
+    tell: Callable[[str], None] | None = None,
+) -> None:
+    """Refuse boxes and masks by which every figure would be wrong without a word; called wherever a metric is made.
+
+    Args:
+        truth: boxes and masks by sample id.
+        samples: that are scored.
+        sizes: width and height of their images, pixels.
+        tell: called with a sentence for each thing that is strange and may yet be right.
+
+    Raises:
+        ValueError: as `hclnet.data.truth.check_boxes`; or a mask is of another shape than its image.
+    """
+    known = {sample.id: (int(width), int(height)) for sample, (width, height) in zip(samples, sizes)}
+    for doubt in check_boxes(truth, samples, known):
+        if tell:
+            tell(doubt)
+    masked = [(path, known[s.id]) for s in samples if s.id in truth.masks for path in files_of(truth.masks[s.id])]
+    wrong = [told for path, size in masked if (told := shape_fault(path, size))]
+    if wrong:
+        more = f"; and {len(wrong) - 3:,} more" if len(wrong) > 3 else ""
+        raise ValueError(
+            f"{len(wrong):,} of {len(masked):,} masks can't be used: {'; '.join(wrong[:3])}{more}. A mask shows the "
+            "whole upright image, at any size."
+        )
+
+
+def image_sizes(samples: Sequence[Sample]) -> Integer[np.ndarray, "n 2"]:
+    """Width and height of the upright images, pixels, from their headers.
+
+    Raises:
+        ValueError: one can't be read.
+    """
+    return np.array([image_size(s.path) for s in samples], dtype=np.int64).reshape(-1, 2)
+
+
+def files_of(mask: MaskFiles) -> Iterator[Path]:
+    """The files of a mask, that of what is ignored last."""
+    yield from mask.foreground
+    if mask.ignore:
+        yield mask.ignore
+
+
+def shape_fault(path: Path, size: Size) -> str | None:
+    """Whether a mask shows something else than the whole image, by its header; what can't be read is told of later."""
+    try:
+        found = image_size(path)
+    except ValueError:
+        return None
+    if same_shape(found, size):
+        return None
+    return f"mask {shown(path)} is {found[0]} x {found[1]}, of another shape than the image, {size[0]} x {size[1]}"
+
+
+def same_shape(one: Size, size: Size) -> bool:
+    """Whether rounding the sides explains the difference."""
+    return abs(one[0] * size[1] - one[1] * size[0]) <= max(size)
+
+
+def read_grey(path: Path) -> Real[np.ndarray, "h w"]:
+    """The values of a mask's file, brighter where it holds: 8 bits, or in float32 what has more.
+
+    Raises:
+        ValueError: the file is missing, damaged or not an image, or 255 seems to mean in it what is to be ignored.
+    """
+    try:
+        check_whole(path)
+        with Image.open(path) as image:
+            if is_deep(image):
+                return np.nan_to_num(np.asarray(image).astype(np.float32), nan=0, posinf=0, neginf=0)
+            grey = np.asarray(image.convert("L"))
+    except FileNotFoundError:
+        raise ValueError(f"There is no mask file {shown(path)}.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"The mask {shown(path)} can't be read: {error}. Replace it by a whole image.") from None
+    if set(np.flatnonzero(np.bincount(grey.ravel(), minlength=256)).tolist()) in ({0, 1, 255}, {1, 255}):
+        raise ValueError(
+            f"The mask {shown(path)} has the values 0, 1 and 255, as where 255 says that a pixel is to be ignored. "
+            "Write the object as 255 into one file, and what is to be ignored into another."
+        )
+    return grey
