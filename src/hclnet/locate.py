@@ -109,9 +109,11 @@ def locate_files(
     localizer = Localizer.imagenet(device) if model is None else Localizer.load(model, device)
     if changes := {k: v for k, v in inference.items() if v is not None}:
         localizer = localizer.with_inference(**changes)
-    if class_text is not None:
-        classes = [*(classes or ()), *split_names(class_text, localizer.classes)]
-    classes = as_classes(classes, localizer.classes)
+    named = None if class_text is None else split_names(class_text, localizer.classes)
+    if classes is not None or named is None:
+        classes = as_classes(classes, localizer.classes)
+    if named is not None:
+        classes = as_classes([*(classes or ()), *named], localizer.classes)
     header = _header(localizer, "imagenet" if model is None else os.fspath(model), top, classes, max_objects)
     for folder in (out, *(out / kind for kind in sorted(kinds))):
         check_writable(folder)

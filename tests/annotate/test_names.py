@@ -25,6 +25,12 @@ def test_equal_names_get_a_number():
     assert named("a", "x/a", taken=("a", "A-2")) == ["a-3", "x/a"]
 
 
+@pytest.mark.timeout(20)
+def test_ten_thousand_of_one_name_take_no_time():
+    names = named(*["IMG_1"] * 10_000)
+    assert names[-1] == "IMG_1-10000" and len(set(names)) == 10_000
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -6,7 +6,6 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable
-from itertools import chain, count
 from pathlib import PurePosixPath
 
 LONGEST = 180
@@ -22,13 +21,18 @@ class Names:
 
     def __init__(self, taken: Iterable[str] = ()) -> None:
         self._taken = {_alike(name) for name in taken}
+        self._tried: dict[str, int] = {}  # the highest number that was tried; all below are taken
 
     def free(self, wish: str) -> str:
         """The name itself, shortened if it is too long, or with the first number from 2 that makes it free."""
         safe = "/".join(_part(part, last=False) for part in PurePosixPath(wish).parts[:-1])
         last = _part(PurePosixPath(wish).name, last=True)
         stem = f"{safe}/{last}" if safe else last
-        name = next(n for n in chain([stem], (f"{stem}-{k}" for k in count(2))) if _alike(n) not in self._taken)
+        name, k = stem, self._tried.get(_alike(stem), 1)
+        while _alike(name) in self._taken:
+            k += 1
+            name = f"{stem}-{k}"
+        self._tried[_alike(stem)] = k
         self._taken.add(_alike(name))
         return name
 

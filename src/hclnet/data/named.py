@@ -102,8 +102,9 @@ def _meant(argument: str | Path, out: Path | None, left_out: list[str]) -> Itera
         left_out.append(f"{shown(path)} is a link to {shown(path.readlink())}, which is not there.")
     else:
         matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207, absolute patterns too
-        ours = _results_between(path, matches)
-        files = [p for p in matches if p.is_file() and p.parent not in ours and not _is_result(p, out)]
+        folders = {p.parent for p in matches}
+        ours = _results_between(path, folders) | _are_results(folders, out)
+        files = [p for p in matches if p.is_file() and p.parent not in ours]
         if not files:
             left_out.append(f"{shown(argument)} is no file, no folder and matches nothing.")
         for p in files:
@@ -114,18 +115,19 @@ def _in_folder(folder: Path, out: Path | None, left_out: list[str]) -> list[Path
     """Its image files, sorted; results of hclnet and folders of systems are said, unless they are the ones in `out`."""
     odd: list[str] = []
     no_data: list[Path] = []
-    files = sorted(p for p in files_in(folder, no_data, odd) if is_image_name(p) and not _is_result(p, out))
+    files = sorted(p for p in files_in(folder, no_data, odd) if is_image_name(p))
+    ours = _are_results({p.parent for p in files}, out)
     here = os.path.realpath(out) if out else ""
     told = [p for p in no_data if here not in (real := os.path.realpath(p), os.path.dirname(real))]  # noqa: PTH120
     if told:
         some = ", ".join(shown(p) for p in told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
         left_out.append(f"{some}: results of hclnet or a system's own folder, not images to box.")
     left_out += odd
-    return files
+    return [p for p in files if p.parent not in ours]
 
 
-def _results_between(pattern: Path, matches: list[Path]) -> set[Path]:
-    """Folders of matches that lie in results of hclnet which the pattern does not name itself."""
+def _results_between(pattern: Path, folders: set[Path]) -> set[Path]:
+    """Those of the folders with matches that lie in results of hclnet which the pattern does not name itself."""
     named = Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
     ours: dict[Path, bool] = {named: False, Path(): False}
 
@@ -134,12 +136,13 @@ def _results_between(pattern: Path, matches: list[Path]) -> set[Path]:
             ours[folder] = folder != folder.parent and (is_ours(folder.parent) or is_own_results(folder))
         return ours[folder]
 
-    return {folder for folder in {p.parent for p in matches} if is_ours(folder)}
+    return {folder for folder in folders if is_ours(folder)}
 
 
-def _is_result(path: Path, out: Path | None) -> bool:
-    """Whether a file is a picture among the results in `out`."""
+def _are_results(folders: set[Path], out: Path | None) -> set[Path]:
+    """Those of the folders that have pictures of the results in `out`."""
     if out is None:
-        return False
-    parents = Path(os.path.realpath(path)).parents
-    return any(Path(os.path.realpath(out / kind)) in parents for kind in PICTURES)
+        return set()
+    own = {Path(os.path.realpath(out / kind)) for kind in PICTURES}
+    real = {folder: Path(os.path.realpath(folder)) for folder in folders}
+    return {folder for folder, path in real.items() if own & {path, *path.parents}}
