@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo docs test test-slow test-all lint clean
+.PHONY: setup demo docs test test-precision test-slow test-all lint clean
 
 setup: $(VENV)/.ready
 
@@ -26,10 +26,17 @@ lint: setup
 test: lint
 	@$(BIN)/python -m pytest -m "not slow"
 
+# `make test` is in the precision that this machine's processor is best at; this is the other one's turn.
+OTHER := import torch as t; from hclnet.device import PRECISIONS as p, resolve_precision as r; \
+	print(*(n for n in p if p[n] != r("auto", t.device("cpu"))))
+test-precision: setup
+	@other=$$($(BIN)/python -c '$(OTHER)') && echo "In $$other:" && \
+	HCLNET_PRECISION=$$other $(BIN)/python -m pytest -m "precision and not slow" --durations=5
+
 test-slow: setup
 	@$(BIN)/python -m pytest -m slow --durations=10
 
-test-all: test test-slow
+test-all: test test-precision test-slow
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

@@ -15,6 +15,8 @@ from hclnet.evaluate import class_probabilities
 from hclnet.metrics import Calibration, Presence, choose_min_score
 from hclnet.types import Truth
 
+pytestmark = pytest.mark.precision
+
 
 @pytest.fixture
 def run(trained: Path, tmp_path: Path) -> Path:

@@ -10,6 +10,8 @@ from hclnet.device import autocast, explain_precision, precision_name, resolve_d
 from hclnet.localizer import Localizer
 from hclnet.locate import locate_files
 
+pytestmark = pytest.mark.precision
+
 CPU = torch.device("cpu")
 
 

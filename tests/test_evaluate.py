@@ -227,6 +227,7 @@ def test_under_wsoleval_maps_go_its_way_from_feature_resolution_on(scene, locali
             assert np.isclose(found, expected, atol=1e-6).sum() >= len(at) - 1, column
 
 
+@pytest.mark.precision
 def test_drawn_birds_from_the_reader_to_the_records(birds, trained):
     dataset = read(birds)
     (records,) = evaluate_localizer(Localizer.load(trained), dataset.split("test"), dataset.truth)

@@ -19,6 +19,8 @@ from hclnet.objectness import Objectness
 from hclnet.storage import Unwritable
 from hclnet.views import View
 
+pytestmark = pytest.mark.precision
+
 NAMES = ("wren", "owl", "kite", "tern")
 
 

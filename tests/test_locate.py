@@ -12,6 +12,8 @@ from hclnet.api import load
 from hclnet.data.named import find_images
 from hclnet.locate import locate_files
 
+pytestmark = pytest.mark.precision
+
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -48,10 +48,13 @@ class Localizer:
         classes: names, in the order of the logits.
         size: side of the square that images are resized to, pixels.
         inference: how maps become boxes.
-        precision: auto, float32 or bfloat16.
+        precision: auto, float32 or bfloat16: what it is used in.
         grey: how grey of more than 8 bits becomes 8 bits.
         objectness: of the last stage that the method reads, for the box rule `auto`; by the side that images had when
             it was learnt, pixels.
+
+    Attributes:
+        trained_precision: what it was trained in, float32 or bfloat16, whatever it is used in now; None: not known.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Localizer:
         self.size = size
         self.inference = inference
         self.precision = precision
+        self.trained_precision: str | None = None
         self.objectness = dict(objectness or {})
         self.grey = grey
         parse_rule(inference.box)
@@ -246,6 +250,7 @@ class Localizer:
             **self._made_of(),
             "inference": {**self.inference.model_dump(), "fusion": self.fusion},
             "precision": self.precision,
+            "trained_precision": self.trained_precision,
             "classes": list(self.classes),
         }
         with whole(Path(folder) / _WEIGHTS) as part:
@@ -321,6 +326,7 @@ class Localizer:
             size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
             learnt = _objectness(tensors, method, trunk, size)
             localizer = cls(trunk, method, classes, size, inference, settings["precision"], learnt, _grey(settings))
+            localizer.trained_precision = settings.get("trained_precision")
         except KeyError as error:
             raise ValueError(f"The localizer in {home} can't be loaded: {_SETTINGS} has no {error}.") from None
         except (OSError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:

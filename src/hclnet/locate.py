@@ -22,6 +22,7 @@ from hclnet.annotate.overlay import save_pictures
 from hclnet.annotate.rows import file_row, is_same_file, localization_of, row_of
 from hclnet.config import Inference
 from hclnet.data.named import PICTURES, Named, find_images
+from hclnet.device import precision_name
 from hclnet.localizer import Localizer
 from hclnet.progress import bar
 from hclnet.request import as_arguments, as_classes, as_count, as_names, split_names
@@ -245,7 +246,7 @@ def _header(
         "max_objects": max_objects,
         **localizer.inference.model_dump(mode="json"),
         "fusion": localizer.fusion,
-        "precision": str(localizer.dtype).removeprefix("torch."),
+        "precision": precision_name(localizer.dtype),
     }
     return {
         "hclnet": __version__,

@@ -39,6 +39,7 @@ def test_what_does_not_exist_is_named_before_anything_runs():
         make_config("x", "cam", output_stride=12)
 
 
+@pytest.mark.precision
 @pytest.mark.parametrize("name, stride", [("vgg16", 16), ("resnet50", None)])
 def test_a_localizer_keeps_its_stride(tmp_path, name, stride):
     config = RunConfig(

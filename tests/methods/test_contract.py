@@ -238,6 +238,7 @@ def saved_cases():
     return [case for case in CASES if case[2] == DEFAULT or case[0] == "hclnet"]
 
 
+@pytest.mark.precision
 @pytest.mark.parametrize("name, options, backbone", saved_cases(), ids=str)
 def test_what_is_saved_is_what_is_loaded(name, options, backbone, tmp_path):
     config = RunConfig(

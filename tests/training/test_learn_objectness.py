@@ -14,6 +14,8 @@ from hclnet.objectness import fit_objectness
 from hclnet.training.objectness import learn_missing, learn_objectness
 from hclnet.views import View
 
+pytestmark = pytest.mark.precision
+
 
 @pytest.fixture(scope="module")
 def samples(birds):

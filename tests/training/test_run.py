@@ -19,6 +19,8 @@ from hclnet.methods import Method
 from hclnet.training import is_finished
 from hclnet.training.module import Training
 
+pytestmark = pytest.mark.precision
+
 # Three steps an epoch.
 RECIPE = {"size": 64, "batch": 4, "epochs": 3, "width": 8, "device": "cpu"}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from hclnet.config import RunConfig
+from hclnet.device import PRECISIONS, precision_name, resolve_device, resolve_precision
 from hclnet.localizer import Localizer
 
 _PACKAGES = ("hclnet", "torch", "torchvision", "timm", "lightning", "numpy", "numba", "pillow", "safetensors")
@@ -49,13 +50,15 @@ def is_finished(out: Path) -> bool:
 def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
     """Make a run folder, or check that the one there can be resumed.
 
-    A run that stopped before its first epoch was whole has nothing to lose: it is begun again.
+    A run that stopped before its first epoch was whole has nothing to lose: it is begun again. One that goes on does
+    so in the precision that it was begun in, even on a machine where `auto` is the other one.
 
     Raises:
         CheckpointError: the folder has a run already and `resume` is not set, or its configuration is another.
     """
-    settings = out / "config.yaml"
+    settings, begun = out / "config.yaml", None
     if has_progress(out):
+        begun = precision_of(out)
         if not resume:
             raise CheckpointError(f"{out} has a run already. Go on with --resume, or name another folder with --out.")
         before, now = RunConfig.load(settings).training_key(), config.training_key()
@@ -66,8 +69,22 @@ def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
         raise CheckpointError(f"{out} is not empty and holds no run. Name another folder with --out.")
     out.mkdir(parents=True, exist_ok=True)
     config.write(settings)
-    write_json(out / "environment.json", environment(), indent=2)
+    device = resolve_device(config.device)
+    computed = {
+        "device": str(device),
+        "precision": begun or precision_name(resolve_precision(config.precision, device)),
+    }
+    write_json(out / "environment.json", {**environment(), **computed}, indent=2)
     write_json(out / "state.json", {"finished": False, "epochs": 0, "seconds": 0.0})
+
+
+def precision_of(out: Path) -> str | None:
+    """The precision that a run was begun in, float32 or bfloat16; None for runs of before that was recorded."""
+    try:
+        found = json.loads((out / "environment.json").read_text(encoding="utf-8")).get("precision")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return found if found in PRECISIONS else None
 
 
 def has_progress(out: Path) -> bool:

@@ -16,12 +16,13 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from hclnet.config import RunConfig
 from hclnet.data.scales import described, learn_grey
+from hclnet.device import PRECISIONS, precision_name
 from hclnet.features import cached_features
 from hclnet.localizer import Localizer
 from hclnet.progress import bar
 from hclnet.training.batches import FeatureBatches, ImageBatches, loader
 from hclnet.training.checkpoint import WholeFiles
-from hclnet.training.folder import TrainResult, write_json
+from hclnet.training.folder import TrainResult, precision_of, write_json
 from hclnet.training.module import Training
 from hclnet.training.objectness import learn_missing
 from hclnet.types import Sample
@@ -52,6 +53,8 @@ def train_run(
     started = time.monotonic()
     checkpoint = out / "checkpoints" / "last.ckpt"
     localizer = Localizer.from_config(config, classes)
+    localizer.trained_precision = precision_of(out) or precision_name(localizer.dtype)
+    localizer.dtype = dtype = PRECISIONS[localizer.trained_precision]
     method, store = localizer.method, None
     localizer.grey = learn_grey([s.path for s in samples], config.grey_max)
     for line in described(localizer.grey) if tell else ():
@@ -63,7 +66,7 @@ def train_run(
                 method.reads,
                 samples,
                 config.size,
-                localizer.dtype,
+                dtype,
                 localizer.device,
                 True,
                 progress=report,
@@ -82,7 +85,7 @@ def train_run(
         trainer = pl.Trainer(
             accelerator={"cuda": "gpu"}.get(localizer.device.type, localizer.device.type),
             devices=1 if localizer.device.index is None else [localizer.device.index],
-            precision="bf16-mixed" if localizer.dtype == torch.bfloat16 else "32-true",
+            precision="bf16-mixed" if dtype == torch.bfloat16 else "32-true",
             max_epochs=config.epochs,
             logger=False,
             enable_progress_bar=False,
@@ -108,9 +111,10 @@ def train_run(
             interrupted = True
         finally:
             signal.signal(signal.SIGINT, previous)
-    localizer.to(localizer.device)
+    localizer.to(localizer.device).dtype = dtype  # what an object's features are is learnt as all the rest was
     learn_missing(localizer, samples, [View(localizer.size), *localizer.views], store)
     localizer.save(out / "localizer")
+    localizer.to(localizer.device)
     seconds = time.monotonic() - started
     state = {"finished": not interrupted, "epochs": trainer.current_epoch, "seconds": seconds}
     write_json(out / "state.json", state)
