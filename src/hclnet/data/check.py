@@ -15,7 +15,7 @@ from PIL import Image
 
 from hclnet.data.broken import THREADS
 from hclnet.data.files import shown
-from hclnet.data.images import check_image, image_size, open_image
+from hclnet.data.images import check_image, image_size, open_image, pages_of
 from hclnet.data.masks import files_of, read_grey, same_shape, shape_fault
 from hclnet.data.truth import box_doubts, box_fault, reaches_outside
 from hclnet.progress import Report
@@ -83,6 +83,7 @@ class _Look:
     pixels: bytes
     hash: UInt8[np.ndarray, "32"]
     small: UInt8[np.ndarray, "16 16 3"]
+    pages: int = 1
 
 
 def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
@@ -123,7 +124,7 @@ def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
         faults = pool.map(_mask_fault, masks, [look.size for _, look in masked], boxes)
         findings.masks = [Skipped(s, reason) for (s, _), reason in zip(masked, faults) if reason]
     sizes = {sample.id: look.size for sample, look in whole}
-    findings.remarks = [*_remarks(dataset), *box_doubts(dataset.truth, samples, sizes)]
+    findings.remarks = [*_remarks(dataset), *box_doubts(dataset.truth, samples, sizes), *_stacks(whole)]
     return findings
 
 
@@ -172,7 +173,7 @@ def _counts(dataset: DataSet) -> dict[str, dict[str, int]]:
 def _look(path: Path) -> _Look | str:
     try:
         check_image(path)
-        image, size = open_image(path, at_least=_ENOUGH), image_size(path)
+        image, size, pages = open_image(path, at_least=_ENOUGH), image_size(path), pages_of(path)
         data = path.read_bytes()
     except (ValueError, OSError) as error:
         return str(error)
@@ -181,7 +182,7 @@ def _look(path: Path) -> _Look | str:
     grey = np.asarray(image.convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX))
     steps = np.packbits(grey[:, 1:] > grey[:, :-1])
     small = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BOX))
-    return _Look(size, hashlib.blake2b(data, digest_size=16).digest(), pixels.digest(), steps, small)
+    return _Look(size, hashlib.blake2b(data, digest_size=16).digest(), pixels.digest(), steps, small, pages)
 
 
 def _copies(whole: Sequence[tuple[Sample, _Look]]) -> list[Copies]:
@@ -272,6 +273,16 @@ def _iou(a: list[float], b: list[float]) -> float:
     overlap = max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - overlap
     return overlap / union
+
+
+def _stacks(whole: Sequence[tuple[Sample, _Look]]) -> Iterator[str]:
+    several = [(sample, look.pages) for sample, look in whole if look.pages > 1]
+    if several:
+        sample, pages = several[0]
+        yield (
+            f"{len(several):,} TIFF file{'s have' if len(several) > 1 else ' has'} several pages, such as "
+            f"{shown(sample.id)} ({pages}): the first is seen. If others matter, save each as an image of its own"
+        )
 
 
 def _remarks(dataset: DataSet, few: int = 10) -> Iterator[str]:

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from hclnet.data.files import shown
 from hclnet.data.grey import eight_bits, is_deep
+from hclnet.data.sniff import what_it_is
 from hclnet.data.whole import Damaged, check_whole
 from hclnet.types import Grey
 
@@ -122,6 +123,16 @@ def ten_crops(images: UInt8[np.ndarray, "b l l 3"], size: int) -> Iterator[UInt8
         yield np.ascontiguousarray(crop[:, :, ::-1])
 
 
+def pages_of(path: str | Path) -> int:
+    """How many pages a TIFF has; 1 of other formats, of which the first frame is the picture.
+
+    Raises:
+        ValueError: as `open_image`.
+    """
+    with opened(path) as image:
+        return getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+
+
 def check_image(path: str | Path) -> None:
     """Look through a file by every checksum that it has; `open_image` leaves out those that cost most.
 
@@ -171,7 +182,7 @@ def _what(path: str | Path) -> str:
     """What a file is that Pillow does not know, as the rest of a sentence."""
     try:
         check_whole(path)
-        return "is not an image in any format that Pillow reads" if Path(path).stat().st_size else "is empty (0 bytes)"
+        return what_it_is(path)
     except Damaged as error:
         return f"is damaged: {error}. Copy or download it again"
     except OSError as error:  # gone since
