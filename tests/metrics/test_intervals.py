@@ -88,6 +88,13 @@ def test_paired_differences_are_narrower_than_the_intervals_of_the_two():
     assert not any(name.startswith("images") for name in differences([one], [other]))
 
 
+def test_what_was_measured_is_no_resample():
+    values = {"gt_known": np.array([5.0, 1.0, 1.0, 1.0]), "images": np.array([4.0, 4.0, 4.0, 4.0])}
+    assert intervals(values) == {"gt_known": [1.0, 1.0]}
+    other = {"gt_known": np.array([1.0, 2.0, 2.0, 2.0])}
+    assert differences([values], [other]) == {"gt_known": [4.0, -1.0, -1.0]}
+
+
 def test_a_method_of_several_seeds_is_its_median():
     drawn = resamples(40, 50)
     seeds = [weighted_figures(some_records(40, better=b), drawn) for b in (0.0, 0.3, 0.1)]

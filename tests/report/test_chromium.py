@@ -13,7 +13,7 @@ import pytest
 from report import chromium
 
 RUN = Path(__file__).parents[2] / ".ci" / "run"
-TARGETS = ("test", "test-slow")
+TARGETS = ("test", "test-precision", "test-slow")
 INSTALLED = ["apt-get update", "apt-get install -y --no-install-recommends chromium"]
 
 
