@@ -9,7 +9,7 @@ from PIL import Image
 from hclnet.boxes import scale, to_levels
 from hclnet.config import Inference, RunConfig
 from hclnet.data import read
-from hclnet.data.images import open_image, squash
+from hclnet.data.images import image_size, open_image, squash
 from hclnet.evaluate import evaluate_localizer
 from hclnet.heatmaps import fused_maps
 from hclnet.localizer import Localizer
@@ -199,8 +199,10 @@ def test_at_most_five_classes_are_kept(scene):
 def test_progress_is_told_and_masks_are_no_boxes(scene, localizer, tmp_path):
     samples, _ = scene
     told = []
-    Image.fromarray(np.eye(50, dtype=np.uint8) * 255).save(tmp_path / "mask.png")
-    masks = Truth(masks={s.id: MaskFiles((tmp_path / "mask.png",)) for s in samples[1:]})
+    for k, sample in enumerate(samples):
+        width, height = image_size(sample.path)
+        Image.fromarray(np.eye(height, width, dtype=np.uint8) * 255).save(tmp_path / f"{k}.png")
+    masks = Truth(masks={s.id: MaskFiles((tmp_path / f"{k}.png",)) for k, s in enumerate(samples) if k})
     (records,) = evaluate_localizer(localizer, samples, masks, progress=lambda *at: told.append(at))
     assert told == [(8, 10), (10, 10)] and np.isnan(records.iou).all()
     pixels = (records.inside + records.outside).sum(axis=1)

@@ -35,7 +35,7 @@ def check_whole(path: str | Path, pixels: bool = False) -> None:
         Damaged: something is wrong.
         OSError: the file can't be read.
     """
-    with Path(path).open("rb") as file:
+    with open(path, "rb") as file:  # noqa: PTH123, of "" Path would make the folder that one is in
         start = file.read(8)
         if start == _PNG:
             _png(file, pixels)
