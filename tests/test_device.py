@@ -31,16 +31,17 @@ def without_gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("found", ["avx512_bf16", "amx_bf16", "bf16"])
-def test_auto_is_bfloat16_where_the_processor_multiplies_it(monkeypatch, found):
+def test_auto_trains_in_bfloat16_where_the_processor_multiplies_it_and_is_used_in_float32(monkeypatch, found):
     with_instructions(monkeypatch, found)
-    dtype, why = explain_precision("auto", CPU)
-    assert dtype == torch.bfloat16 == resolve_precision("auto", CPU) and "the processor has" in why
+    dtype, why = explain_precision("auto", CPU, training=True)
+    assert dtype == torch.bfloat16 == resolve_precision("auto", CPU, training=True) and "the processor has" in why
+    assert explain_precision("auto", CPU) == (torch.float32, "boxes are the same on every machine")
 
 
 def test_auto_is_float32_elsewhere(monkeypatch):
     with_instructions(monkeypatch)
-    assert explain_precision("auto", CPU) == (torch.float32, "the processor does not multiply bfloat16")
-    assert resolve_precision("auto", torch.device("mps")) == torch.float32
+    assert explain_precision("auto", CPU, training=True) == (torch.float32, "the processor does not multiply bfloat16")
+    assert resolve_precision("auto", torch.device("mps"), training=True) == torch.float32
 
 
 @pytest.mark.parametrize("native", [(), ("avx512_bf16",)])
@@ -49,6 +50,7 @@ def test_the_variable_forces_what_auto_means_and_a_setting_wins_over_it(monkeypa
     with_instructions(monkeypatch, *native)
     monkeypatch.setenv("HCLNET_PRECISION", forced)
     dtype, why = explain_precision("auto", CPU)
+    assert (dtype, why) == explain_precision("auto", CPU, training=True)
     assert precision_name(dtype) == forced and f"forced by HCLNET_PRECISION={forced}" in why
     assert ("emulated" in why) == (forced == "bfloat16" and not native)
     for said in ("float32", "bfloat16"):
@@ -60,7 +62,7 @@ def test_the_variable_forces_what_auto_means_and_a_setting_wins_over_it(monkeypa
 def test_the_variable_may_force_nothing(monkeypatch, nothing):
     with_instructions(monkeypatch, "amx_bf16")
     monkeypatch.setenv("HCLNET_PRECISION", nothing)
-    assert resolve_precision("auto", CPU) == torch.bfloat16
+    assert resolve_precision("auto", CPU, training=True) == torch.bfloat16
 
 
 @pytest.mark.parametrize("wrong", ["bf16", "float16", "32"])
@@ -81,10 +83,11 @@ def test_doctor_says_which_precision_will_be_used_and_why(monkeypatch):
     with_instructions(monkeypatch)
     without_gpu(monkeypatch)
     lines = CliRunner().invoke(app, ["doctor"]).output.splitlines()
-    assert "ok       precision      float32: the processor does not multiply bfloat16" in lines
+    why = "(the processor does not multiply bfloat16), use float32 (boxes are the same on every machine)"
+    assert f"ok       precision      training float32 {why}" in lines
     monkeypatch.setenv("HCLNET_PRECISION", "bfloat16")
     (line,) = (line for line in CliRunner().invoke(app, ["doctor"]).output.splitlines() if " precision " in line)
-    assert "bfloat16: forced by HCLNET_PRECISION=bfloat16, emulated and slow" in line
+    assert line.count("bfloat16 (forced by HCLNET_PRECISION=bfloat16, emulated and slow") == 2
 
 
 def test_modules_compute_in_what_was_chosen():

@@ -113,7 +113,7 @@ class RunConfig(Strict):
     seed: int = Field(0, description="of the heads' start, the order of images, and an automatic split")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where it is native, unless HCLNET_PRECISION says otherwise"
+        "auto", description="auto: float32, but trained in bfloat16 where it is native; or HCLNET_PRECISION"
     )
     workers: int = Field(0, ge=0, description="processes that decode images with --tune all")
     on_bad_image: Literal["fail", "skip"] = Field("fail", description="fail before training, or skip the broken images")

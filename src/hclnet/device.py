@@ -55,20 +55,21 @@ def _lacking(device: str) -> str:
     return ""
 
 
-def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
+def resolve_precision(precision: str, device: torch.device, training: bool = False) -> torch.dtype:
     """What features and heads are computed in; `explain_precision` without the reason."""
-    return explain_precision(precision, device)[0]
+    return explain_precision(precision, device, training)[0]
 
 
-def explain_precision(precision: str, device: torch.device) -> tuple[torch.dtype, str]:
+def explain_precision(precision: str, device: torch.device, training: bool = False) -> tuple[torch.dtype, str]:
     """What features and heads are computed in, and why, for a person to read.
 
-    `auto` is what `HCLNET_PRECISION` says, and else bfloat16 where the processor multiplies it natively, float32
-    elsewhere.
+    `auto` is what `HCLNET_PRECISION` says. Else it is float32 wherever a localizer is used, so that its boxes are the
+    same on every machine; in training it is bfloat16 where the processor multiplies it natively, float32 elsewhere.
 
     Args:
         precision: auto, float32 or bfloat16.
         device: that is computed on.
+        training: whether it is for training, not for use.
 
     Raises:
         ValueError: the precision, or the value of `HCLNET_PRECISION`, is none of these.
@@ -79,6 +80,8 @@ def explain_precision(precision: str, device: torch.device) -> tuple[torch.dtype
             raise ValueError(f"{what} is {value!r}. Set it to auto, float32 or bfloat16.")
     native, why = _native(device)
     if precision == "auto" and forced == "auto":
+        if not training:
+            return torch.float32, "boxes are the same on every machine"
         return (torch.bfloat16 if native else torch.float32), why
     chosen, by = (precision, f"precision={precision}") if precision != "auto" else (forced, f"{_VARIABLE}={forced}")
     emulated = chosen == "bfloat16" and not native

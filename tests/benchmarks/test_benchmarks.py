@@ -76,6 +76,19 @@ def test_centre_gaussian(printed: Printed, birds: Path, tmp_path: Path):
     assert len(kept) == 6 and all(np.unravel_index(map.argmax(), map.shape) == (111, 111) for map in kept)
 
 
+def test_precision(printed: Printed, birds: Path, tmp_path: Path):
+    few = ("--methods", "cam", "--set", "size=64", "--set", "epochs=1", "--set", "width=8", "--set", "scales=1")
+    rows = cells(printed("precision", birds, "--out", tmp_path, "--preset", "quick", *few))
+    both = ("float32", "bfloat16")
+    assert [row[:4] for row in rows] == [[birds.name, "cam", trained, used] for trained in both for used in both]
+    assert rows[0][-2:] == ["100.0", "100.0"] and all(0 <= float(cell) <= 100 for row in rows for cell in row[-2:])
+    for run in ("cam-float32", "cam-bfloat16"):
+        assert json.loads((tmp_path / birds.name / run / "environment.json").read_text())["precision"] == run[4:]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert cells(printed("precision", birds, "--out", tmp_path, "--preset", "quick", *few)) == rows
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+
+
 def test_convolution(printed: Printed):
     lines = printed("convolution", "--channels", 8, "--width", 16, "--batch", 2, "--times", 1, "--sizes", "64,96")
     assert [line.split()[:2] for line in lines[2:]] == [["64", "4x4"], ["96", "6x6"]]

@@ -79,6 +79,18 @@ def test_a_training_goes_on_in_what_it_was_begun_in(whole, birds, tmp_path, monk
     assert result.localizer.dtype == getattr(torch, OTHER[precision])
 
 
+def test_what_learns_in_bfloat16_gives_the_same_boxes_on_a_machine_without_it(birds, tmp_path, monkeypatch):
+    monkeypatch.delenv("HCLNET_PRECISION", raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    result = api.train(birds, tmp_path / "run", **RECIPE)
+    assert result.localizer.trained_precision == "bfloat16" and result.localizer.dtype == torch.float32
+    image = next((birds / "images").rglob("*.jpg"))
+    here = Localizer.load(tmp_path / "run").locate(image)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    there = Localizer.load(tmp_path / "run").locate(image)
+    assert here.box == there.box is not None and np.array_equal(here.heatmap, there.heatmap)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"precision": "float16"}', None])
 def test_runs_of_before_it_was_recorded(tmp_path, content):
     if content is not None:

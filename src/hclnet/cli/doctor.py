@@ -74,10 +74,12 @@ def _precision() -> str:
     from hclnet.device import explain_precision, precision_name, resolve_device
 
     try:
-        dtype, why = explain_precision("auto", resolve_device("auto"))
+        device = resolve_device("auto")
+        used, trained = (explain_precision("auto", device, training) for training in (False, True))
     except ValueError as error:
         raise Problem(str(error)) from error
-    return f"{precision_name(dtype)}: {why}"
+    told = [f"{what} {precision_name(dtype)} ({why})" for what, (dtype, why) in (("training", trained), ("use", used))]
+    return ", ".join(told)
 
 
 def _cache() -> str:

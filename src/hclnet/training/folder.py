@@ -72,7 +72,7 @@ def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
     device = resolve_device(config.device)
     computed = {
         "device": str(device),
-        "precision": begun or precision_name(resolve_precision(config.precision, device)),
+        "precision": begun or precision_name(resolve_precision(config.precision, device, training=True)),
     }
     write_json(out / "environment.json", {**environment(), **computed}, indent=2)
     write_json(out / "state.json", {"finished": False, "epochs": 0, "seconds": 0.0})

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from hclnet.config import RunConfig
 from hclnet.data.scales import described, learn_grey
-from hclnet.device import PRECISIONS, precision_name
+from hclnet.device import PRECISIONS, precision_name, resolve_precision
 from hclnet.features import cached_features
 from hclnet.localizer import Localizer
 from hclnet.progress import bar
@@ -53,7 +53,8 @@ def train_run(
     started = time.monotonic()
     checkpoint = out / "checkpoints" / "last.ckpt"
     localizer = Localizer.from_config(config, classes)
-    localizer.trained_precision = precision_of(out) or precision_name(localizer.dtype)
+    chosen = resolve_precision(config.precision, localizer.device, training=True)
+    localizer.trained_precision = precision_of(out) or precision_name(chosen)
     localizer.dtype = dtype = PRECISIONS[localizer.trained_precision]
     method, store = localizer.method, None
     localizer.grey = learn_grey([s.path for s in samples], config.grey_max)
