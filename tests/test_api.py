@@ -86,14 +86,14 @@ def test_a_test_image_that_has_gone_does_not_matter_for_going_on(photos, tmp_pat
     assert api.train(photos, run, resume=True, **RECIPE).finished
 
 
-def test_another_data_set_must_have_the_same_classes(photos, tmp_path):
+def test_another_data_set_has_no_other_classes(photos, tmp_path):
     run = tmp_path / "run"
     api.train(photos, run, **RECIPE)
     other = shutil.copytree(photos, tmp_path / "other")
     assert api.evaluate(run, other, report=False).figures["images"] == 2
     (other / "red").rename(other / "green")
     with pytest.raises(
-        ValueError, match=r"other classes than the run \(only in the data: green; only in the run: red\)"
+        ValueError, match=r"not know: green \(6 images\)\. It knows blue, red\. .*--ignore-unknown-classes"
     ):
         api.evaluate(run, other, report=False)
 
@@ -106,19 +106,6 @@ def test_figures_and_settings_belong_together(trained):
     assert plain.figures["top1_cls"] == fixed.figures["top1_cls"]
     assert fixed.figures["protocol"]["rule"] == "fixed:0.9" and fixed.folder == trained / "other"
     assert Localizer.load(trained).inference.box == "auto"  # looking at it has not changed it
-
-
-def test_auto_learns_at_sizes_that_the_training_did_not_look_at(trained, tmp_path):
-    run = shutil.copytree(trained, tmp_path / "run")
-    assert sorted(Localizer.load(run).objectness) == [64]
-    api.evaluate(run, report=False, scales=[1.5], box="otsu3")
-    assert sorted(Localizer.load(run).objectness) == [64]  # no other rule needs it
-    first = api.evaluate(run, report=False, scales=[1.5])
-    kept = Localizer.load(run)
-    assert sorted(kept.objectness) == [64, 96] and kept.inference.scales == (1,)
-    weights = (run / "localizer" / "model.safetensors").read_bytes()
-    assert api.evaluate(run, report=False, scales=[1.5]).figures == first.figures
-    assert (run / "localizer" / "model.safetensors").read_bytes() == weights
 
 
 def test_a_training_learns_at_the_sizes_that_it_is_told_to_look_at(photos, tmp_path):

@@ -29,7 +29,9 @@ def test_the_threshold_is_written_into_the_localizer(run, birds):
     localizer = hclnet.load(run, "cpu")
     assert localizer.inference.box == f"fixed:{found.threshold}" and localizer.fusion == "max"
     written = json.loads((run / "localizer" / "calibration.json").read_text())
-    assert (written["data"], written["split"]) == (str(birds), "train")
+    data = written["data"]
+    assert data["path"] == data["root"] == str(birds) and written["split"] == data["split"] == "train"
+    assert data["images"] == data["images_expected"] == 12
     assert written["threshold"] == found.threshold and written["gt_known"] == list(found.gt_known)
     after = hclnet.evaluate(run, split="train", device="cpu", report=False)
     by_auto = hclnet.evaluate(run, split="train", device="cpu", report=False, box="auto")
@@ -49,7 +51,7 @@ def test_another_data_set_and_a_localizer_alone(run, birds):
 
 def test_it_needs_true_boxes(run, birds, monkeypatch):
     bare = replace(read(birds), truth=Truth({}, {}))
-    monkeypatch.setattr("hclnet.api.read", lambda *_: bare)
+    monkeypatch.setattr("hclnet.runs.read", lambda *_: bare)
     before = (run / "localizer" / "localizer.json").read_text()
     with pytest.raises(ValueError, match=r"has no true box for any image of its split train\. .*the rule auto"):
         hclnet.calibrate(run, device="cpu")

@@ -116,7 +116,14 @@ def test_written_and_loaded(tmp_path: Path):
 
 def test_the_training_key_has_what_weights_depend_on():
     key = make_config("birds", "hclnet").training_key()
-    assert set(RunConfig.model_fields) - set(key) == {"inference", "device", "workers", "on_bad_image", "as_classes"}
+    assert set(RunConfig.model_fields) - set(key) == {
+        "data",
+        "inference",
+        "device",
+        "workers",
+        "on_bad_image",
+        "as_classes",
+    }
     assert make_config("birds", "hclnet", on_bad_image="skip", no_object_class="good").training_key() == key
     for same in (
         {"as_classes": True},
@@ -130,7 +137,21 @@ def test_the_training_key_has_what_weights_depend_on():
         assert make_config("birds", "hclnet", **same).training_key() == key
     for other in ({"branches": 3}, {"epochs": 3}, {"seed": 1}, {"precision": "bfloat16"}, {"size": 64}):
         assert make_config("birds", "hclnet", **other).training_key() != key
-    assert make_config("beasts", "hclnet").training_key() != key
+    assert make_config("beasts", "hclnet").training_key() == key  # images are known by their bytes, in data.csv
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, -(2**70)])
+def test_a_seed_that_is_none(seed: int):
+    with pytest.raises(ValueError, match=rf"^hclnet: seed: {seed} is not a seed; take a whole number from 0 to 4,29"):
+        make_config("birds", "hclnet", seed=seed)
+
+
+def test_where_the_data_is_does_not_depend_on_where_a_later_command_runs(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert [make_config(given).data for given in ("birds/", "../birds", "~/birds", "/birds")] == [
+        str(tmp_path / "birds"), str(tmp_path.parent / "birds"), "/home/somebody/birds", "/birds"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -72,10 +72,11 @@ SETTINGS = [{}, {"box": "otsu3"}, {"fusion": "l1", "box": "fixed:0.3"}, {"flip":
 
 @pytest.fixture
 def seeing(localizer):
-    """With an objectness, of random weights."""
+    """With an objectness at the sizes that are looked at, of random weights."""
     other, generator = copy(localizer), torch.Generator().manual_seed(0)
     channels = localizer.trunk.info[localizer.method.reads[-1]].channels
-    other.objectness = {64: Objectness(torch.randn(channels, generator=generator), torch.tensor(0.1))}
+    one = Objectness(torch.randn(channels, generator=generator), torch.tensor(0.1))
+    other.objectness = {32: one, 64: one}
     return other
 
 

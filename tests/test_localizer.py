@@ -153,15 +153,43 @@ def test_objectness_is_saved_with_the_weights(localizer, seeing, photograph, tmp
     same(localizer.locate(photograph), without.locate(photograph))
 
 
-def test_of_several_objectnesses_each_look_has_that_of_the_nearest_size(localizer, photograph):
-    """What was learnt at 64 px is of the first feature, what was learnt at 160 of the second, whatever they are."""
-    other = localizer.with_inference(scales=[1, 1.5, 2])
+def test_each_look_has_the_objectness_of_its_size_and_none_of_another(localizer, photograph):
+    """What was learnt at 64 px is of the first feature, what was learnt at 128 of the second, whatever they are."""
+    other = localizer.with_inference(scales=[1, 2])
     axes = torch.eye(localizer.trunk.info["stage5"].channels)
-    other.objectness = {64: Objectness(axes[0], torch.tensor(0.0)), 160: Objectness(axes[1], torch.tensor(0.0))}
-    for side, axis in ((64, 0), (96, 0), (128, 1)):  # 96 / 64 = 1.5 < 160 / 96, 128 / 64 = 2 > 160 / 128
+    other.objectness = {64: Objectness(axes[0], torch.tensor(0.0)), 128: Objectness(axes[1], torch.tensor(0.0))}
+    for side, axis in ((64, 0), (128, 1)):
         features = other.features(load_square(photograph, side)[None])
         (cells,) = other.objectness_of([features], [View(side)])
         np.testing.assert_allclose(cells, features["stage5"][0, axis].float())
+    assert other.locate(photograph).box
+    features = other.features(load_square(photograph, 96)[None])
+    assert other.objectness_of([features], [View(96)]) is None
+    assert other.objectness_of([features, features], [View(128), View(96)]) is None
+
+
+@pytest.mark.parametrize(
+    "scales, sides, asked",
+    [
+        ([1.5], "96 px", "scales=1.5"),
+        ([1, 2], "128 px", "scales=2"),
+        ([0.5, 1, 4], "32 px and 256 px", r"'scales=\[0.5,4\]'"),
+        ([1.2], "64 px", None),  # rounded to a multiple of 32, it is the same
+    ],
+)
+def test_a_size_that_auto_does_not_know_is_refused(seeing, photograph, scales, sides, asked):
+    other = seeing.with_inference(scales=scales, flip=True)
+    for rule in ("otsu3", "fixed:0.3"):
+        assert other.with_inference(box=rule).locate(photograph).label
+    if asked is None:
+        assert other.locate(photograph).label
+        return
+    with pytest.raises(ValueError, match=rf"at {sides}, only at 64 px,.* DATA --out RUN --resume --set {asked}`"):
+        other.locate(photograph)
+
+
+def test_without_any_objectness_every_size_is_looked_at(localizer, photograph):
+    assert localizer.objectness == {} and localizer.with_inference(scales=[0.5, 2]).locate(photograph).label
 
 
 def test_rules_differ():

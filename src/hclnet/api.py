@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
+import difflib
+import io
+import os
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,11 @@ from pydantic import ValidationError
 from hclnet.backbones import choose_stride
 from hclnet.boxes import parse_normalisation, parse_rule
 from hclnet.config import RunConfig, read_preset, readable, route
-from hclnet.data import as_trained, describe, find_split, for_training, read
-from hclnet.data.broken import counted, listed, without_broken
+from hclnet.data import describe, for_training, read
+from hclnet.data.broken import counted
 from hclnet.data.masks import check_truth, image_sizes
 from hclnet.data.record import (
+    change_since,
     record_skipped,
     record_splits,
     recorded,
@@ -30,11 +34,33 @@ from hclnet.evaluate import evaluate_localizer, protocol_of
 from hclnet.features import cache_root
 from hclnet.localizer import Localizer
 from hclnet.methods import check_tune, frozen_note, get_method
-from hclnet.metrics import Resampled, class_table, figures, hits, intervals, resamples, save, weighted_figures
+from hclnet.metrics import (
+    Resampled,
+    class_table,
+    figures,
+    get_protocol,
+    hits,
+    intervals,
+    resamples,
+    save,
+    weighted_figures,
+)
 from hclnet.pages import evaluation_page, training_page
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
-from hclnet.training import TrainResult, has_progress, learn_missing, prepare_run
+from hclnet.runs import check_images, open_run
+from hclnet.storage import locked, write_json, write_text
+from hclnet.text import shown
+from hclnet.training import (
+    TrainResult,
+    check_free,
+    check_resumable,
+    complete_run,
+    has_progress,
+    is_finished,
+    is_run,
+    prepare_run,
+)
 from hclnet.types import DataSet, Localization, Records, Truth
 
 
@@ -71,7 +97,7 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
     routed = route(given, set(known.Options.model_fields), method)
     try:
         options = known.Options(**routed.pop("options")).model_dump()
-        config = RunConfig(data=str(Path(data)), method=method, options=options, **routed)
+        config = RunConfig(data=_absolute(data), method=method, options=options, **routed)
     except ValidationError as error:
         raise ValueError(f"{method}: {readable(error)}") from None
     parse_rule(config.inference.box)  # now, not after the training
@@ -80,6 +106,11 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
     check_tune(known, config.tune)
     # Written out, so that a run is the same training whether the backbone's own stride was named or not.
     return config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})
+
+
+def _absolute(data: str | Path) -> str:
+    """A path that means the same wherever a later command runs."""
+    return os.path.abspath(os.path.expanduser(data))  # noqa: PTH100, PTH111, links stay; `~name` is no user's
 
 
 def train(
@@ -105,29 +136,51 @@ def train(
     Raises:
         ValueError: data, settings or images are not as they have to be; the message says what to do.
     """
+    out = Path(out)
     if resume:
-        method, settings = _as_before(Path(out), method, settings)
+        _check_there(out)
+        method, settings = _as_before(out, method, settings)
     config = make_config(data, method or "hclnet", **settings)
     if config.tune == "heads":
         cache_root()  # features are to be kept there: said now, not after the images were checked
-    dataset = for_training(read(data, config.seed, config.as_classes))
-    config.inference.check(dataset.classes)
-    if tell:
-        tell(describe(dataset))
-        if note := frozen_note(config.method, config.tune):
-            tell(note)
-    if resume:
-        dataset = without_recorded_skips(dataset, Path(out))
-    dataset = check_images(dataset, config.on_bad_image, tell)
-    result = train_on(dataset, config, Path(out), resume, tell=tell)
-    if report and result.finished:
-        _report_training(result.localizer, dataset, Path(out), config.seed)
+    if not (resume or is_run(out)):
+        check_free(out)
+    with locked(out, "training") if out.exists() else nullcontext():  # one that it makes, it has from `train_on` on
+        if not resume:
+            check_free(out)
+        dataset = for_training(read(data, config.seed, config.as_classes))
+        config.inference.check(dataset.classes)
+        if tell:
+            tell(describe(dataset))
+            if note := frozen_note(config.method, config.tune):
+                tell(note)
+        if resume:
+            dataset = without_recorded_skips(dataset, out)
+            if tell and dataset.skipped:
+                tell(f"Left out as before, {counted(len(dataset.skipped), 'image')} that skipped.csv lists.")
+        dataset = check_images(dataset, config.on_bad_image, tell)
+        result = train_on(dataset, config, out, resume, tell=tell)
+        if report and result.finished and (result.trained or not (out / "report.html").is_file()):
+            _report_training(result.localizer, dataset, out, config.seed)
     return result
+
+
+def _check_there(out: Path) -> None:
+    """Raises:
+    ValueError: there is no run to go on with; the message names those that are called about the same.
+    """
+    if is_run(out):
+        return
+    beside = out.parent if out.parent.is_dir() else Path()
+    runs = sorted(path.name for path in beside.iterdir() if is_run(path))
+    near = difflib.get_close_matches(out.name, runs, 3, 0.5)
+    meant = f" Do you mean {' or '.join(str(beside / name) for name in near)}?" if near else ""
+    raise ValueError(f"There is no run in {out} to go on with.{meant} Without --resume a new one begins there.")
 
 
 def _as_before(out: Path, method: str | None, settings: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
     """Method and settings that a run was begun with, and over them those that are given."""
-    if not has_progress(out):
+    if not (out / "config.yaml").is_file():
         return method, settings
     before = RunConfig.load(out / "config.yaml").model_dump(exclude={"data"})
     own, options, inference = before.pop("method"), before.pop("options"), before.pop("inference")
@@ -147,19 +200,35 @@ def train_on(
 ) -> TrainResult:
     """Train on a data set that is read and checked. Only the labelled images are handed on; the truth stays here.
 
+    A run that is finished gets what it lacks at the sizes that images are to be looked at, and is not trained.
+
     Raises:
         ValueError: as `train`; or a run that goes on had other training images.
     """
-    from hclnet.training.run import train_run  # Lightning takes two seconds to load, and evaluate does not need it
+    with locked(out, label.lower()):
+        if resume:
+            dataset = without_recorded_skips(with_recorded_splits(dataset, out), out)
+            _check_same_images(dataset, out)
+            if (
+                has_progress(out)
+                and config.grey_max == "auto"
+                and RunConfig.load(out / "config.yaml").grey_max == "file"
+            ):
+                config = config.model_copy(update={"grey_max": "file"})  # a run of version 0.1 goes on as it began
+        if resume and is_finished(out):
+            check_resumable(config, out)
+            record_splits(dataset, out, keep=True)
+            localizer = None
+            with suppress(ValueError):  # one that can't be loaded is made anew from the checkpoint
+                localizer = Localizer.load(out, config.device)
+            if localizer:
+                return complete_run(config, localizer, dataset.split("train"), out, tell)
+        keep = resume and has_progress(out)
+        prepare_run(config, out, resume)
+        record_splits(dataset, out, keep)
+        from hclnet.training.run import train_run  # Lightning takes two seconds, and evaluate does not need it
 
-    if resume:
-        dataset = without_recorded_skips(with_recorded_splits(dataset, out), out)
-        _check_same_images(dataset, out)
-        if has_progress(out) and config.grey_max == "auto" and RunConfig.load(out / "config.yaml").grey_max == "file":
-            config = config.model_copy(update={"grey_max": "file"})  # a run of version 0.1 goes on as it began
-    prepare_run(config, out, resume)
-    record_splits(dataset, out)
-    return train_run(config, dataset.classes, dataset.split("train"), out, label, tell)
+        return train_run(config, dataset.classes, dataset.split("train"), out, label, tell)
 
 
 def evaluate(
@@ -173,87 +242,58 @@ def evaluate(
     on_bad_image: str | None = None,
     tell: Callable[[str], None] | None = None,
     as_classes: bool = False,
+    ignore_unknown_classes: bool = False,
     **inference: Any,
 ) -> Evaluation:
-    """Score a run on a split, and keep the records beside it.
+    """Score a run on a split, and keep the records beside it. The run itself is not changed.
 
     Args:
         run: a run folder.
-        data: another data set than the run's own; it must have the run's classes.
+        data: another data set than the run's own. Its classes are matched by name; it may have a part of the run's.
         split: which part of it.
         out: folder for `records.npz`, `figures.json`, `classes.csv` and `report.html`; by default
-            `<run>/evaluation/<split>`, with another protocol than our own `<split>-<protocol>`.
+            `<run>/evaluation/<split>`, with another protocol than our own `<split>-<protocol>`, and for other data than
+            the run's own `<run>/evaluation/<name>-<fingerprint>/<split>`.
         report: write the report.
         protocol: `hclnet`, our own, or `wsoleval`; see docs/protocols.md.
-        on_bad_image: `fail` or `skip`; as the run was trained by default. Skipped images are listed in `skipped.csv`.
+        on_bad_image: `fail` or `skip`; as the run was trained by default. Skipped images, and those of the run's own
+            that are gone, are listed in `skipped.csv`.
         tell: called with lines for a person, such as which images are skipped.
         as_classes: of other data each folder is a class, see `hclnet.read`; the run's own is read as it was trained on.
+        ignore_unknown_classes: leave out images of classes that the run does not have.
         inference: settings of maps and boxes, such as `box="fixed:0.2"`.
 
     Raises:
-        ValueError: the run, the data or a setting is not as it has to be.
+        ValueError: the run, the data or a setting is not as it has to be; or the run's own images are not what they
+            were when it was trained; or the box rule `auto` lacks what it needs at a size that is asked for.
     """
     run = Path(run)
-    localizer, dataset, cache = open_run(run, data, split, device, on_bad_image, tell, as_classes, **inference)
-    samples = dataset.split(find_split(dataset, split))
+    get_protocol(protocol)  # whether there is such a one, now and not after the work
+    opened = open_run(run, data, split, device, on_bad_image, tell, as_classes, ignore_unknown_classes, **inference)
+    localizer, dataset, scored = opened.localizer, opened.dataset, opened.split
+    samples = dataset.split(scored)
     maps: list[ImageMaps] = []
     keep = (lambda _, one: maps.append(one)) if report else None
-    doubts: list[str] = []
-    with bar("Scoring") as progress:
-        (records,) = evaluate_localizer(
-            localizer, samples, dataset.truth, None, cache, progress, keep, protocol, doubts.append
-        )
-    for doubt in doubts if tell else ():
-        tell(doubt)
-    measured, scored = summary(localizer, records), samples[0].split
-    home = run / "evaluation" / (scored if protocol == "hclnet" else f"{scored}-{protocol}")
-    home = Path(out) if out else home
-    home.mkdir(parents=True, exist_ok=True)
-    save(records, home / "records.npz")
-    if dataset.skipped:
+    home = Path(out) if out else opened.home(protocol)
+    with locked(home, "evaluation"):
+        doubts: list[str] = []
+        with bar("Scoring") as progress:
+            (records,) = evaluate_localizer(
+                localizer, samples, dataset.truth, None, opened.cache, progress, keep, protocol, doubts.append
+            )
+        for doubt in doubts if tell else ():
+            tell(doubt)
+        measured = {**summary(localizer, records), "data": opened.about}
+        save(records, home / "records.npz")
         record_skipped(dataset, home)
-    (home / "figures.json").write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
-    write_class_table(class_table(records.labels, dataset.classes, [hits(records)]), home / "classes.csv")
-    page = None
-    if report:
-        page = write(evaluation_page(localizer, dataset, scored, records, maps, measured, run), home / "report.html")
+        write_json(home / "figures.json", measured, indent=2)
+        write_class_table(class_table(records.labels, dataset.classes, [hits(records)]), home / "classes.csv")
+        page = None
+        if report:
+            page = write(
+                evaluation_page(localizer, dataset, scored, records, maps, measured, run), home / "report.html"
+            )
     return Evaluation(records, measured, home, page)
-
-
-def open_run(
-    run: Path,
-    data: str | Path | None,
-    split: str,
-    device: str,
-    on_bad_image: str | None,
-    tell: Callable[[str], None] | None,
-    as_classes: bool = False,
-    **inference: Any,
-) -> tuple[Localizer, DataSet, bool]:
-    """A run's localizer with these settings, the data set to score it on, and whether features are worth keeping.
-
-    Arguments and errors are those of `evaluate`.
-    """
-    localizer = kept = Localizer.load(run, device)
-    if changes := {k: v for k, v in inference.items() if v is not None}:
-        localizer = localizer.with_inference(**changes)
-    config_file = run / "config.yaml"
-    config = RunConfig.load(config_file) if config_file.exists() else None
-    if data is None and config is None:
-        raise ValueError(f"{run} does not say what it was trained on. Name a data set with --data.")
-    if data is None:
-        dataset = as_trained(read(config.data, config.seed, config.as_classes))
-        dataset = with_recorded_splits(dataset, run)
-    else:
-        dataset = read(data, config.seed if config else 0, as_classes)
-    _check_classes(localizer, dataset)
-    on_bad_image = on_bad_image or (config.on_bad_image if config else "fail")
-    dataset = check_images(dataset, on_bad_image, tell, find_split(dataset, split))
-    if data is None and localizer.inference.box == "auto":
-        taught = without_recorded_skips(dataset, run).split("train")
-        if learn_missing(kept, taught, localizer.views):  # as where sizes are looked at that the training did not know
-            kept.save(run / "localizer")
-    return localizer, dataset, config is not None and config.tune == "heads"
 
 
 def write_class_table(rows: list[dict[str, Any]], path: Path) -> None:
@@ -265,12 +305,11 @@ def write_class_table(rows: list[dict[str, Any]], path: Path) -> None:
             ends = ("", "_low", "_high")
             line |= {name + end: v for end, v in zip(ends, value)} if isinstance(value, list) else {name: value}
         flat.append(line)
-    part = path.with_suffix(".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(name for line in flat for name in line)))
-        writer.writeheader()
-        writer.writerows(flat)
-    part.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for line in flat for name in line)))
+    writer.writeheader()
+    writer.writerows(flat)
+    write_text(path, text.getvalue())
 
 
 def summary(localizer: Localizer, records: Records, values: Resampled | None = None) -> dict[str, Any]:
@@ -319,45 +358,20 @@ def _report_training(localizer: Localizer, dataset: DataSet, out: Path, seed: in
     write(training_page(localizer, dataset, split, records, maps, out), out / "report.html")
 
 
-def check_images(
-    dataset: DataSet, on_bad_image: str, tell: Callable[[str], None] | None = None, split: str | None = None
-) -> DataSet:
-    """The data set without the images that can't be read, of one split or of all; each is told of.
-
-    Raises:
-        ValueError: as `without_broken`.
-    """
-    before = len(dataset.skipped)
-    with bar("Checking that images can be read") as progress:
-        checked = without_broken(dataset, on_bad_image, split, progress)
-    if tell and (skipped := checked.skipped[before:]):
-        looked_at = sum(split in (None, s.split) for s in dataset.samples)
-        tell(f"Left out, {counted(len(skipped), 'image')} of {looked_at:,}:\n{listed(skipped)}")
-    if tell and before:
-        tell(f"Left out as before, {counted(before, 'image')} that skipped.csv lists.")
-    return checked
-
-
-def _check_classes(localizer: Localizer, dataset: DataSet) -> None:
-    if localizer.classes != dataset.classes:
-        extra = sorted(set(dataset.classes) - set(localizer.classes))[:5]
-        lacking = sorted(set(localizer.classes) - set(dataset.classes))[:5]
-        told = "; ".join(
-            f"{what}: {', '.join(names)}"
-            for what, names in (("only in the data", extra), ("only in the run", lacking))
-            if names
-        )
-        raise ValueError(f"{dataset.root} has other classes than the run ({told or 'in another order'}).")
-
-
 def _check_same_images(dataset: DataSet, out: Path) -> None:
-    """What an epoch is, and so what is left to do, depends on the training images."""
-    if not (has_progress(out) and (rows := recorded(out))):
+    """What an epoch is, and so what is left to do, depends on the training images and on every pixel of them."""
+    if not (has_progress(out) and recorded(out)):
         return
-    before = {(row["id"], row["class"]) for row in rows if row["split"] == "train"}
-    now = {(s.id, dataset.classes[s.label]) for s in dataset.samples if s.split == "train"}
-    if before != now:
+    change = change_since(dataset, out, "train")
+    if change.come or change.gone:
         raise ValueError(
-            f"{out} can't be resumed: of its training images in {dataset.root} {len(now - before)} have come and "
-            f"{len(before - now)} have gone. Name another folder with --out, or bring the images back as they were."
+            f"{out} can't be resumed: of its training images in {dataset.root} {len(change.come)} have come and "
+            f"{len(change.gone)} have gone. Name another folder with --out, or bring the images back as they were."
+        )
+    if change.changed:
+        names = ", ".join(map(shown, change.changed[:5])) + (" ..." if len(change.changed) > 5 else "")
+        raise ValueError(
+            f"{out} can't be resumed: {counted(len(change.changed), 'training image')} of {change.expected:,} in "
+            f"{dataset.root} are not what they were when it began: {names}. Name another folder with --out, or bring "
+            "the images back as they were."
         )

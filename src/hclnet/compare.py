@@ -7,13 +7,13 @@ import json
 import re
 import statistics
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hclnet.api import check_images, make_config, summary, train_on, write_class_table
+from hclnet.api import make_config, summary, train_on, write_class_table
 from hclnet.config import Inference, RunConfig, parse_settings
 from hclnet.data import describe, find_split, for_training, read
 from hclnet.data.masks import check_truth, image_sizes
@@ -38,8 +38,9 @@ from hclnet.metrics import (
 from hclnet.pages import MethodScores, column, comparison_page
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
+from hclnet.runs import about_data, check_images, check_same_data
+from hclnet.storage import locked, write_json
 from hclnet.training import is_finished, learn_missing
-from hclnet.training.folder import write_json
 from hclnet.views import views
 
 _COMMA = re.compile(r",(?![^\[]*\])")  # none inside of a list
@@ -105,11 +106,30 @@ def compare(
     Raises:
         ValueError: a method, a setting or the data is not as it has to be. All are checked before the first training.
     """
-    out, first = Path(out), int(settings.pop("seed", None) or 0)
-    home = Path(tables or out)
+    out = Path(out)
+    with ExitStack() as held:
+        if out.exists():  # a folder that it makes, it has once all is checked
+            held.enter_context(locked(out, "comparison"))
+        return _compare(data, methods, out, seeds, split, tell, report, protocol, Path(tables or out), held, settings)
+
+
+def _compare(
+    data: str | Path,
+    methods: Sequence[str],
+    out: Path,
+    seeds: int,
+    split: str,
+    tell: Callable[[str], None] | None,
+    report: bool,
+    protocol: str,
+    home: Path,
+    held: ExitStack,
+    settings: dict[str, Any],
+) -> list[dict[str, Any]]:
     get_protocol(protocol)  # whether there is such a one, now and not after the training
     specs = _distinct([(spec, *parse_spec(spec)) for spec in methods])
     plan: dict[str, tuple[RunConfig, list[tuple[str, dict[str, Any], RunConfig]]]] = {}
+    first = make_config(data, specs[0][1], seed=settings.pop("seed", None)).seed
     for seed in range(first, first + seeds):
         for spec, name, own in specs:
             config = make_config(data, name, **{**settings, **own, "seed": seed})
@@ -132,9 +152,11 @@ def compare(
     dataset = check_images(dataset, "skip" if skip else "fail", tell)
     samples = dataset.split(find_split(dataset, split))
     check_truth(dataset.truth, samples, image_sizes(samples), tell)  # before the trainings, not after the first
+    expected = check_same_data(dataset, out, samples[0].split, skip, tell)
+    about = about_data(dataset, samples[0].split, data, expected)
     for folder in (out, home):
-        folder.mkdir(parents=True, exist_ok=True)
-    record_splits(dataset, out)
+        held.enter_context(locked(folder, "comparison"))
+    record_splits(dataset, out, keep=True)
     rows: dict[tuple[int, str], dict[str, Any]] = {}
     drawn = resamples(len(samples))  # the same for all, so that they are paired
     values: dict[str, list[Resampled]] = {spec: [] for spec, *_ in specs}
@@ -145,6 +167,8 @@ def compare(
         label = f"[{number}/{len(plan)}] {members[0][0]} seed {config.seed}"
         if is_finished(run):
             localizer = Localizer.load(run, config.device)
+            if localizer.classes != dataset.classes:
+                raise ValueError(f"{run} has its classes in another order than {out}. Name another folder with --out.")
         else:
             result = train_on(dataset, config, run, resume=run.exists(), label=label)
             if not result.finished:
@@ -153,8 +177,9 @@ def compare(
         cache = config.tune == "heads"
         variants, pictured = [m[2].inference for m in members], report and config.seed == first
         looks = [view for v in variants if v.box == "auto" for view in views(v, localizer.size)]
-        if learn_missing(localizer, dataset.split("train"), looks):
-            localizer.save(run / "localizer")
+        with locked(run, "comparison"):
+            if learn_missing(localizer, dataset.split("train"), looks):
+                localizer.save(run / "localizer")
         maps: list[list[ImageMaps]] = [[] for _ in members]
         keep = (lambda k, one, maps=maps: maps[k].append(one)) if pictured else None
         with bar(f"{label}: scoring") as progress:
@@ -166,7 +191,7 @@ def compare(
             values[spec].append(weighted_figures(records, drawn))
             right[spec].append(hits(records))
             measured = summary(shown, records, values[spec][-1])
-            row |= {k: v for k, v in measured.items() if k != "method"} | {"recipe": recipe}
+            row |= {k: v for k, v in measured.items() if k != "method"} | {"data": about, "recipe": recipe}
             kept_as = run / f"records-{_slug(variant.inference, protocol)}.npz"
             save(records, kept_as)
             files = {"run": run, "records": kept_as}

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hclnet.configs import preset_path
+from hclnet.storage import write_text
 
 Scale = Annotated[float, Field(ge=0.25, le=4)]
 
@@ -23,6 +24,16 @@ Scale = Annotated[float, Field(ge=0.25, le=4)]
 def _listed_scales(scales: Any) -> Any:
     """One scale may be written without brackets."""
     return (scales,) if isinstance(scales, int | float) else scales
+
+
+def _possible_seed(seed: Any) -> Any:
+    if isinstance(seed, int) and not 0 <= seed < 2**32:
+        raise ValueError(f"{seed} is not a seed; take a whole number from 0 to {2**32 - 1:,}")
+    return seed
+
+
+Seed = Annotated[int, BeforeValidator(_possible_seed)]
+"""What all of numpy, Python and torch can begin from."""
 
 
 class Strict(BaseModel):
@@ -110,7 +121,7 @@ class RunConfig(Strict):
     schedule: Literal["onecycle", "step"] = Field("onecycle", description="one cycle to the peak and down; or steps")
     step_epochs: int = Field(20, ge=1, description="schedule=step: epochs from one step down to the next")
     step_factor: float = Field(0.1, gt=0, le=1, description="schedule=step: what a step multiplies the rates by")
-    seed: int = Field(0, description="of the heads' start, the order of images, and an automatic split")
+    seed: Seed = Field(0, description="of the heads' start, the order of images, and an automatic split")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: float32, but trained in bfloat16 where it is native; or HCLNET_PRECISION"
@@ -121,15 +132,16 @@ class RunConfig(Strict):
     inference: Inference = Inference()
 
     def training_key(self) -> dict[str, Any]:
-        """All that the weights depend on: two configurations with equal keys need one training."""
-        key = self.model_dump(exclude={"inference", "device", "workers", "on_bad_image", "as_classes"})
+        """All that the weights depend on besides the images: two configurations with equal keys need one training.
+
+        Which images they are, `data.csv` in the run folder says, by their bytes; where they lie does not matter.
+        """
+        key = self.model_dump(exclude={"data", "inference", "device", "workers", "on_bad_image", "as_classes"})
         return {**key, "grey_max": "auto"} if self.grey_max == "file" else key  # or no run of version 0.1 could go on
 
     def write(self, path: Path) -> None:
         """Replaced whole, or on error not at all."""
-        part = path.with_name(f"{path.name}.part")
-        part.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
-        part.replace(path)
+        write_text(path, yaml.safe_dump(self.model_dump(), sort_keys=False))
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:
@@ -165,7 +177,9 @@ def readable(error: Exception) -> str:
     """An error of pydantic's on one line: where, and what was wrong."""
     if not isinstance(error, ValidationError):
         return str(error)
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors())
+    return "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+    )
 
 
 def route(settings: dict[str, Any], option_names: set[str], method: str) -> dict[str, Any]:

@@ -61,9 +61,12 @@ def evaluate_localizer(
         A table of records per variant, rows in the order of the samples.
 
     Raises:
-        ValueError: an image or a mask can't be read, the truth can't be used, or there is no such protocol.
+        ValueError: an image or a mask can't be read, the truth can't be used, there is no such protocol, or the box
+            rule `auto` lacks what it needs at a size (`Localizer.check_sizes`).
     """
     variants = list(variants or [localizer.inference])
+    for variant in variants:
+        localizer.check_sizes(variant)
     rules = [parse_rule(v.box) for v in variants]
     scoring = [protocol_of(protocol, v) for v in variants]
     # Variants that differ only in the box rule, or in how images are classified, share their maps.

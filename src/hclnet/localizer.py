@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from hclnet.device import autocast, resolve_device, resolve_precision
 from hclnet.features import as_input, extract
 from hclnet.heatmaps import branch_maps, heatmaps
 from hclnet.methods import Method, Output, build_method
-from hclnet.objectness import Objectness
+from hclnet.objectness import Objectness, not_learnt
 from hclnet.request import as_classes, as_count, as_path_or_picture
 from hclnet.storage import whole, write_json
 from hclnet.types import Grey, Localization, LocatedObject
@@ -77,6 +77,7 @@ class Localizer:
         self.trained_precision: str | None = None
         self.objectness = dict(objectness or {})
         self.grey = grey
+        self.origin: tuple[str, str] | None = None  # data and folder of the run that it was loaded from
         parse_rule(inference.box)
         parse_normalisation(inference.map_range)
         inference.check(classes)
@@ -112,15 +113,35 @@ class Localizer:
     def objectness_of(
         self, features: Sequence[Features], seen: Sequence[View]
     ) -> list[Float32[np.ndarray, "gh gw"]] | None:
-        """The objectness of each image, by cell of the features of its looks; None if this localizer has none.
+        """The objectness of each image, by cell of the features of its looks; None if it was not learnt at their sizes.
 
-        Features change with the size of what is seen: of several that were learnt, the one of the nearest size is used.
+        Features change with the size of what is seen, so that what was learnt at one size says nothing at another:
+        see `check_sizes`.
         """
-        if not self.objectness:
+        if {view.size for view in seen} - set(self.objectness):
             return None
-        nearest = [min(self.objectness, key=lambda side: abs(math.log(side / view.size))) for view in seen]
-        looks = [self.objectness[side](of[self.method.reads[-1]]) for side, of in zip(nearest, features)]
+        looks = [self.objectness[view.size](of[self.method.reads[-1]]) for view, of in zip(seen, features)]
         return list(merge_maps(looks, seen).cpu().numpy())
+
+    def check_sizes(self, settings: Inference | None = None) -> None:
+        """Whether the box rule has what it needs at the sizes that are looked at.
+
+        The rule `auto` needs objectness, which is learnt at each size for itself. A localizer without any, of before
+        there was such a thing or of the packaged classifier, never needs it.
+
+        Args:
+            settings: of maps and boxes; the localizer's own by default.
+
+        Raises:
+            ValueError: it lacks that of a size; the message says how to add it.
+        """
+        settings = settings or self.inference
+        if settings.box != "auto" or not self.objectness:
+            return
+        sides = {scale: views(settings.model_copy(update={"scales": (scale,)}), self.size) for scale in settings.scales}
+        lacking = {scale: seen[0].size for scale, seen in sides.items() if seen[0].size not in self.objectness}
+        if lacking:
+            raise ValueError(not_learnt(lacking, self.objectness, *(self.origin or ("DATA", "RUN"))))
 
     @property
     def fusion(self) -> str | None:
@@ -163,8 +184,10 @@ class Localizer:
             max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
 
         Raises:
-            ValueError: the image can't be read, a class is unknown, or an argument is of the wrong kind.
+            ValueError: the image can't be read, a class is unknown, an argument is of the wrong kind, or the box rule
+                lacks what it needs at the sizes that images are looked at (`check_sizes`).
         """
+        self.check_sizes()
         top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
         classes, given = as_classes(classes, self.classes), as_path_or_picture(image, self.grey)
         path, sides = "", {view.size for view in self.views}
@@ -327,6 +350,7 @@ class Localizer:
             learnt = _objectness(tensors, method, trunk, size)
             localizer = cls(trunk, method, classes, size, inference, settings["precision"], learnt, _grey(settings))
             localizer.trained_precision = settings.get("trained_precision")
+            localizer.origin = _origin(folder if home != folder else folder.parent)
         except KeyError as error:
             raise ValueError(f"The localizer in {home} can't be loaded: {_SETTINGS} has no {error}.") from None
         except (OSError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:
@@ -378,6 +402,13 @@ def _grey(settings: dict[str, Any]) -> Grey:
     if scales is None:
         return Grey(by_depth=True)
     return Grey(**{kind: scale and (float(scale[0]), float(scale[1])) for kind, scale in scales.items()})
+
+
+def _origin(run: Path) -> tuple[str, str] | None:
+    """Data and folder of a run, for a command that a person can call."""
+    with suppress(ValueError):
+        return RunConfig.load(run / "config.yaml").data, str(run)
+    return None
 
 
 def _objectness(tensors: dict[str, torch.Tensor], method: Method, trunk: Trunk, size: int) -> dict[int, Objectness]:

@@ -110,6 +110,7 @@ def locate_files(
     localizer = Localizer.imagenet(device) if model is None else Localizer.load(model, device)
     if changes := {k: v for k, v in inference.items() if v is not None}:
         localizer = localizer.with_inference(**changes)
+    localizer.check_sizes()
     named = None if class_text is None else split_names(class_text, localizer.classes)
     if classes is not None or named is None:
         classes = as_classes(classes, localizer.classes)

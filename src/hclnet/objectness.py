@@ -12,12 +12,15 @@ It serves the box rule `auto` (`hclnet.boxes.auto`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from hclnet.text import shown
 
 IMAGES = 400  # at most, spread evenly over the training images: the discriminant does not change with more
 IMAGES_SEEN = 200  # at most where features are not at hand, and the trunk has to look at the images again
@@ -82,6 +85,31 @@ def fit_objectness(
     if not scale > 0:
         return None
     return Objectness((weight / scale).float(), (-threshold / scale).float())
+
+
+def not_learnt(lacking: Mapping[float, int], known: Iterable[int], data: str, run: str) -> str:
+    """A sentence that says at which sizes there is none, and how to add it.
+
+    Args:
+        lacking: the scales that are asked for, with the side that images have at each, pixels.
+        known: sides at which it was learnt, pixels.
+        data: that the run was trained on.
+        run: its folder.
+    """
+    told = [f"{scale:g}" for scale in lacking]
+    scales = told[0] if len(told) == 1 else f"[{','.join(told)}]"
+    command = shlex.join(["hclnet", "train", data, "--out", run, "--resume", "--set", f"scales={scales}"])
+    return (
+        f"The box rule auto has not learnt what objects look like at {_sides(lacking.values())}, only at "
+        f"{_sides(known)}, and what was learnt at one size is wrong at another. Add it to the run with "
+        f"`{shown(command)}`, which trains nothing anew (in Python: hclnet.train(DATA, RUN, resume=True, "
+        f"scales={scales})). Or look at images at a size that it knows, or take another box rule, such as otsu3."
+    )
+
+
+def _sides(sides: Iterable[int]) -> str:
+    *most, last = [f"{side} px" for side in sorted(sides)]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _sample(

@@ -26,6 +26,9 @@ LOCK = ".hclnet.lock"
 """The file in a folder whose lock says that a process works there. It stays when the lock is gone."""
 
 _ABOUT = ".hclnet.owner.json"
+OWNER_FILES = frozenset({LOCK, _ABOUT})
+"""What `locked` leaves in a folder: not results."""
+
 _STALE = 3600  # seconds
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _held: dict[str, int] = {}  # real paths of the folders that this process holds, and how many times

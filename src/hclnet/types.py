@@ -101,6 +101,7 @@ class DataSet:
     Attributes:
         notes: what a person should know of how it was read.
         skipped: broken images that are not among the samples.
+        digests: by sample id, the SHA-256 of the file of each image that was looked at and found whole.
     """
 
     root: Path
@@ -110,6 +111,7 @@ class DataSet:
     truth: Truth = field(default_factory=Truth)
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    digests: dict[str, str] = field(default_factory=dict, repr=False)
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, in order.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hclnet.data import broken, read
-from hclnet.data.broken import find_broken, without_broken
+from hclnet.data.broken import find_broken, look_at, without_broken
 from hclnet.types import DataSet
 
 
@@ -96,6 +97,19 @@ def test_without_a_memory_all_is_decoded(root: Path, tmp_path: Path, opened: lis
     assert len(opened) == 40
 
 
+def test_what_is_whole_is_known_by_its_bytes(root: Path, opened: list[str]):
+    samples = [s for s in read(root).samples if s.path.stem not in "35"]
+    first = look_at(samples).digests
+    assert first == {s.id: hashlib.sha256(s.path.read_bytes()).hexdigest() for s in samples}
+    opened.clear()
+    assert look_at(samples).digests == first and not opened  # remembered
+    path = samples[0].path
+    before, stat = path.read_bytes(), path.stat()
+    path.write_bytes(before[:-3] + b"\0" + before[-2:])  # as large, and the time of change set back
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert [name for name, digest in look_at(samples).digests.items() if digest != first[name]] == [samples[0].id]
+
+
 def test_names_that_are_no_unicode_are_remembered(root: Path, opened: list[str]):
     odd = root / "a" / os.fsdecode(b"\xff.jpg")
     try:
@@ -137,7 +151,8 @@ def test_nothing_broken_is_the_data_set_itself(root: Path):
     dataset = read(root)
     whole = replace(dataset, samples=tuple(s for s in dataset.samples if s.path.stem not in "35"))
     for policy in ("fail", "skip"):
-        assert without_broken(whole, policy) is whole
+        after = without_broken(whole, policy)
+        assert replace(after, digests={}) == whole and set(after.digests) == {s.id for s in whole.samples}
 
 
 def test_a_class_of_which_nothing_is_left(root: Path):

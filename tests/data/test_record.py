@@ -27,7 +27,7 @@ def dataset(splits: str = "trte", classes: tuple[str, ...] = ("a", "b\n")) -> Da
 def test_splits_come_back(tmp_path: Path):
     record_splits(dataset("rere"), tmp_path)
     with (tmp_path / "data.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        assert next(csv.reader(file)) == ["id", "class", "split"]
+        assert next(csv.reader(file)) == ["id", "class", "split", "sha256"]
     again = with_recorded_splits(dataset("errr"), tmp_path)
     assert [s.split for s in again.samples] == ["train", "test", "train", "test"]
     assert not (tmp_path / "skipped.csv").exists()

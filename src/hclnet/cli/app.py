@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from io import TextIOWrapper
@@ -115,6 +114,10 @@ AsClasses = Annotated[
     bool,
     typer.Option("--as-classes", help="Each folder in the data is a class, also one called like a split: fold1, test."),
 ]
+IgnoreUnknown = Annotated[
+    bool,
+    typer.Option("--ignore-unknown-classes", help="Leave out images of classes that the run does not have."),
+]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
 
 
@@ -155,7 +158,10 @@ def train(
     settings: Set = None,
     out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/METHOD-SEED")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the run in --out stopped, with its settings.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on where the run in --out stopped, with its settings; add sizes to a finished one."
+        ),
     ] = False,
     no_report: NoReport = False,
 ) -> None:
@@ -171,7 +177,8 @@ def train(
     if not result.finished:
         typer.echo(f"Stopped after {result.epochs} whole epochs. {out} can be used as it is, or go on with --resume.")
         raise typer.Exit(130)
-    typer.echo(f"Trained in {result.seconds:.0f} s. Score it:  hclnet evaluate {out}")
+    done = f"Trained in {result.seconds:.0f} s" if result.trained else f"{out} was finished: nothing was trained"
+    typer.echo(f"{done}. Score it:  hclnet evaluate {out}")
     typer.echo(f"Box new images:  hclnet locate IMAGES --model {out}")
     if not no_report:
         typer.echo(f"Curves and a few pictures: {out / 'report.html'}")
@@ -190,6 +197,7 @@ def evaluate(
         str | None, typer.Option(metavar="fail|skip", help="As in `hclnet train`.", show_default="the run's")
     ] = None,
     as_classes: AsClasses = False,
+    ignore_unknown_classes: IgnoreUnknown = False,
     settings: SetMaps = None,
     json_file: JsonFile = None,
     no_report: NoReport = False,
@@ -197,12 +205,17 @@ def evaluate(
     """Score a run: classification, and localisation where there are true boxes."""
     from hclnet import api
     from hclnet.cli.tables import figures_table
+    from hclnet.storage import check_writable, write_json
 
-    policy, maps = (on_bad_image, typer.echo, as_classes), _settings_of_maps(settings, box, fusion)
+    if json_file:
+        check_writable(json_file.parent)
+    policy, maps = (
+        (on_bad_image, typer.echo, as_classes, ignore_unknown_classes),
+        _settings_of_maps(settings, box, fusion),
+    )
     result = api.evaluate(run, data, split, device or "auto", None, not no_report, protocol, *policy, **maps)
     if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(result.figures, indent=2) + "\n", encoding="utf-8")
+        write_json(json_file, result.figures, indent=2)
     figures = result.figures
     fusion = f", fusion {figures['fusion']}" if figures["fusion"] else ""
     figures_table(f"{figures['method']}{fusion}, {figures['images']} images", figures)
@@ -228,6 +241,10 @@ def calibrate(
     fusion: Fusion = None,
     device: Device = None,
     as_classes: AsClasses = False,
+    on_bad_image: Annotated[
+        str | None, typer.Option(metavar="fail|skip", help="As in `hclnet train`.", show_default="the run's")
+    ] = None,
+    ignore_unknown_classes: IgnoreUnknown = False,
     settings: SetMaps = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -235,7 +252,8 @@ def calibrate(
     from hclnet.cli.calibration import calibrate_run
 
     maps = _settings_of_maps(settings, None, fusion)
-    calibrate_run(run, data, split, device or "auto", json_file, presence, as_classes, maps)
+    policy = (on_bad_image, as_classes, ignore_unknown_classes)
+    calibrate_run(run, data, split, device or "auto", json_file, presence, policy, maps)
 
 
 @app.command()
@@ -290,6 +308,7 @@ def compare(
     from hclnet.compare import compare as run_compare
     from hclnet.compare import markdown, split_specs
     from hclnet.config import parse_settings, read_preset
+    from hclnet.storage import write_text
 
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
     recipe |= _given(no_object_class=no_object_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
@@ -299,7 +318,7 @@ def compare(
     except KeyboardInterrupt:
         typer.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
         raise typer.Exit(130) from None
-    (out / "compare.md").write_text(markdown(rows) + "\n", encoding="utf-8")
+    write_text(out / "compare.md", markdown(rows) + "\n")
     compare_table(rows)
     typer.echo(f"Rows: {out / 'compare.json'}   Markdown: {out / 'compare.md'}   By class: {out / 'classes.csv'}")
     if not no_report:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import typer
 
 from hclnet.calibrate import calibrate, calibrate_presence
 from hclnet.metrics import Calibration, Presence, change
+from hclnet.storage import check_writable, write_json
 
 
 def calibrate_run(
@@ -20,7 +20,7 @@ def calibrate_run(
     device: str,
     json_file: Path | None,
     presence: bool,
-    as_classes: bool,
+    policy: tuple[str | None, bool, bool],
     maps: dict[str, Any],
 ) -> None:
     """Calibrate a run, and print how sure the threshold is.
@@ -28,15 +28,16 @@ def calibrate_run(
     Raises:
         ValueError: see `hclnet.calibrate` and `hclnet.calibrate_presence`.
     """
-    split = split or ("test" if presence else "train")
-    chosen = calibrate_presence if presence else calibrate
-    found = chosen(run, data, split, device, None, typer.echo, as_classes, **maps)
+    split, (on_bad_image, *classes) = split or ("test" if presence else "train"), policy
+    if json_file:
+        check_writable(json_file.parent)
+    choose = calibrate_presence if presence else calibrate
+    found = choose(run, data, split, device, on_bad_image, typer.echo, *classes, **maps)
     for line in told(found, split):
         typer.echo(line)
     typer.echo(f"Written into {run}; {'--min-score 0' if presence else '--box auto'} goes without it.")
     if json_file:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
+        write_json(json_file, asdict(found), indent=2)
 
 
 def told(found: Calibration | Presence, split: str) -> list[str]:

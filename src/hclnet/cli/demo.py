@@ -14,6 +14,7 @@ from hclnet.compare import compare, markdown, run_folder
 from hclnet.data.parts import PartsOptions, write
 from hclnet.locate import locate_files
 from hclnet.progress import bar
+from hclnet.storage import write_text
 
 _METHODS = ("cam", "acol", "hclnet")
 # At 320 px a map has 20 x 20 values, enough to tell a body from a head. With a body cue of 1 every body has the plumage
@@ -39,7 +40,7 @@ def run_demo(out: Path, options: PartsOptions = BIRDS, epochs: int = 12, workers
             write(options, data, progress=report, workers=workers)
     typer.echo(f"2/3  Training {', '.join(_METHODS)} on labels alone, and scoring them on images they never saw.")
     rows = compare(data, _METHODS, out, tell=typer.echo, size=options.size, epochs=epochs)
-    (out / "compare.md").write_text(markdown(rows) + "\n", encoding="utf-8")
+    write_text(out / "compare.md", markdown(rows) + "\n")
     typer.echo("3/3  Boxing the test images with HCLNet.")
     run = run_folder(out, rows[-1])
     locate_files(sorted((data / "images").glob("*/*_test_*.jpg")), run, out / "located", overwrite=True)

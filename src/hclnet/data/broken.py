@@ -7,13 +7,14 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import __version__ as _pillow
 
 from hclnet.config import cache_home
 from hclnet.data.files import shown
+from hclnet.data.identity import file_digest
 from hclnet.data.images import check_image, open_image
 from hclnet.progress import Report
 from hclnet.types import DataSet, Sample, Skipped
@@ -22,11 +23,30 @@ _RULE = f"{_pillow}, checksums"  # what whole means; what was whole by another r
 THREADS = min(8, os.cpu_count() or 1)
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look at all images found.
+
+    Attributes:
+        broken: those that can't be read, with the reason, in the order of the samples.
+        digests: by sample id, the SHA-256 of the file of every other.
+    """
+
+    broken: tuple[Skipped, ...]
+    digests: dict[str, str]
+
+
 def find_broken(samples: Sequence[Sample], progress: Report | None = None) -> tuple[Skipped, ...]:
-    """The images that can't be read, with the reason, in the order of the samples.
+    """The images that can't be read, with the reason, in the order of the samples; see `look_at`."""
+    return look_at(samples, progress).broken
+
+
+def look_at(samples: Sequence[Sample], progress: Report | None = None) -> Looked:
+    """Find the images that can't be read, and what the others are known by.
 
     Every file's checksums are verified, and it is decoded to its end, JPEGs at an eighth of their size. Those found
-    whole are remembered in the cache folder by path, size and time of change, and are not looked at again.
+    whole are remembered with their digests in the cache folder by path, size and time of change, and are not looked at
+    again.
 
     Args:
         samples: to look at.
@@ -35,26 +55,30 @@ def find_broken(samples: Sequence[Sample], progress: Report | None = None) -> tu
     memory = _Memory()
     keys = [memory.key(sample.path) for sample in samples]
     known = memory.whole(keys)
+    digests = {sample.id: known[key] for sample, key in zip(samples, keys) if key in known}
     unknown = [(sample, key) for sample, key in zip(samples, keys) if key not in known]
     broken, whole = [], []
     with ThreadPoolExecutor(THREADS) as pool:
-        for done, (reason, (sample, key)) in enumerate(
-            zip(pool.map(_reason, (s.path for s, _ in unknown)), unknown), 1
+        for done, ((reason, digest), (sample, key)) in enumerate(
+            zip(pool.map(_seen, (s.path for s, _ in unknown)), unknown), 1
         ):
             if reason:
                 broken.append(Skipped(sample, reason))
             else:
-                whole.append(key)
+                digests[sample.id] = digest
+                whole.append((key, digest))
             if progress:
                 progress(done, len(unknown))
     memory.add(whole)
-    return tuple(broken)
+    return Looked(tuple(broken), digests)
 
 
 def without_broken(
     dataset: DataSet, on_bad_image: str, split: str | None = None, progress: Report | None = None
 ) -> DataSet:
     """The data set without the images that can't be read; labels and splits of the others stay as they are.
+
+    It then has the digests of the images that were looked at.
 
     Args:
         dataset: as a reader made it.
@@ -68,7 +92,8 @@ def without_broken(
             a class is left.
     """
     looked_at = [s for s in dataset.samples if split in (None, s.split)]
-    broken = find_broken(looked_at, progress)
+    looked = look_at(looked_at, progress)
+    broken, dataset = looked.broken, replace(dataset, digests={**dataset.digests, **looked.digests})
     if not broken:
         return dataset
     if on_bad_image == "fail":
@@ -98,44 +123,58 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _reason(path: Path) -> str | None:
+def _seen(path: Path) -> tuple[str | None, str]:
+    """Why an image can't be read, or None, and the digest of its file."""
     try:
         check_image(path)
         open_image(path, at_least=32)
+        return None, file_digest(path)
     except ValueError as error:
-        return str(error)
-    return None
+        return str(error), ""
+    except OSError as error:  # it went between the two
+        return f"{shown(path)} can't be read: {error.strerror}.", ""
 
 
-_Key = tuple[bytes, int, int, str]
+_Key = tuple[bytes, int, int, int, str]
 
 
 class _Memory:
     """What was found whole, in a small database; without it, all is decoded again."""
 
     def key(self, path: Path) -> _Key | None:
-        """What says that a file is the same as before; None if it is not there."""
+        """What says that a file is the same as before; None if it is not there.
+
+        The time at which the file's entry changed is in it, since a program may set the other one back.
+        """
         try:
             stat = path.stat()
         except OSError:
             return None
-        return os.fsencode(path.absolute()), stat.st_size, stat.st_mtime_ns, _RULE
+        return os.fsencode(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, _RULE
 
-    def whole(self, keys: Iterable[_Key | None]) -> set[_Key | None]:
+    def whole(self, keys: Iterable[_Key | None]) -> dict[_Key | None, str]:
+        """Those that are known to be whole, with the digest of each."""
+        found: dict[_Key | None, str] = {}
         with suppress(sqlite3.Error, OSError, ValueError), closing(self._opened()) as database:
-            query = "SELECT 1 FROM whole WHERE path = ? AND bytes = ? AND changed = ? AND pillow = ?"
-            return {key for key in keys if key and database.execute(query, key).fetchone()}
-        return set()
+            query = (
+                "SELECT digest FROM looked WHERE path = ? AND bytes = ? AND changed = ? AND entry = ? AND pillow = ?"
+            )
+            for key in keys:
+                if key and (row := database.execute(query, key).fetchone()):
+                    found[key] = row[0]
+        return found
 
-    def add(self, keys: Sequence[_Key | None]) -> None:
+    def add(self, seen: Sequence[tuple[_Key | None, str]]) -> None:
+        rows = [(*key, digest) for key, digest in seen if key]
         with suppress(sqlite3.Error, OSError, ValueError), closing(self._opened()) as database, database:
-            database.executemany("INSERT OR REPLACE INTO whole VALUES (?, ?, ?, ?)", keys)
+            database.executemany("INSERT OR REPLACE INTO looked VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def _opened(self) -> sqlite3.Connection:
         file = cache_home() / "whole-images.sqlite"
         file.parent.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(file, timeout=5)
         database.execute(
-            "CREATE TABLE IF NOT EXISTS whole (path BLOB PRIMARY KEY, bytes INT, changed INT, pillow TEXT)"
+            "CREATE TABLE IF NOT EXISTS looked "
+            "(path BLOB PRIMARY KEY, bytes INT, changed INT, entry INT, pillow TEXT, digest TEXT)"
         )
         return database

@@ -32,17 +32,7 @@ def with_classes(dataset: DataSet, classes: Sequence[str]) -> DataSet:
     Raises:
         ValueError: images are of a class that is not among them; the message names it, and what it may be called.
     """
-    number = {name: k for k, name in enumerate(classes)}
-    alike: dict[str, list[int]] = {}
-    for name, k in number.items():
-        alike.setdefault(normalize("NFC", name), []).append(k)
-    place: dict[int, int] = {}
-    for label, name in enumerate(dataset.classes):
-        same = alike.get(normalize("NFC", name), [])
-        if name in number:
-            place[label] = number[name]
-        elif len(same) == 1:
-            place[label] = same[0]
+    place = _places(dataset.classes, classes)
     counts = Counter(s.label for s in (*dataset.samples, *(one.sample for one in dataset.skipped)))
     if unknown := [label for label in sorted(counts) if label not in place]:
         told = [_unknown(dataset.classes[label], counts[label], classes) for label in unknown[:5]]
@@ -50,8 +40,8 @@ def with_classes(dataset: DataSet, classes: Sequence[str]) -> DataSet:
         known = ", ".join(map(shown, classes[:12])) + (f" and {len(classes) - 12} more" if len(classes) > 12 else "")
         raise ValueError(
             f"{shown(dataset.root)} has images of {'a class' if len(unknown) == 1 else 'classes'} that the run does "
-            f"not know: {', '.join(told)}{more}. It knows {known}. Rename what is called otherwise, or take the images "
-            "of other classes away."
+            f"not know: {', '.join(told)}{more}. It knows {known}. Rename what is called otherwise, or leave the "
+            "images of other classes out with --ignore-unknown-classes."
         )
 
     def moved(sample: Sample) -> Sample:
@@ -65,6 +55,12 @@ def with_classes(dataset: DataSet, classes: Sequence[str]) -> DataSet:
         samples=tuple(map(moved, dataset.samples)),
         skipped=tuple(replace(one, sample=moved(one.sample)) for one in dataset.skipped),
     )
+
+
+def unknown_classes(dataset: DataSet, classes: Sequence[str]) -> set[str]:
+    """The names of its classes that `with_classes` finds none of these for."""
+    place = _places(dataset.classes, classes)
+    return {name for label, name in enumerate(dataset.classes) if label not in place}
 
 
 def without_classes(dataset: DataSet, names: Collection[str]) -> DataSet:
@@ -86,3 +82,19 @@ def _unknown(name: str, count: int, classes: Sequence[str]) -> str:
     close = get_close_matches(name.casefold(), by_text, 1)
     images = f"{count:,} image{'' if count == 1 else 's'}"
     return f"{shown(name)} ({images}{f'; do you mean {shown(by_text[close[0]])}?' if close else ''})"
+
+
+def _places(names: Sequence[str], classes: Sequence[str]) -> dict[int, int]:
+    """For the position of each name that of the class that it is."""
+    number = {name: k for k, name in enumerate(classes)}
+    alike: dict[str, list[int]] = {}
+    for name, k in number.items():
+        alike.setdefault(normalize("NFC", name), []).append(k)
+    place: dict[int, int] = {}
+    for label, name in enumerate(names):
+        same = alike.get(normalize("NFC", name), [])
+        if name in number:
+            place[label] = number[name]
+        elif len(same) == 1:
+            place[label] = same[0]
+    return place

@@ -1,35 +1,85 @@
-"""What a run folder says of its images: `data.csv`, which is in which split, and `skipped.csv`, which were left out."""
+"""What a run folder says of its images.
+
+`data.csv` has each image with its split and the digest of its file, `skipped.csv` those that were left out, and
+`data.json` where they were, their classes in order and the fingerprint of each split.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hclnet.data import folder, openimages
 from hclnet.data.classes import with_classes
 from hclnet.data.files import shown
+from hclnet.data.identity import fingerprint_of
+from hclnet.storage import write_json, write_text
 from hclnet.types import DataSet, Sample, Skipped
 
+_LOCALIZER = "localizer.json"
+_HEADER = ("id", "class", "split", "sha256")
 
-def record_splits(dataset: DataSet, out: Path) -> None:
-    """Write down which image is in which split, and which were skipped and why, if any."""
-    _write(out / "data.csv", ("id", "class", "split"), (_row(dataset, s) for s in dataset.samples))
+
+def record_splits(dataset: DataSet, out: Path, keep: bool = False) -> None:
+    """Write down which image is in which split, and which were skipped and why, if any.
+
+    Args:
+        dataset: whose images were looked at.
+        out: the folder.
+        keep: what is written down already stays, also of images that have gone since; what has come is added.
+    """
+    rows = {s.id: {**dict(zip(_HEADER, _row(dataset, s))), "sha256": _digest(dataset, s)} for s in dataset.samples}
+    if keep:
+        for row in recorded(out):
+            now = rows.get(row["id"])
+            rows[row["id"]] = {**row, "sha256": row.get("sha256") or (now["sha256"] if now else "")}
+    _write(out / "data.csv", _HEADER, ([row[name] for name in _HEADER] for row in rows.values()))
     if dataset.skipped:
         record_skipped(dataset, out)
+    if not (keep and (out / "data.json").is_file()):
+        write_json(out / "data.json", _about(dataset), indent=2)
 
 
 def record_skipped(dataset: DataSet, out: Path) -> None:
-    """Write down which images were skipped and why."""
+    """Write down which images were skipped and why; without any, no file is left."""
+    if not dataset.skipped:
+        (out / "skipped.csv").unlink(missing_ok=True)
+        return
     rows = ((*_row(dataset, s.sample), str(s.sample.path), s.reason) for s in dataset.skipped)
     _write(out / "skipped.csv", ("id", "class", "split", "path", "reason"), rows)
 
 
 def recorded(out: Path) -> list[dict[str, str]]:
-    """The rows of `data.csv`: `id`, `class`, `split`; none where nothing is written down."""
+    """The rows of `data.csv`: `id`, `class`, `split`, `sha256`; none where nothing is written down.
+
+    Folders of before there were digests have none.
+    """
     return _read(out / "data.csv")
+
+
+def recorded_skips(out: Path) -> list[dict[str, str]]:
+    """The rows of `skipped.csv`: `id`, `class`, `split`, `path`, `reason`; none where there is none."""
+    return _read(out / "skipped.csv")
+
+
+def recorded_classes(out: Path) -> tuple[str, ...]:
+    """The classes in the order that a run or a comparison has them in; none where nothing says so."""
+    of_runs = sorted(out.glob(f"runs/*/localizer/{_LOCALIZER}"))
+    for file in (out / "data.json", out / "localizer" / _LOCALIZER, *of_runs):
+        if classes := read_json(file).get("classes"):
+            return tuple(classes)
+    return ()
+
+
+def recorded_fingerprint(out: Path, split: str) -> str | None:
+    """Of a split as it was written down; None if it was not."""
+    return read_json(out / "data.json").get("splits", {}).get(split, {}).get("fingerprint")
 
 
 def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
@@ -51,42 +101,105 @@ def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
             f"{out} was begun on other data: {names} is a class either there or in {dataset.root}, not in both. "
             f"Name another folder with --out, or bring the data back as it was."
         )
-    known = {row["id"]: row["split"] for row in rows}
     dataset = with_classes(dataset, _order(dataset, rows, out))
+    return in_recorded_splits(dataset, out)
+
+
+def in_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
+    """The same images in the splits that are written down in a folder, whatever their classes."""
+    known = {row["id"]: row["split"] for row in (*recorded(out), *recorded_skips(out))}
     return replace(dataset, samples=tuple(replace(s, split=known.get(s.id, s.split)) for s in dataset.samples))
 
 
 def _order(dataset: DataSet, rows: Sequence[dict[str, str]], out: Path) -> Sequence[str]:
     """The classes in the order that a training in a folder was begun with."""
-    try:
-        known = json.loads((out / "localizer" / "localizer.json").read_text(encoding="utf-8"))["classes"]
-    except (OSError, ValueError, KeyError, TypeError):
-        # A run that has not come to its first localizer, or a comparison. Readers of folders list class by class.
-        by_class = dataset.kind in (folder.KIND, openimages.KIND)
+    known = recorded_classes(out)
+    if not known and dataset.kind in (folder.KIND, openimages.KIND):
+        # A run of before that has not come to its first localizer. Readers of folders list class by class.
         listed = [row["class"] for row in rows if row["split"] == "train"] or [row["class"] for row in rows]
-        known = list(dict.fromkeys(listed)) if by_class else dataset.classes
+        known = tuple(dict.fromkeys(listed))
     return known if set(known) == set(dataset.classes) else dataset.classes
 
 
 def without_recorded_skips(dataset: DataSet, out: Path) -> DataSet:
     """Without the images that a run skipped, whole or not by now: what goes on, goes on with the same images."""
-    reasons = {row["id"]: row["reason"] for row in _read(out / "skipped.csv")}
+    reasons = {row["id"]: row["reason"] for row in recorded_skips(out)}
     skipped = tuple(Skipped(s, reasons[s.id]) for s in dataset.samples if s.id in reasons)
     kept = tuple(s for s in dataset.samples if s.id not in reasons)
     return replace(dataset, samples=kept, skipped=(*dataset.skipped, *skipped))
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of the images of a split since they were written down.
+
+    Attributes:
+        gone: rows of those that are not there any more.
+        changed: ids of those whose file or class is another.
+        come: ids of those that were not there.
+        expected: how many were written down, skipped ones among them.
+    """
+
+    gone: tuple[dict[str, str], ...]
+    changed: tuple[str, ...]
+    come: tuple[str, ...]
+    expected: int
+
+    def __bool__(self) -> bool:
+        return bool(self.gone or self.changed or self.come)
+
+
+def change_since(dataset: DataSet, out: Path, split: str) -> Change:
+    """What became of the images of a split since a folder wrote them down.
+
+    Args:
+        dataset: in the splits that are written down; digests are compared as far as both sides have them.
+        out: the folder.
+        split: that is asked for.
+    """
+    rows = [row for row in recorded(out) if row["split"] == split]
+    skipped = {row["id"] for row in recorded_skips(out) if row["split"] == split}
+    there = {s.id: s for s in (*dataset.samples, *(s.sample for s in dataset.skipped))}
+    changed = []
+    for row in rows:
+        sample, before = there.get(row["id"]), row.get("sha256")
+        now = dataset.digests.get(row["id"])
+        if sample and (dataset.classes[sample.label] != row["class"] or (before and now and before != now)):
+            changed.append(row["id"])
+    known = {row["id"] for row in rows} | skipped
+    come = tuple(s.id for s in dataset.samples if s.split == split and s.id not in known) if rows else ()
+    return Change(tuple(r for r in rows if r["id"] not in there), tuple(changed), come, len(known))
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """What is in a file of JSON; nothing if it is not there or is something else."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _about(dataset: DataSet) -> dict[str, Any]:
+    splits = {k: {"images": n, "fingerprint": fingerprint_of(dataset, k)} for k, n in dataset.counts().items()}
+    root = os.path.abspath(dataset.root)  # noqa: PTH100, links stay as they are
+    return {"root": root, "kind": dataset.kind, "classes": list(dataset.classes), "splits": splits}
 
 
 def _row(dataset: DataSet, sample: Sample) -> tuple[str, str, str]:
     return sample.id, dataset.classes[sample.label], sample.split
 
 
+def _digest(dataset: DataSet, sample: Sample) -> str:
+    return dataset.digests.get(sample.id, "")
+
+
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
-    part.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -15,6 +14,7 @@ from jaxtyping import Float, Integer, Real
 from hclnet.boxes import scale
 from hclnet.metrics.masks import Counts
 from hclnet.metrics.protocols import Found, Scoring
+from hclnet.storage import whole
 from hclnet.types import Records, Sample
 
 _COLUMNS = tuple(field.name for field in fields(Records) if field.name != "protocol")
@@ -115,23 +115,16 @@ def save(records: Records, path: str | Path) -> None:
     """Write the records as one `.npz` at exactly `path`. What stood there is replaced whole or, on error, not at all.
 
     Raises:
-        OSError: the folder is missing or not writable.
+        ValueError: the disk is full, or the file can't be written (`hclnet.storage.Unwritable`).
     """
     path = Path(path)
     columns = {name: getattr(records, name) for name in _COLUMNS}
     columns["protocol"] = records.protocol
     # Text as fixed-width unicode: a list of str would be pickled.
     columns = {name: np.array(c, dtype=np.str_) if isinstance(c, list | str) else c for name, c in columns.items()}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # An open file, since `savez` appends .npz to a name that lacks it.
-        with unfinished.open("wb") as file:
-            np.savez(file, **columns)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    # An open file, since `savez` appends .npz to a name that lacks it.
+    with whole(path) as part, part.open("wb") as file:
+        np.savez(file, **columns)
 
 
 def load_records(path: str | Path) -> Records:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
@@ -21,6 +20,7 @@ from hclnet.metrics import accuracy_by_level, box_kinds, describe_kinds, shown_m
 from hclnet.report.draw import drawn_chart, heat_colours
 from hclnet.report.maps import ImageMaps, Taps, taps
 from hclnet.report.model import Column, Page, Results, Spread
+from hclnet.storage import whole
 
 _THUMBNAIL, _QUALITY = 256, 70
 _CHUNK = 24  # images in one script element; the page reads those it needs
@@ -34,13 +34,9 @@ def write(page: Page, path: str | Path) -> Path:
         ValueError: an image of the page can't be read any more.
     """
     path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(pieces(page))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    # Of a class that is no UTF-8 the odd bytes are shown, and escaped in the page's data.
+    with whole(path) as part, part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        file.writelines(pieces(page))
     return path
 
 

@@ -6,8 +6,8 @@ share its runs, so that tables 1, 3 and 4 and the figures cost each training onc
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hclnet.reproduce.experiments import Experiment, FigureOf, TableOf, read_exp
 from hclnet.reproduce.pages import write_figure_page, write_table
 from hclnet.reproduce.pictures import check_ids, draw_figure
 from hclnet.reproduce.tables import table_of
+from hclnet.storage import locked, whole, write_json
 
 __all__ = ["Reproduction", "read_experiment", "reproduce"]
 
@@ -77,18 +78,22 @@ def reproduce(
         seeds = 1
         check_ids(images, read(data, int(given.get("seed", 0)), bool(given.get("as_classes"))))
     specs = list(experiment.specs.values())
-    rows = compare(
-        data, specs, out, seeds, split, tell, isinstance(experiment, TableOf), protocol, tables=home, **given
-    )
-    told = {"experiment": name, "preset": chosen, "data": str(data), "split": split}
-    if isinstance(experiment, TableOf):
-        content = {**told, **table_of(experiment, rows, Path(data).resolve().name)}
-        files = write_table(content, home / name)
-    else:
-        content, sheet = draw_figure(experiment, rows, out, data, images, given)
-        content = {**told, **content}
-        sheet.save(home / f"{name}.png", optimize=True)
-        files = (write_figure_page(content, home / name), home / f"{name}.png")
-    path = home / f"{name}.json"
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with ExitStack() as held:
+        if out.exists():  # else `compare` makes it, once all is checked
+            held.enter_context(locked(out, name))
+        rows = compare(
+            data, specs, out, seeds, split, tell, isinstance(experiment, TableOf), protocol, tables=home, **given
+        )
+        told = {"experiment": name, "preset": chosen, "data": str(data), "split": split}
+        if isinstance(experiment, TableOf):
+            content = {**told, **table_of(experiment, rows, Path(data).resolve().name)}
+            files = write_table(content, home / name)
+        else:
+            content, sheet = draw_figure(experiment, rows, out, data, images, given)
+            content = {**told, **content}
+            with whole(home / f"{name}.png") as part:
+                sheet.save(part, optimize=True)
+            files = (write_figure_page(content, home / name), home / f"{name}.png")
+        path = home / f"{name}.json"
+        write_json(path, content, indent=1)
     return Reproduction(experiment, content, (*files, path))

@@ -10,6 +10,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from hclnet.storage import write_text
+
 _TEX = str.maketrans(
     {sign: f"\\{sign}" for sign in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
@@ -24,7 +26,7 @@ def write_table(content: dict[str, Any], stem: Path) -> tuple[Path, ...]:
     for suffix, escape in ((".html", True), (".md", False), (".tex", False)):
         path = stem.with_suffix(suffix)
         text = _environment(escape).get_template(f"table{suffix}").render(**content, style=_style())
-        path.write_text(text.rstrip() + "\n", encoding="utf-8")
+        write_text(path, text.rstrip() + "\n", errors="backslashreplace")
         written.append(path)
     return tuple(written)
 
@@ -34,7 +36,7 @@ def write_figure_page(content: dict[str, Any], stem: Path) -> Path:
     picture = base64.b64encode(stem.with_suffix(".png").read_bytes()).decode()
     path = stem.with_suffix(".html")
     text = _environment(True).get_template("figure.html").render(**content, picture=picture, style=_style())
-    path.write_text(text.rstrip() + "\n", encoding="utf-8")
+    write_text(path, text.rstrip() + "\n", errors="backslashreplace")
     return path
 
 

@@ -3,7 +3,28 @@
 What trains is in `training.run`; only who imports that waits for Lightning.
 """
 
-from hclnet.training.folder import CheckpointError, TrainResult, has_progress, is_finished, prepare_run
+from hclnet.training.completed import complete_run
+from hclnet.training.folder import (
+    CheckpointError,
+    TrainResult,
+    check_free,
+    check_resumable,
+    has_progress,
+    is_finished,
+    is_run,
+    prepare_run,
+)
 from hclnet.training.objectness import learn_missing
 
-__all__ = ["CheckpointError", "TrainResult", "has_progress", "is_finished", "learn_missing", "prepare_run"]
+__all__ = [
+    "CheckpointError",
+    "TrainResult",
+    "check_free",
+    "check_resumable",
+    "complete_run",
+    "has_progress",
+    "is_finished",
+    "is_run",
+    "learn_missing",
+    "prepare_run",
+]

@@ -14,6 +14,7 @@ import torch
 from hclnet.config import RunConfig
 from hclnet.device import PRECISIONS, precision_name, resolve_device, resolve_precision
 from hclnet.localizer import Localizer
+from hclnet.storage import OWNER_FILES, write_json
 
 _PACKAGES = ("hclnet", "torch", "torchvision", "timm", "lightning", "numpy", "numba", "pillow", "safetensors")
 
@@ -31,12 +32,14 @@ class TrainResult:
         finished: all epochs are done; False after an interruption.
         epochs: whole epochs that are done.
         seconds: of this call.
+        trained: False if the run was finished before, and at most got what it lacked.
     """
 
     localizer: Localizer
     finished: bool
     epochs: int
     seconds: float
+    trained: bool = True
 
 
 def is_finished(out: Path) -> bool:
@@ -56,19 +59,13 @@ def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
     Raises:
         CheckpointError: the folder has a run already and `resume` is not set, or its configuration is another.
     """
-    settings, begun = out / "config.yaml", None
-    if has_progress(out):
-        begun = precision_of(out)
-        if not resume:
-            raise CheckpointError(f"{out} has a run already. Go on with --resume, or name another folder with --out.")
-        before, now = RunConfig.load(settings).training_key(), config.training_key()
-        if changed := [key for key in now if before[key] != now[key]]:
-            told = ", ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in changed)
-            raise CheckpointError(f"{out} can't be resumed with another configuration: {told}.")
-    elif out.exists() and not settings.exists() and any(out.iterdir()) and not resume:
-        raise CheckpointError(f"{out} is not empty and holds no run. Name another folder with --out.")
+    begun = precision_of(out) if has_progress(out) else None
+    if not resume:
+        check_free(out)
+    elif has_progress(out):
+        check_resumable(config, out)
     out.mkdir(parents=True, exist_ok=True)
-    config.write(settings)
+    config.write(out / "config.yaml")
     device = resolve_device(config.device)
     computed = {
         "device": str(device),
@@ -76,6 +73,40 @@ def prepare_run(config: RunConfig, out: Path, resume: bool = False) -> None:
     }
     write_json(out / "environment.json", {**environment(), **computed}, indent=2)
     write_json(out / "state.json", {"finished": False, "epochs": 0, "seconds": 0.0})
+
+
+def check_free(out: Path) -> None:
+    """Whether a new run can begin in a folder.
+
+    Raises:
+        CheckpointError: it has a run that learnt something, or anything else.
+    """
+    if has_progress(out):
+        raise CheckpointError(f"{out} has a run already. Go on with --resume, or name another folder with --out.")
+    if not is_run(out) and _is_used(out):
+        raise CheckpointError(f"{out} is not empty and holds no run. Name another folder with --out.")
+
+
+def check_resumable(config: RunConfig, out: Path) -> None:
+    """Whether a run can go on with a configuration.
+
+    Raises:
+        CheckpointError: what it has learnt was learnt with another one.
+    """
+    before, now = RunConfig.load(out / "config.yaml").training_key(), config.training_key()
+    if changed := [key for key in now if before[key] != now[key]]:
+        told = ", ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in changed)
+        raise CheckpointError(f"{out} can't be resumed with another configuration: {told}.")
+
+
+def is_run(out: Path) -> bool:
+    """Whether a folder is that of a run, however far it came."""
+    return (out / "config.yaml").is_file() or has_progress(out)
+
+
+def _is_used(out: Path) -> bool:
+    """Whether there is anything in a folder besides what says whose it is."""
+    return out.exists() and not {path.name for path in out.iterdir()} <= OWNER_FILES
 
 
 def precision_of(out: Path) -> str | None:
@@ -108,10 +139,3 @@ def environment() -> dict[str, object]:
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "command": sys.argv,
     }
-
-
-def write_json(path: Path, content: dict[str, object] | list[dict[str, object]], indent: int | None = None) -> None:
-    """Replaced whole, or on error not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
-    part.replace(path)

@@ -20,9 +20,10 @@ from hclnet.device import PRECISIONS, precision_name, resolve_precision
 from hclnet.features import cached_features
 from hclnet.localizer import Localizer
 from hclnet.progress import bar
+from hclnet.storage import check_writable, whole, write_json
 from hclnet.training.batches import FeatureBatches, ImageBatches, loader
 from hclnet.training.checkpoint import WholeFiles
-from hclnet.training.folder import TrainResult, precision_of, write_json
+from hclnet.training.folder import TrainResult, precision_of
 from hclnet.training.module import Training
 from hclnet.training.objectness import learn_missing
 from hclnet.types import Sample
@@ -56,6 +57,7 @@ def train_run(
     chosen = resolve_precision(config.precision, localizer.device, training=True)
     localizer.trained_precision = precision_of(out) or precision_name(chosen)
     localizer.dtype = dtype = PRECISIONS[localizer.trained_precision]
+    check_writable(out, _room(localizer, config))
     method, store = localizer.method, None
     localizer.grey = learn_grey([s.path for s in samples], config.grey_max)
     for line in described(localizer.grey) if tell else ():
@@ -122,6 +124,14 @@ def train_run(
     return TrainResult(localizer, not interrupted, trainer.current_epoch, seconds)
 
 
+def _room(localizer: Localizer, config: RunConfig) -> int:
+    """Bytes that a run folder takes at most: the localizer, and two checkpoints while one gives way to the next."""
+    parts = (localizer.trunk, localizer.method)
+    sizes = [sum(t.numel() * t.element_size() for t in part.state_dict().values()) for part in parts]
+    learnt = sum(sizes) if config.tune == "all" else sizes[1]
+    return sum(sizes) + 2 * 3 * learnt  # a checkpoint has weights and the optimizer's two moments
+
+
 class _Rows(Callback):
     """A row of `metrics.csv` per epoch, and the progress bar. After a resume, rows of replayed epochs go."""
 
@@ -148,12 +158,10 @@ class _Rows(Callback):
         figures = module.epoch_figures()
         seconds = round(time.monotonic() - self.started, 3)
         self.rows.append({"epoch": trainer.current_epoch + 1, "lr": self.lr, **figures, "seconds": seconds})
-        part = self.path.with_suffix(".part")
-        with part.open("w", encoding="utf-8", newline="") as file:
+        with whole(self.path) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(self.rows[-1]))
             writer.writeheader()
             writer.writerows(self.rows)
-        part.replace(self.path)
         self.report(trainer.global_step, self.steps, f"loss {figures['loss']:.3f}, top-1 {figures['top1']:.3f}")
 
 

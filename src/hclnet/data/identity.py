@@ -1,0 +1,79 @@
+"""Which data it is: known by the bytes of its files, not by where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from hclnet.types import DataSet, MaskFiles, Truth
+
+_SHORT = 8
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file, as `sha256sum` prints it.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(images: Iterable[tuple[str, str, str]], truth: str = "") -> str:
+    """Of images, in whatever order they come.
+
+    Args:
+        images: of each its id, its class and the digest of its file.
+        truth: `truth_fingerprint` of the same images.
+    """
+    digest = hashlib.sha256()
+    for image in sorted(images):
+        _add(digest, *image)
+    _add(digest, truth)
+    return digest.hexdigest()
+
+
+def fingerprint_of(dataset: DataSet, split: str) -> str:
+    """Of the images of a split that can be read, and what is known of their boxes and masks."""
+    samples = [s for s in dataset.samples if s.split == split]
+    rows = ((s.id, dataset.classes[s.label], dataset.digests.get(s.id, "")) for s in samples)
+    return fingerprint(rows, truth_fingerprint(dataset.truth, [s.id for s in samples]))
+
+
+def truth_fingerprint(truth: Truth, ids: Iterable[str]) -> str:
+    """Of the boxes and masks of these images; empty if they have none."""
+    digest, any_known = hashlib.sha256(), False
+    for name in sorted(ids):
+        boxes, masks = truth.boxes.get(name), truth.masks.get(name)
+        if boxes is None and masks is None:
+            continue
+        any_known = True
+        values = [] if boxes is None else np.asarray(boxes, dtype=np.float64).ravel().tolist()
+        _add(digest, name, repr(values), repr(truth.sizes.get(name)), *_mask_digests(masks))
+    return digest.hexdigest() if any_known else ""
+
+
+def short(digest: str) -> str:
+    """Its beginning, for a folder's name."""
+    return digest[:_SHORT]
+
+
+def _mask_digests(masks: MaskFiles | None) -> list[str]:
+    files = [*masks.foreground, *([masks.ignore] if masks.ignore else [])] if masks else []
+    found = []
+    for file in files:
+        found.append("")
+        with suppress(OSError):  # whoever scores is told of a mask that is missing
+            found[-1] = file_digest(file)
+    return found
+
+
+def _add(digest: hashlib._Hash, *texts: str) -> None:
+    for text in texts:
+        raw = text.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "little") + raw)

@@ -1,0 +1,61 @@
+"""What a finished run still lacks: no training, only what the box rule `auto` needs at more sizes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hclnet.config import RunConfig
+from hclnet.data.record import read_json
+from hclnet.localizer import Localizer
+from hclnet.training.folder import TrainResult
+from hclnet.training.objectness import learn_missing
+from hclnet.types import Sample
+from hclnet.views import View, views
+
+
+def complete_run(
+    config: RunConfig,
+    localizer: Localizer,
+    samples: Sequence[Sample],
+    out: Path,
+    tell: Callable[[str], None] | None = None,
+) -> TrainResult:
+    """Add to a finished run what the box rule `auto` needs at the sizes of a configuration, as far as it lacks it.
+
+    Settings of maps and boxes that differ from those that the run was begun with become the localizer's, but for
+    `scales`: a size is added, and how the run looks at images without a word stays. So does what was calibrated.
+
+    Args:
+        config: with the settings that are asked for.
+        localizer: of the run.
+        samples: the training images.
+        out: the run folder.
+        tell: called with a line for a person.
+
+    Raises:
+        ValueError: the maps at a size are all flat and teach nothing.
+    """
+    started = time.monotonic()
+    looks = [View(localizer.size), *localizer.views, *views(config.inference, localizer.size)]
+    lacking = sorted({view.size for view in looks} - set(localizer.objectness))
+    learn_missing(localizer, samples, looks)
+    if localizer.objectness and (flat := set(lacking) - set(localizer.objectness)):
+        sides = ", ".join(f"{side} px" for side in sorted(flat))
+        raise ValueError(
+            f"At {sides} the maps of {out} are flat and teach nothing. Take another box rule there: otsu3."
+        )
+    stored = RunConfig.load(out / "config.yaml")
+    before, now = stored.inference.model_dump(), config.inference.model_dump()
+    changes = {key: value for key, value in now.items() if value != before[key] and key != "scales"}
+    if changes:
+        localizer = localizer.with_inference(**changes)
+        stored.model_copy(update={"inference": stored.inference.model_copy(update=changes)}).write(out / "config.yaml")
+    if changes or lacking:
+        localizer.save(out / "localizer")
+    if tell:
+        sides = " and ".join(f"{side} px" for side in lacking)
+        tell(f"Learnt what objects look like at {sides}." if lacking else f"{out} has all that it needs.")
+    epochs = int(read_json(out / "state.json").get("epochs", stored.epochs))
+    return TrainResult(localizer, True, epochs, time.monotonic() - started, trained=False)
