@@ -101,6 +101,16 @@ def test_the_same_images_with_other_boxes_are_other_data(home: Path):
     assert len(set(names)) == 3 and names[0].startswith("one-") and names[1].partition("-")[0] == "two"
 
 
+def test_a_copy_to_which_boxes_were_added_is_other_data(home: Path):
+    copy, rows = shutil.copytree(home / "photos", home / "copy"), ["path,label,split,x0,y0,x1,y1"]
+    for sample in read(copy).samples:
+        rows.append(f"{sample.id},{sample.path.parent.name},{sample.split},1,1,20,20")
+    assert api.evaluate(home / "run", copy, **QUIET).folder == home / "run" / "evaluation" / "test"
+    (copy / "manifest.csv").write_text("\n".join(rows) + "\n")
+    result = api.evaluate(home / "run", copy, **QUIET)
+    assert "gt_known" in result.figures and result.folder.parent.name.startswith("copy-")
+
+
 def test_data_that_moved_is_the_runs_own(home: Path):
     run = home / "run"
     moved = (home / "photos").rename(home / "elsewhere")

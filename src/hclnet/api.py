@@ -25,6 +25,7 @@ from hclnet.data.record import (
     change_since,
     record_skipped,
     record_splits,
+    record_truth,
     recorded,
     with_recorded_splits,
     without_recorded_skips,
@@ -160,6 +161,7 @@ def train(
                 tell(f"Left out as before, {counted(len(dataset.skipped), 'image')} that skipped.csv lists.")
         dataset = check_images(dataset, config.on_bad_image, tell)
         result = train_on(dataset, config, out, resume, tell=tell)
+        record_truth(with_recorded_splits(dataset, out), out)  # now that nothing is learnt any more
         if report and result.finished and (result.trained or not (out / "report.html").is_file()):
             _report_training(result.localizer, dataset, out, config.seed)
     return result

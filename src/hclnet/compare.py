@@ -17,7 +17,7 @@ from hclnet.api import make_config, summary, train_on, write_class_table
 from hclnet.config import Inference, RunConfig, parse_settings
 from hclnet.data import describe, find_split, for_training, read
 from hclnet.data.masks import check_truth, image_sizes
-from hclnet.data.record import record_splits, with_recorded_splits, without_recorded_skips
+from hclnet.data.record import record_splits, record_truth, with_recorded_splits, without_recorded_skips
 from hclnet.evaluate import evaluate_localizer
 from hclnet.localizer import Localizer
 from hclnet.methods import frozen_note, get_method
@@ -178,6 +178,7 @@ def _compare(
         variants, pictured = [m[2].inference for m in members], report and config.seed == first
         looks = [view for v in variants if v.box == "auto" for view in views(v, localizer.size)]
         with locked(run, "comparison"):
+            record_truth(dataset, run)
             if learn_missing(localizer, dataset.split("train"), looks):
                 localizer.save(run / "localizer")
         maps: list[list[ImageMaps]] = [[] for _ in members]

@@ -21,8 +21,8 @@ from hclnet.data.record import (
     Change,
     change_since,
     in_recorded_splits,
+    is_recorded,
     recorded,
-    recorded_fingerprint,
     recorded_skips,
 )
 from hclnet.localizer import Localizer
@@ -131,8 +131,8 @@ def open_run(
         _told_of_own(dataset, change, chosen, tell)
         own = True
     else:
-        before = recorded_fingerprint(run, chosen)
-        own = found == before if before else bool(change.expected) and not change
+        known = is_recorded(dataset, run, chosen)
+        own = bool(change.expected) and not change if known is None else known
         if not own and config and tell and dataset.root.resolve() == Path(config.data).resolve():
             tell(f"These are other images or boxes than those of {run}: their figures go to a place of their own.")
     skipped = sum(s.sample.split == chosen for s in dataset.skipped)

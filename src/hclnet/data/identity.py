@@ -40,9 +40,22 @@ def fingerprint(images: Iterable[tuple[str, str, str]], truth: str = "") -> str:
 
 def fingerprint_of(dataset: DataSet, split: str) -> str:
     """Of the images of a split that can be read, and what is known of their boxes and masks."""
+    return fingerprint(_rows(dataset, split), truth_of(dataset, split))
+
+
+def images_of(dataset: DataSet, split: str) -> str:
+    """Of the images of a split that can be read, whatever is known of their boxes and masks."""
+    return fingerprint(_rows(dataset, split))
+
+
+def truth_of(dataset: DataSet, split: str) -> str:
+    """Of the boxes and masks of the images of a split that can be read; empty if they have none."""
+    return truth_fingerprint(dataset.truth, [s.id for s in dataset.samples if s.split == split])
+
+
+def _rows(dataset: DataSet, split: str) -> list[tuple[str, str, str]]:
     samples = [s for s in dataset.samples if s.split == split]
-    rows = ((s.id, dataset.classes[s.label], dataset.digests.get(s.id, "")) for s in samples)
-    return fingerprint(rows, truth_fingerprint(dataset.truth, [s.id for s in samples]))
+    return [(s.id, dataset.classes[s.label], dataset.digests.get(s.id, "")) for s in samples]
 
 
 def truth_fingerprint(truth: Truth, ids: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from hclnet.data import folder, openimages
 from hclnet.data.classes import with_classes
 from hclnet.data.files import shown
-from hclnet.data.identity import fingerprint_of
+from hclnet.data.identity import images_of, truth_of
 from hclnet.storage import write_json, write_text
 from hclnet.types import DataSet, Sample, Skipped
 
@@ -77,9 +77,22 @@ def recorded_classes(out: Path) -> tuple[str, ...]:
     return ()
 
 
-def recorded_fingerprint(out: Path, split: str) -> str | None:
-    """Of a split as it was written down; None if it was not."""
-    return read_json(out / "data.json").get("splits", {}).get(split, {}).get("fingerprint")
+def record_truth(dataset: DataSet, out: Path) -> None:
+    """Add to what a folder says of its images which boxes and masks they had, once it is to be scored by them."""
+    about = read_json(out / "data.json")
+    for name, split in about.get("splits", {}).items():
+        split.setdefault("truth", truth_of(dataset, name))
+    if about:
+        write_json(out / "data.json", about, indent=2)
+
+
+def is_recorded(dataset: DataSet, out: Path, split: str) -> bool | None:
+    """Whether a split has the images that a folder wrote down, and the boxes and masks; None if it wrote down none."""
+    before = read_json(out / "data.json").get("splits", {}).get(split)
+    if before is None:
+        return None
+    same = before["images_fingerprint"] == images_of(dataset, split)
+    return same and before.get("truth") in (None, truth_of(dataset, split))
 
 
 def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
@@ -181,7 +194,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def _about(dataset: DataSet) -> dict[str, Any]:
-    splits = {k: {"images": n, "fingerprint": fingerprint_of(dataset, k)} for k, n in dataset.counts().items()}
+    splits = {k: {"images": n, "images_fingerprint": images_of(dataset, k)} for k, n in dataset.counts().items()}
     root = os.path.abspath(dataset.root)  # noqa: PTH100, links stay as they are
     return {"root": root, "kind": dataset.kind, "classes": list(dataset.classes), "splits": splits}
 
