@@ -1,6 +1,7 @@
 """Shapes and types in annotations are checked at run time throughout the suite; the slow references can be imported."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,15 @@ from jaxtyping import install_import_hook
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 install_import_hook("hclnet", "typechecker.check")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _heed_ctrl_c():
+    """A shell's background job is born deaf to Ctrl-C; the tests of it are not about that."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True, scope="session")
