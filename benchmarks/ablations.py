@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hclnet.compare import compare, markdown
+from hclnet.workflows.compare import compare, markdown
 
 TABLES = {
     "looks": [

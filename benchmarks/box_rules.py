@@ -20,8 +20,8 @@ import numpy as np
 from hclnet.config import RunConfig
 from hclnet.data import DataSet, find_split, read
 from hclnet.data.record import with_recorded_splits
-from hclnet.evaluate import evaluate_localizer
-from hclnet.localizer import Localizer
+from hclnet.localizer.evaluation import evaluate_localizer
+from hclnet.localizer.localizer import Localizer
 from hclnet.methods.branch import Branch
 from hclnet.metrics import Resampled, change, differences, resamples, weighted_figures
 from hclnet.training import learn_missing

@@ -19,7 +19,7 @@ import numpy as np
 from hclnet.data import find_split, read
 from hclnet.metrics import PROTOCOLS
 from hclnet.progress import bar
-from hclnet.scoring import score
+from hclnet.workflows.score import score
 
 
 def gaussian(side: int, sigma: float) -> np.ndarray:

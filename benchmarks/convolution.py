@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hclnet.convolution import Conv3x3
+from hclnet.methods.convolution import Conv3x3
 
 
 def seconds(layers: nn.Module, x: torch.Tensor) -> float:

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hclnet.compare import compare, run_folder, title
 from hclnet.data import read
-from hclnet.data.parts import PartsOptions, write
-from hclnet.localizer import Localizer
+from hclnet.localizer.localizer import Localizer
 from hclnet.reproduce.coverage import GROUPS, part_coverage
+from hclnet.synthetic import PartsOptions, write
+from hclnet.workflows.compare import compare, run_folder, title
 
 
 def measure(localizer: Localizer, data: Path) -> dict[str, float]:

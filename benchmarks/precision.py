@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from hclnet import api
 from hclnet.boxes import iou
 from hclnet.config import parse_settings, read_preset
 from hclnet.data import find_split, read
-from hclnet.evaluate import evaluate_localizer
-from hclnet.localizer import Localizer
+from hclnet.localizer.evaluation import evaluate_localizer
+from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import change, differences, load_records, resamples, save, weighted_figures
 from hclnet.training import is_finished
 from hclnet.types import DataSet, Records
+from hclnet.workflows import api
 
 PRECISIONS = ("float32", "bfloat16")
 SHOWN = {"gt_known": "GT-known", "max_box_acc_v2": "MaxBoxAccV2"}

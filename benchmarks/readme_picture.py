@@ -14,11 +14,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from hclnet.annotate.overlay import heat_picture
-from hclnet.compare import run_folder, title
 from hclnet.data import read
 from hclnet.data.images import open_image
-from hclnet.localizer import Localizer
+from hclnet.formats.overlay import heat_picture
+from hclnet.localizer.localizer import Localizer
+from hclnet.workflows.compare import run_folder, title
 
 SIDE, GAP, LABEL = 200, 5, 84
 

@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from hclnet.boxes import parse_rule
 from hclnet.metrics import Hclnet, Scoring, WsolEval, figures, intervals, resamples, weighted_figures
-from hclnet.scoring import score_maps
 from hclnet.types import Sample, Truth
+from hclnet.workflows.score import score_maps
 from reference import wsoleval
 
 RULES = [parse_rule("fixed:0.2")]

@@ -15,7 +15,7 @@ import yaml
 
 from hclnet.boxes.geometry import iou
 from hclnet.data import find_split, read
-from hclnet.localizer import Localizer
+from hclnet.localizer.localizer import Localizer
 from hclnet.progress import bar
 
 

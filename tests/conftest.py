@@ -35,7 +35,7 @@ def _feature_cache(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny drawn data set with boxes: 3 classes, 12 training and 6 test images of 64 px."""
-    from hclnet.data.parts import PartsOptions, write
+    from hclnet.synthetic import PartsOptions, write
 
     root = tmp_path_factory.mktemp("birds")
     write(PartsOptions(classes=3, train=4, test=2, size=64), root)
@@ -45,7 +45,7 @@ def birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(birds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of HCLNet on the birds, as `hclnet train` leaves it."""
-    from hclnet.api import train
+    from hclnet.workflows.api import train
 
     run = tmp_path_factory.mktemp("runs") / "mine"
     train(birds, run, size=64, epochs=1, device="cpu")

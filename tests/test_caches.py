@@ -12,12 +12,12 @@ import numba
 import pytest
 
 from hclnet import caches
-from hclnet.api import evaluate, train
 from hclnet.caches import compiled, kept
 from hclnet.config import cache_home
 from hclnet.data import read
 from hclnet.data.broken import find_broken
-from hclnet.features import cache_root
+from hclnet.localizer.features import cache_root
+from hclnet.workflows.api import evaluate, train
 
 
 @pytest.fixture(params=["file", "below a file", "proc"])
@@ -54,7 +54,7 @@ def test_features_that_are_there_are_used_though_nothing_can_be_written(
     birds: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     first = evaluate(trained, out=tmp_path / "first", report=False)
-    monkeypatch.setattr("hclnet.features.writable", lambda folder: pytest.fail("nothing is to be written"))
+    monkeypatch.setattr("hclnet.localizer.features.writable", lambda folder: pytest.fail("nothing is to be written"))
     monkeypatch.setattr(os, "utime", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Read-only")))
     again = evaluate(trained, out=tmp_path / "again", report=False)
     assert again.figures == first.figures
@@ -125,7 +125,7 @@ def test_a_cache_of_machine_code_that_fails_later_is_done_without(
 
 def test_all_our_loops_are_kept():
     import hclnet.boxes
-    import hclnet.convolution  # noqa: F401
+    import hclnet.methods.convolution  # noqa: F401
 
     assert len(kept) >= 14 and all(kept.values())
 

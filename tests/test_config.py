@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hclnet.api import make_config
 from hclnet.config import Inference, RunConfig, parse_settings, read_preset, route
 from hclnet.methods import get_method, method_names
+from hclnet.workflows.api import make_config
 
 OPTIONS = {"branches", "threshold"}
 

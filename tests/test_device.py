@@ -4,11 +4,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from hclnet.api import make_config
 from hclnet.cli.app import app
 from hclnet.device import autocast, explain_precision, precision_name, resolve_device, resolve_precision
-from hclnet.localizer import Localizer
-from hclnet.locate import locate_files
+from hclnet.localizer.localizer import Localizer
+from hclnet.workflows.api import make_config
+from hclnet.workflows.locate import locate_files
 
 pytestmark = pytest.mark.precision
 

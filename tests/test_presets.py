@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hclnet import api
-from hclnet.api import make_config
 from hclnet.backbones import choose_stride
 from hclnet.config import RunConfig, read_preset
 from hclnet.configs import HERE, about, preset_names
-from hclnet.data.parts import PartsOptions, write
-from hclnet.views import View, views
+from hclnet.maps.augmentation import View, views
+from hclnet.synthetic import PartsOptions, write
+from hclnet.workflows import api
+from hclnet.workflows.api import make_config
 
 
 def test_presets_are_named_and_headed():

@@ -21,8 +21,8 @@ from torchmetrics import Metric, MetricCollection
 
 from hclnet.data import read
 from hclnet.metrics import figures, true_class_ranks
-from hclnet.scoring import Score, score
 from hclnet.torchmetrics import BoxAccV2, GTKnownLoc, MaxBoxAcc, MaxBoxAccV2, PxAP, TopKLoc, boxes, pixels
+from hclnet.workflows.score import Score, score
 from reference import wsoleval
 
 SIDE = 64

@@ -251,6 +251,6 @@ class Localization:
             image: a Pillow image or an H x W x 3 array; needed only if it did not come from a file.
             ax: matplotlib axes; new ones by default.
         """
-        from hclnet.annotate.overlay import plot
+        from hclnet.formats.overlay import plot
 
         return plot(self, image, ax)

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from hclnet.api import make_config
 from hclnet.backbones import BACKBONES, build_trunk, choose_stride
 from hclnet.config import RunConfig
-from hclnet.localizer import Localizer
+from hclnet.localizer.localizer import Localizer
+from hclnet.workflows.api import make_config
 
 
 @pytest.mark.parametrize(

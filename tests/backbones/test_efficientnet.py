@@ -6,8 +6,8 @@ import torch
 from hclnet.backbones import build_trunk
 from hclnet.backbones.efficientnet import OUTPUT_STRIDES, packaged_weights
 from hclnet.device import autocast
-from hclnet.features import as_input
-from hclnet.localizer import Localizer
+from hclnet.localizer.features import as_input
+from hclnet.localizer.localizer import Localizer
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from hclnet.backbones import build_trunk
 from hclnet.backbones.efficientnet import classifier, packaged_weights
 from hclnet.backbones.weights import Misfit, fit, read_tensors
 from hclnet.config import RunConfig
-from hclnet.localizer import Localizer
+from hclnet.localizer.localizer import Localizer
 
 CONSTRUCTORS = {"vgg16": torchvision.models.vgg16, "resnet50": torchvision.models.resnet50}
 CLASSIFIERS = ("classifier.", "fc.")

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
-from hclnet.api import make_config
 from hclnet.cli.demo import run_demo
-from hclnet.compare import parse_spec
 from hclnet.data import read
-from hclnet.data.parts import PartsOptions
-from hclnet.localizer import Localizer
+from hclnet.localizer.localizer import Localizer
+from hclnet.synthetic import PartsOptions
 from hclnet.training import learn_missing
+from hclnet.workflows.api import make_config
+from hclnet.workflows.compare import parse_spec
 
 Printed = Callable[..., list[str]]
 TESTS = Path(__file__).parent

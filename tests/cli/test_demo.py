@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hclnet.cli.demo import BIRDS, run_demo
-from hclnet.compare import compare
-from hclnet.data.parts import PartsOptions, write
+from hclnet.synthetic import PartsOptions, write
+from hclnet.workflows.compare import compare
 
 # Like the demo's, and few enough for a test. CAM stays on the heads, as in the demo: it has 22 to 25 % of these boxes
 # right, HCLNet 38 to 41 %, in one precision and the other.

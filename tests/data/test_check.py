@@ -11,7 +11,7 @@ from PIL import Image
 
 from hclnet.data import check, read
 from hclnet.data.check import Findings, as_json, examine
-from hclnet.data.parts import PartsOptions, write
+from hclnet.synthetic import PartsOptions, write
 from hclnet.types import Sample
 
 

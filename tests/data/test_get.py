@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 from hclnet.cli.app import app
 from hclnet.data import read
 from hclnet.data.get import SOURCES, Archive, fetch, get, unpack
-from hclnet.data.parts import PartsOptions, write
 from hclnet.progress import bar
+from hclnet.synthetic import PartsOptions, write
 
 Run = Callable[..., Result]
 

@@ -12,15 +12,15 @@ import yaml
 from PIL import Image
 
 from hclnet import load
-from hclnet.annotate.overlay import overlay
-from hclnet.api import evaluate, make_config, train
 from hclnet.config import RunConfig
 from hclnet.data.grey import scale_of
 from hclnet.data.images import load_square, open_image, upright_rgb
 from hclnet.data.scales import described, learn_grey
-from hclnet.features import cached_features
-from hclnet.localizer import Localizer
+from hclnet.formats.overlay import overlay
+from hclnet.localizer.features import cached_features
+from hclnet.localizer.localizer import Localizer
 from hclnet.types import Grey, Sample
+from hclnet.workflows.api import evaluate, make_config, train
 
 RAMP = np.linspace(0, 3000, 40 * 60).reshape(40, 60)
 

@@ -12,14 +12,14 @@ import pytest
 from PIL import Image
 
 from hclnet import read
-from hclnet.api import evaluate
-from hclnet.calibrate import calibrate
-from hclnet.compare import compare
 from hclnet.data.check import examine
 from hclnet.data.masks import check_truth, read_grey
 from hclnet.metrics.masks import read_mask
-from hclnet.scoring import score
 from hclnet.types import MaskFiles, Sample, Truth
+from hclnet.workflows.api import evaluate
+from hclnet.workflows.calibrate import calibrate
+from hclnet.workflows.compare import compare
+from hclnet.workflows.score import score
 
 
 @pytest.fixture

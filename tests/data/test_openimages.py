@@ -11,8 +11,8 @@ from PIL import Image
 
 from hclnet.data import read
 from hclnet.data.check import examine
-from hclnet.scoring import score
 from hclnet.types import MaskFiles
+from hclnet.workflows.score import score
 
 IMAGES = ("train/0bt/1.jpg", "train/0c/2.jpg", "val/0bt/3.jpg", "test/0bt/4_m.jpg", "test/0c/5.jpg", "test/0c/6.jpg")
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import hclnet.data
 from hclnet.data import READERS, cub, folder, read
-from hclnet.data.parts import PartsOptions, write
+from hclnet.synthetic import PartsOptions, write
 
 
 def test_every_reader_is_named_and_says_what_it_is():

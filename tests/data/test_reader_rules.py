@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 import layouts
-from hclnet.api import train
-from hclnet.compare import compare
 from hclnet.data import as_trained, describe, find_split, for_training, ilsvrc, read
 from hclnet.types import DataSet, Sample
+from hclnet.workflows.api import train
+from hclnet.workflows.compare import compare
 
 Layout = Callable[[DataSet, Path], Path]
 NAMES = [make.__name__ for make in layouts.LAYOUTS]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hclnet.data.truth import box_fault, check_boxes, reaches_outside
+from hclnet.data.ground_truth import box_fault, check_boxes, reaches_outside
 from hclnet.types import Sample, Truth
 
 SIZE = (100, 80)

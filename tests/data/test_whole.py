@@ -16,9 +16,9 @@ from hclnet.data.broken import find_broken
 from hclnet.data.check import examine
 from hclnet.data.images import check_image, load_square, open_image
 from hclnet.data.whole import Damaged, check_whole
-from hclnet.locate import locate_files
 from hclnet.metrics.masks import read_mask
 from hclnet.types import MaskFiles
+from hclnet.workflows.locate import locate_files
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)).resize((300, 200))
 

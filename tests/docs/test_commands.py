@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hclnet.data import read
-from hclnet.data.parts import PartsOptions, write
+from hclnet.synthetic import PartsOptions, write
 from layouts import LAYOUTS
 
 ROOT = Path(__file__).parents[2]

@@ -15,13 +15,13 @@ import pytest
 import torch
 from PIL import Image
 
-import hclnet.annotate
 import hclnet.backbones
 import hclnet.data
+import hclnet.formats
 import hclnet.metrics.registry
 from hclnet.backbones import Backbone, build_trunk
-from hclnet.locate import locate_files
 from hclnet.metrics import figures
+from hclnet.workflows.locate import locate_files
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r'^```python title="([^"]+)"\n(.*?)^```', re.M | re.S)
@@ -83,8 +83,8 @@ def test_a_metric(example, trained: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_format(example, birds: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(hclnet.annotate.WRITERS, "table", None)  # so that it is gone afterwards
-    example("add-a-format.md", hclnet.annotate.WRITERS)
+    monkeypatch.setitem(hclnet.formats.WRITERS, "table", None)  # so that it is gone afterwards
+    example("add-a-format.md", hclnet.formats.WRITERS)
     image = next((birds / "images").rglob("*.jpg"))
     found = locate_files([image], trained, tmp_path / "out", formats=["table"], save=[], device="cpu")
     with (tmp_path / "out" / "boxes.csv").open(encoding="utf-8", newline="") as file:

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from hclnet.backbones import BACKBONES, build_trunk
 from hclnet.config import Inference, RunConfig
-from hclnet.heatmaps import heatmaps
-from hclnet.localizer import Localizer
+from hclnet.localizer.localizer import Localizer
+from hclnet.maps.heatmap import heatmaps
 from hclnet.methods import Method, build_method, get_method, method_names
 
 OPTIONS = {

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from hclnet.config import Inference
-from hclnet.heatmaps import heatmaps
+from hclnet.maps.heatmap import heatmaps
 from hclnet.methods.hclnet import Options, complement
 from methods import tiny
 from reference import network

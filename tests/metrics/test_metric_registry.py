@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hclnet.api import evaluate
 from hclnet.cli import tables
-from hclnet.compare import caption, markdown, summarise
 from hclnet.metrics import METRICS, Metric, figures, register, shown_metrics
 from hclnet.metrics.registry import boxed, share
 from hclnet.types import Records
+from hclnet.workflows.api import evaluate
+from hclnet.workflows.compare import caption, markdown, summarise
 
 
 def records_of(iou: list[float]) -> Records:

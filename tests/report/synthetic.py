@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torch.nn import functional as F
 
 from hclnet.boxes import Rule, parse_rule, scale, to_levels
-from hclnet.fusion import minmax
+from hclnet.maps.fusion import minmax
 from hclnet.metrics import Hclnet, accuracy_by_level, figures
 from hclnet.report import Column, Line, Page, Results, image_maps, threshold_chart, threshold_series
 from hclnet.types import Records

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from hclnet.boxes import normalise, to_levels
-from hclnet.fusion import minmax
+from hclnet.maps.fusion import minmax
 from hclnet.report import image_maps
 from hclnet.report.maps import corrections, taps, upsampled_levels
 

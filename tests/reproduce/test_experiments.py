@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from hclnet.api import make_config
-from hclnet.compare import parse_spec
 from hclnet.config import read_preset
 from hclnet.configs import experiment_names
 from hclnet.metrics import METRICS
 from hclnet.reproduce.experiments import FigureOf, TableOf, read_experiment
+from hclnet.workflows.api import make_config
+from hclnet.workflows.compare import parse_spec
 
 TABLES = [name for name in experiment_names() if isinstance(read_experiment(name), TableOf)]
 

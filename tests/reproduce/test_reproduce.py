@@ -18,7 +18,7 @@ from hclnet.reproduce.pages import figure, tex
 from hclnet.reproduce.tables import table_of
 
 RECIPE: dict[str, Any] = {"preset": "quick", "size": 64, "epochs": 1, "device": "cpu"}
-compare = importlib.import_module("hclnet.compare")
+compare = importlib.import_module("hclnet.workflows.compare")
 
 
 @pytest.fixture(scope="module")

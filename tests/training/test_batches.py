@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hclnet import api
 from hclnet.training.batches import EpochBatches
+from hclnet.workflows import api
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ import pytest
 import torch
 from PIL import Image
 
-from hclnet import api
 from hclnet.backbones import BACKBONES, build_trunk
 from hclnet.config import RunConfig
-from hclnet.features import as_input
-from hclnet.localizer import Localizer
+from hclnet.localizer.features import as_input
+from hclnet.localizer.localizer import Localizer
 from hclnet.methods import get_method, method_names
 from hclnet.training.batches import Batch, _coin, step_random
 from hclnet.training.module import Training
+from hclnet.workflows import api
 
 CHANGING = [n for n in method_names() if get_method(n).changes_images or get_method(n).changes_stages]
 RECIPE = {

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import hclnet
-from hclnet import api
 from hclnet.cli.app import app
 from hclnet.data import read
-from hclnet.localizer import Localizer
-from hclnet.locate import locate_files
-from hclnet.training.objectness import learn_objectness
+from hclnet.localizer.localizer import Localizer
+from hclnet.training.foreground import learn_objectness
+from hclnet.workflows import api
+from hclnet.workflows.locate import locate_files
 
 
 @pytest.fixture
@@ -106,6 +106,6 @@ def test_settings_of_maps_that_are_named_become_the_runs(run, birds):
 
 
 def test_maps_that_are_flat_teach_nothing_and_that_is_said(run, birds, monkeypatch):
-    monkeypatch.setattr("hclnet.training.objectness.learn_objectness", lambda *_: None)
+    monkeypatch.setattr("hclnet.training.foreground.learn_objectness", lambda *_: None)
     with pytest.raises(ValueError, match=r"At 128 px the maps of .* are flat and teach nothing"):
         api.train(birds, run, resume=True, scales=2)

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.optim import SGD, AdamW
 
-from hclnet import api
-from hclnet.api import make_config
 from hclnet.training.optimizer import build_optimizer, build_schedule
+from hclnet.workflows import api
+from hclnet.workflows.api import make_config
 
 PAPER = {"optimizer": "sgd", "lr": 0.01, "backbone_lr": 0.001, "weight_decay": 5e-4, "bias_lr": 2, "schedule": "step"}
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hclnet import api
-from hclnet.localizer import Localizer
+from hclnet.localizer.localizer import Localizer
 from hclnet.training.folder import precision_of
 from hclnet.training.module import Training
+from hclnet.workflows import api
 
 pytestmark = pytest.mark.precision
 

@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from typer.testing import CliRunner
 
-from hclnet import api
 from hclnet.backbones import build_trunk
 from hclnet.cli.app import app
-from hclnet.localizer import Localizer
+from hclnet.localizer.localizer import Localizer
 from hclnet.methods import Method
 from hclnet.training import is_finished
 from hclnet.training.module import Training
+from hclnet.workflows import api
 
 pytestmark = pytest.mark.precision
 

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 import hclnet
-from hclnet import api
 from hclnet.training import is_finished
+from hclnet.workflows import api
 
 RECIPE = {"size": 64, "epochs": 3, "device": "cpu"}
 ARGUMENTS = ["--size", "64", "--epochs", "3", "--device", "cpu", "--set", "width=8", "--set", "batch=4"]

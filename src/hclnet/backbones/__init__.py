@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hclnet.backbones import efficientnet, resnet, vgg
-from hclnet.backbones.trunk import Features, StageInfo, Trunk
+from hclnet.backbones.backbone import Features, StageInfo, Trunk
 from hclnet.backbones.weights import Misfit, fit, read_tensors
 
 __all__ = ["BACKBONES", "Backbone", "Features", "StageInfo", "Trunk", "build_trunk", "choose_stride"]

@@ -10,7 +10,7 @@ import timm
 from timm.data import IMAGENET_INCEPTION_MEAN, IMAGENET_INCEPTION_STD
 from torch import Tensor, nn
 
-from hclnet.backbones.trunk import StageInfo, Trunk
+from hclnet.backbones.backbone import StageInfo, Trunk
 from hclnet.backbones.weights import read_tensors
 
 OUTPUT_STRIDES = (8, 16, 32)

@@ -6,7 +6,7 @@ import timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from hclnet.backbones.trunk import StageInfo, Trunk
+from hclnet.backbones.backbone import StageInfo, Trunk
 from hclnet.backbones.weights import hub_tensors
 
 _TIMM_NAME = "resnet50.tv_in1k"

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hclnet.backbones.trunk import Trunk
+from hclnet.backbones.backbone import Trunk
 
 # What torchvision and timm call the tensors after the trunk.
 _CLASSIFIER = ("classifier.", "fc.", "head.", "pre_logits.")

@@ -3,8 +3,8 @@
 Which level of a map is the object's edge can't be told from the map alone: on the maps of one branch the best single
 level lies near 0.45 of the maximum, on those of two branches near 0.7, at twice the image size at 0.3 and 0.5. The
 trunk's features can tell it, since an object's differ from its surroundings' whatever method drew the map. Their
-answer is the `objectness` (see `hclnet.objectness`): a value for every cell of the features, above 0 where they are
-more like what the class maps point at, on all training images, than like what they pass over.
+answer is the `objectness` (see `hclnet.maps.foreground`): a value for every cell of the features, above 0 where they
+are more like what the class maps point at, on all training images, than like what they pass over.
 
 1. A = the pixels whose objectness, interpolated, is above 0. M(t) = `levels > t`, the mask at level t.
    J(t) = |A and M(t)| / |A or M(t)|: how well it agrees with A.

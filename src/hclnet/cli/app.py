@@ -166,8 +166,8 @@ def train(
     no_report: NoReport = False,
 ) -> None:
     """Train a method on classified images, without a single box."""
-    from hclnet import api
     from hclnet.config import parse_settings, read_preset
+    from hclnet.workflows import api
 
     out = out or Path("runs") / f"{method or 'hclnet'}-{seed or 0}"
     given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or [])}
@@ -203,9 +203,9 @@ def evaluate(
     no_report: NoReport = False,
 ) -> None:
     """Score a run: classification, and localisation where there are true boxes."""
-    from hclnet import api
     from hclnet.cli.tables import figures_table
     from hclnet.storage import check_writable, write_json
+    from hclnet.workflows import api
 
     if json_file:
         check_writable(json_file.parent)
@@ -305,10 +305,10 @@ def compare(
 ) -> None:
     """Train and score several methods under one recipe; goes on where it stopped."""
     from hclnet.cli.tables import compare_table
-    from hclnet.compare import compare as run_compare
-    from hclnet.compare import markdown, split_specs
     from hclnet.config import parse_settings, read_preset
     from hclnet.storage import write_text
+    from hclnet.workflows.compare import compare as run_compare
+    from hclnet.workflows.compare import markdown, split_specs
 
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
     recipe |= _given(no_object_class=no_object_class, on_bad_image=on_bad_image, as_classes=as_classes or None)

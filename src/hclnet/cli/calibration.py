@@ -8,9 +8,9 @@ from typing import Any
 
 import typer
 
-from hclnet.calibrate import calibrate, calibrate_presence
 from hclnet.metrics import Calibration, Presence, change
 from hclnet.storage import check_writable, write_json
+from hclnet.workflows.calibrate import calibrate, calibrate_presence
 
 
 def calibrate_run(
@@ -26,7 +26,7 @@ def calibrate_run(
     """Calibrate a run, and print how sure the threshold is.
 
     Raises:
-        ValueError: see `hclnet.calibrate` and `hclnet.calibrate_presence`.
+        ValueError: see `hclnet.workflows.calibrate` and `hclnet.calibrate_presence`.
     """
     split, (on_bad_image, *classes) = split or ("test" if presence else "train"), policy
     if json_file:

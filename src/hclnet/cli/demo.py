@@ -10,11 +10,11 @@ from pathlib import Path
 import typer
 
 from hclnet.cli.tables import compare_table
-from hclnet.compare import compare, markdown, run_folder
-from hclnet.data.parts import PartsOptions, write
-from hclnet.locate import locate_files
 from hclnet.progress import bar
 from hclnet.storage import write_text
+from hclnet.synthetic import PartsOptions, write
+from hclnet.workflows.compare import compare, markdown, run_folder
+from hclnet.workflows.locate import locate_files
 
 _METHODS = ("cam", "acol", "hclnet")
 # At 320 px a map has 20 x 20 values, enough to tell a body from a head. With a body cue of 1 every body has the plumage

@@ -83,7 +83,7 @@ def _precision() -> str:
 
 
 def _cache() -> str:
-    from hclnet.features import cache_root
+    from hclnet.localizer.features import cache_root
 
     try:
         root = cache_root()
@@ -95,7 +95,7 @@ def _cache() -> str:
 
 def _compiled() -> str:
     import hclnet.boxes
-    import hclnet.convolution  # noqa: F401, both bring functions
+    import hclnet.methods.convolution  # noqa: F401, both bring functions
     from hclnet.caches import kept
 
     folders = {folder for folder in kept.values() if folder}

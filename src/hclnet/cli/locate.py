@@ -8,8 +8,8 @@ from typing import Any
 
 import typer
 
-from hclnet.locate import locate_files
 from hclnet.text import shown
+from hclnet.workflows.locate import locate_files
 
 
 def locate_images(

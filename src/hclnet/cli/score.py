@@ -12,7 +12,7 @@ import typer
 from hclnet.cli.tables import differences_table, figures_table
 from hclnet.metrics import differences, save
 from hclnet.progress import bar
-from hclnet.scoring import Score, score
+from hclnet.workflows.score import Score, score
 
 
 def score_files(

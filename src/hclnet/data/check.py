@@ -15,9 +15,9 @@ from PIL import Image
 
 from hclnet.data.broken import THREADS
 from hclnet.data.files import shown
+from hclnet.data.ground_truth import box_doubts, box_fault, reaches_outside
 from hclnet.data.images import check_image, image_size, open_image, pages_of
 from hclnet.data.masks import files_of, read_grey, same_shape, shape_fault
-from hclnet.data.truth import box_doubts, box_fault, reaches_outside
 from hclnet.progress import Report
 from hclnet.types import DataSet, MaskFiles, Sample, Skipped, Truth
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from hclnet.data.files import shown
 from hclnet.data.grey import is_deep
+from hclnet.data.ground_truth import check_boxes
 from hclnet.data.images import image_size
-from hclnet.data.truth import check_boxes
 from hclnet.data.whole import check_whole
 from hclnet.types import MaskFiles, Sample, Truth
 
@@ -34,7 +34,7 @@ def check_truth(
         tell: called with a sentence for each thing that is strange and may yet be right.
 
     Raises:
-        ValueError: as `hclnet.data.truth.check_boxes`; or a mask is of another shape than its image.
+        ValueError: as `hclnet.data.ground_truth.check_boxes`; or a mask is of another shape than its image.
     """
     known = {sample.id: (int(width), int(height)) for sample, (width, height) in zip(samples, sizes)}
     for doubt in check_boxes(truth, samples, known):

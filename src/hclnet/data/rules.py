@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from hclnet.data import ilsvrc
 from hclnet.data.classes import without_classes
 from hclnet.data.files import shown
-from hclnet.data.truth import check_boxes
+from hclnet.data.ground_truth import check_boxes
 from hclnet.types import DataSet
 
 PARTIAL = frozenset({ilsvrc.KIND})

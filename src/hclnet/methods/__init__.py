@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hclnet.backbones.trunk import Trunk
+from hclnet.backbones.backbone import Trunk
 from hclnet.config import readable
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch, ClassMaps
@@ -29,7 +29,7 @@ __all__ = [
     "method_names",
 ]
 
-_SHARED = {"base", "branch"}
+_SHARED = {"base", "branch", "convolution", "minmax"}
 
 
 def method_names() -> list[str]:

@@ -6,11 +6,11 @@ from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor
 
-from hclnet.backbones.trunk import Features, Trunk
+from hclnet.backbones.backbone import Features, Trunk
 from hclnet.config import Strict
-from hclnet.fusion import minmax
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch
+from hclnet.methods.minmax import minmax
 
 
 class Options(Strict):

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from hclnet.backbones.trunk import Trunk
+from hclnet.backbones.backbone import Trunk
 from hclnet.methods import cam
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hclnet.backbones.trunk import Features, Trunk
+from hclnet.backbones.backbone import Features, Trunk
 from hclnet.config import Strict
 from hclnet.methods.branch import ClassMaps
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hclnet.convolution import Conv3x3
+from hclnet.methods.convolution import Conv3x3
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from jaxtyping import Int64
 from pydantic import Field
 from torch import Tensor
 
-from hclnet.backbones.trunk import Features, Trunk
+from hclnet.backbones.backbone import Features, Trunk
 from hclnet.config import Strict
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch

@@ -10,11 +10,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hclnet.backbones.trunk import Features, Trunk
+from hclnet.backbones.backbone import Features, Trunk
 from hclnet.config import Strict
-from hclnet.fusion import minmax
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch, ClassMaps
+from hclnet.methods.minmax import minmax
 
 
 class Options(Strict):

@@ -8,12 +8,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hclnet.backbones.trunk import Features, Trunk
+from hclnet.backbones.backbone import Features, Trunk
 from hclnet.config import Strict
-from hclnet.convolution import Conv3x3
-from hclnet.fusion import minmax
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch, xavier
+from hclnet.methods.convolution import Conv3x3
+from hclnet.methods.minmax import minmax
 
 _FEWEST, _SHARE = 30, 0.7  # pixels of foreground; of the guide's maximum, where there are fewer
 

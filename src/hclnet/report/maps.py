@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, Float64, Integer, UInt8, UInt16
 
 from hclnet.boxes.levels import PAS_PERCENTILE, parse_normalisation
 
-_FLAT = 1e-6  # of hclnet.fusion.minmax: a smaller range, relative to the values, is rounding
+_FLAT = 1e-6  # of hclnet.maps.fusion.minmax: a smaller range, relative to the values, is rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)

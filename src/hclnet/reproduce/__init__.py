@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hclnet.compare import compare
 from hclnet.config import read_preset
 from hclnet.data import read
 from hclnet.reproduce.experiments import Experiment, FigureOf, TableOf, read_experiment
@@ -20,6 +19,7 @@ from hclnet.reproduce.pages import write_figure_page, write_table
 from hclnet.reproduce.pictures import check_ids, draw_figure
 from hclnet.reproduce.tables import table_of
 from hclnet.storage import locked, whole, write_json
+from hclnet.workflows.compare import compare
 
 __all__ = ["Reproduction", "read_experiment", "reproduce"]
 

@@ -1,6 +1,6 @@
 """The paper's Figure 1 as a measurement: how much of the head and of the body a method's map covers.
 
-On the drawn birds of `hclnet.data.parts`, whose `part_masks/` say of every pixel which part it is. "head" is head,
+On the drawn birds of `hclnet.synthetic`, whose `part_masks/` say of every pixel which part it is. "head" is head,
 beak and crown; "body" is body, tail and legs; "rest" is what is not bird.
 """
 
@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool
 
-from hclnet.data.parts.bird import PARTS
-from hclnet.localizer import Localizer
+from hclnet.localizer.localizer import Localizer
+from hclnet.synthetic.bird import PARTS
 from hclnet.types import Sample
 
 GROUPS = {"head": ("head", "beak", "crown"), "body": ("body", "tail", "legs")}

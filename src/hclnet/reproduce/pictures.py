@@ -17,20 +17,20 @@ import torch
 from jaxtyping import Float, Real
 from PIL import Image, ImageDraw, ImageOps
 
-from hclnet.annotate.overlay import font, heat_picture
-from hclnet.api import make_config
-from hclnet.compare import caption, parse_spec
 from hclnet.data import as_trained, read
 from hclnet.data.images import open_image
 from hclnet.data.record import with_recorded_splits
-from hclnet.localizer import Localizer
+from hclnet.formats.overlay import font, heat_picture
+from hclnet.localizer.localizer import Localizer
 from hclnet.methods.hclnet import Options, complement
 from hclnet.metrics import KINDS, box_kinds, containment, describe_kinds, load_records, resamples
 from hclnet.metrics.intervals import CONFIDENCE
-from hclnet.pages import boxes_of
 from hclnet.reproduce.coverage import GROUPS, part_coverage, part_file
 from hclnet.reproduce.experiments import FigureOf
 from hclnet.types import DataSet, Localization, Records, Sample
+from hclnet.workflows.api import make_config
+from hclnet.workflows.compare import caption, parse_spec
+from hclnet.workflows.pages import boxes_of
 
 TrueBoxes = Mapping[str, Real[np.ndarray, "_ 4"]]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hclnet.compare import caption, parse_spec, summarise, title
 from hclnet.metrics import PAIRED
 from hclnet.reproduce.experiments import TableOf
+from hclnet.workflows.compare import caption, parse_spec, summarise, title
 
 QUOTED = "quoted from the paper"
 

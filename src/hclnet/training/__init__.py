@@ -14,7 +14,7 @@ from hclnet.training.folder import (
     is_run,
     prepare_run,
 )
-from hclnet.training.objectness import learn_missing
+from hclnet.training.foreground import learn_missing
 
 __all__ = [
     "CheckpointError",

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from hclnet.config import RunConfig
 from hclnet.data.record import read_json
-from hclnet.localizer import Localizer
+from hclnet.localizer.localizer import Localizer
+from hclnet.maps.augmentation import View, views
 from hclnet.training.folder import TrainResult
-from hclnet.training.objectness import learn_missing
+from hclnet.training.foreground import learn_missing
 from hclnet.types import Sample
-from hclnet.views import View, views
 
 
 def complete_run(

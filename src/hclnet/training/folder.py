@@ -13,7 +13,7 @@ import torch
 
 from hclnet.config import RunConfig
 from hclnet.device import PRECISIONS, precision_name, resolve_device, resolve_precision
-from hclnet.localizer import Localizer
+from hclnet.localizer.localizer import Localizer
 from hclnet.storage import OWNER_FILES, write_json
 
 _PACKAGES = ("hclnet", "torch", "torchvision", "timm", "lightning", "numpy", "numba", "pillow", "safetensors")

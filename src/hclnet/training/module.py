@@ -14,8 +14,8 @@ from torch import Tensor
 
 from hclnet.backbones import Features
 from hclnet.config import RunConfig
-from hclnet.features import as_input
-from hclnet.localizer import Localizer
+from hclnet.localizer.features import as_input
+from hclnet.localizer.localizer import Localizer
 from hclnet.training.batches import Batch, step_random
 from hclnet.training.optimizer import build_optimizer, build_schedule
 

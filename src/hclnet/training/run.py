@@ -17,17 +17,17 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from hclnet.config import RunConfig
 from hclnet.data.scales import described, learn_grey
 from hclnet.device import PRECISIONS, precision_name, resolve_precision
-from hclnet.features import cached_features
-from hclnet.localizer import Localizer
+from hclnet.localizer.features import cached_features
+from hclnet.localizer.localizer import Localizer
+from hclnet.maps.augmentation import View
 from hclnet.progress import bar
 from hclnet.storage import check_writable, whole, write_json
 from hclnet.training.batches import FeatureBatches, ImageBatches, loader
 from hclnet.training.checkpoint import WholeFiles
 from hclnet.training.folder import TrainResult, precision_of
+from hclnet.training.foreground import learn_missing
 from hclnet.training.module import Training
-from hclnet.training.objectness import learn_missing
 from hclnet.types import Sample
-from hclnet.views import View
 
 
 def train_run(

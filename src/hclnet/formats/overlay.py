@@ -1,0 +1,134 @@
+"""Pictures of localizations: heatmap and boxes over the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from hclnet.data.files import shown
+from hclnet.data.images import open_image, upright_rgb
+from hclnet.formats.masks import at_size
+from hclnet.storage import whole
+from hclnet.types import Localization
+
+MOST = 4096
+"""Longest side of a picture, pixels: nobody looks at 20,000."""
+
+_COLOURS = ("#ff5d2e", "#2ec4ff", "#b6ff2e", "#ff2ec4", "#ffd52e")
+
+
+def _picture(one: Localization, image: object | None) -> Image.Image:
+    if image is None:
+        if not one.path:
+            raise ValueError("This localization is of an image from memory: hand the image over, plot(image=...).")
+        return open_image(one.path, MOST, one.grey)
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+    return upright_rgb(picture, grey=one.grey)
+
+
+@lru_cache(8)
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which comes with matplotlib: more scripts than Pillow's own font."""
+    import matplotlib
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+
+def heat_picture(heatmap: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """A heatmap in colour at the image's size (matplotlib's `turbo`)."""
+    import matplotlib
+
+    rgb = (matplotlib.colormaps["turbo"](heatmap)[..., :3] * 255).astype(np.uint8)
+    return Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR)
+
+
+def overlay(one: Localization, image: object | None = None, opacity: float = 0.45) -> Image.Image:
+    """The image under the heatmap of its first class, with a labelled box per object; no side is longer than `MOST`.
+
+    Where nothing was found, it is the image alone with the class in a corner.
+
+    Raises:
+        ValueError: the image can't be read, or came from memory and is not handed over.
+    """
+    picture = _picture(one, image)
+    picture.thumbnail((MOST, MOST))
+    scale_x, scale_y = picture.width / one.size[0], picture.height / one.size[1]
+    if one.objects:
+        picture = Image.blend(picture, heat_picture(one.heatmap, picture.size), opacity)
+    draw = ImageDraw.Draw(picture)
+    line = max(2, round(max(picture.size) / 200))
+    for k, found in enumerate(one.objects):
+        colour = _COLOURS[k % len(_COLOURS)]
+        x0, y0, x1, y1 = (v * s for v, s in zip(found.box, (scale_x, scale_y, scale_x, scale_y)))
+        draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=line)
+        _tag(draw, picture.size, x0, y0, found.label, found.score, colour)
+    if not one.objects:
+        _tag(draw, picture.size, 0, 0, one.label, one.score, "#d0d0d0")
+    return picture
+
+
+def _tag(
+    draw: ImageDraw.ImageDraw, size: tuple[int, int], x: float, y: float, label: str, score: float, colour: str
+) -> None:
+    """Label and score over a box's corner, or in it where there is no room above."""
+    letters = font(max(12, round(max(size) / 28)))
+    text = f" {shown(label)} {score:.0%} "
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=letters)
+    width, height = right - left, bottom - top + 4
+    x = min(max(0, x), max(0, size[0] - width))
+    y = y - height if y >= height else min(y, size[1] - height)
+    draw.rectangle((x, y, x + width, y + height), fill=colour)
+    draw.text((x - left, y - top + 2), text, fill="black", font=letters)
+
+
+def plot(one: Localization, image: object | None = None, ax: object | None = None) -> object:
+    """The overlay on matplotlib axes; returns them."""
+    import matplotlib.pyplot as plt
+
+    ax = ax or plt.subplots()[1]
+    ax.imshow(overlay(one, image))
+    ax.set_title(f"{shown(one.label)} {one.score:.0%}", parse_math=False)
+    ax.set_axis_off()
+    return ax
+
+
+def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> None:
+    """Write `out/overlays/<name>.jpg`, `out/heatmaps/<name>.png` (16 bit grey, 0..1 as 0..65535) and, for each object
+    from k = 1, `out/masks/<name>-<k>.png` (0 and 255), as asked for.
+
+    Masks have the image's size, the others too, or `MOST` pixels on the longest side.
+
+    Each is written whole or not at all.
+
+    Raises:
+        ValueError: as `overlay`.
+        Unwritable: a file can't be written.
+    """
+    pictures: dict[Path, Callable[[], Image.Image]] = {}
+    if "overlays" in what:
+        pictures[out / "overlays" / f"{name}.jpg"] = lambda: overlay(one)
+    if "heatmaps" in what:
+        pictures[out / "heatmaps" / f"{name}.png"] = lambda: _grey(one)
+    for k, found in enumerate(one.objects if "masks" in what else (), 1):
+        pictures[out / "masks" / f"{name}-{k}.png"] = partial(_mask, found.mask, one.size)
+    for file, picture in pictures.items():
+        data = BytesIO()  # Pillow says of a file that can't be written only that it can't
+        picture().save(data, "JPEG" if file.suffix == ".jpg" else "PNG", quality=90)
+        with whole(file, sweep=False) as part:
+            part.write_bytes(data.getbuffer())
+
+
+def _grey(one: Localization) -> Image.Image:
+    shrink = max(1.0, max(one.size) / MOST)
+    size = tuple(max(1, round(side / shrink)) for side in one.size)
+    grey = Image.fromarray(one.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    return Image.fromarray((np.asarray(grey).clip(0, 1) * 65535).round().astype(np.uint16))
+
+
+def _mask(mask: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(at_size(mask, size).astype(np.uint8) * 255)

@@ -1,0 +1,105 @@
+"""A localization as a line of the journal, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hclnet.formats.masks import of_run_lengths, run_lengths
+from hclnet.types import Localization, LocatedObject
+
+_FRESH = 2 * 10**9  # nanoseconds in which a file may change once more without its times showing it
+
+
+def row_of(one: Localization, masks: bool) -> dict[str, Any]:
+    """What of a localization is kept: all but its maps.
+
+    `peak` of an object is where in the image its heatmap is highest, x and y in pixels, and how high. A mask is in the
+    heatmap's resolution over the whole image.
+
+    Args:
+        one: of a file.
+        masks: whether to keep those of the objects.
+    """
+    objects = []
+    for found in one.objects:
+        row: dict[str, Any] = {"label": found.label, "score": float(found.score), "box": [float(v) for v in found.box]}
+        if found.label in one.heatmaps:
+            row["peak"] = _peak(found, one.heatmaps[found.label], one.size)
+        if masks and found.mask is not None:
+            row["mask"] = run_lengths(found.mask)
+        objects.append(row)
+    return {
+        "path": one.path,
+        "size": list(one.size),
+        "asked": list(one.heatmaps),
+        "predictions": [[name, float(score)] for name, score in one.predictions],
+        "objects": objects,
+    }
+
+
+def localization_of(row: dict[str, Any], masks: bool = True) -> Localization:
+    """What `row_of` kept, with masks or without."""
+    objects = tuple(
+        LocatedObject(
+            found["label"],
+            found["score"],
+            tuple(found["box"]),
+            of_run_lengths(found["mask"]) if masks and "mask" in found else None,
+        )
+        for found in row["objects"]
+    )
+    predictions = tuple((name, score) for name, score in row["predictions"])
+    return Localization(row["path"], tuple(row["size"]), objects, predictions, {}, {})
+
+
+def file_row(path: Path) -> dict[str, Any]:
+    """By what a file is known again: its length, times and the SHA-256 of its bytes.
+
+    Times are None where the file was changed a moment ago: they would not show a change in the same moment.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    now = time.time_ns()
+    times = _times(path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"times": times if max(times[1:]) < now - _FRESH else None, "sha256": digest}
+
+
+def is_same_file(row: dict[str, Any], path: Path) -> bool:
+    """Whether a file holds what it did when its line was written. It is read only where its times don't say so."""
+    known = row.get("file")
+    if not known:
+        return False
+    try:
+        return known["times"] == _times(path) or known["sha256"] == file_row(path)["sha256"]
+    except OSError:
+        return False
+
+
+def _times(path: Path) -> list[int]:
+    about = os.stat(path)  # noqa: PTH116, ten thousand times
+    return [about.st_size, about.st_mtime_ns, about.st_ctime_ns]
+
+
+def _peak(found: LocatedObject, heatmap: np.ndarray, size: tuple[int, int]) -> list[float]:
+    height, width = heatmap.shape
+    if found.mask is not None and found.mask.any():
+        inside = found.mask
+    else:
+        x0, y0, x1, y1 = np.array(found.box) * ((width / size[0], height / size[1]) * 2)
+        inside = np.zeros((height, width), bool)
+        inside[int(y0) : max(int(y0) + 1, round(y1)), int(x0) : max(int(x0) + 1, round(x1))] = True
+    y, x = np.unravel_index(np.where(inside, heatmap, -1).argmax(), heatmap.shape)
+    return [
+        round((x + 0.5) * size[0] / width, 2),
+        round((y + 0.5) * size[1] / height, 2),
+        round(float(heatmap[y, x]), 6),
+    ]

@@ -1,0 +1,1 @@
+"""What a user saves, loads and calls, and the one pipeline from images to boxes."""

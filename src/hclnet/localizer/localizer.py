@@ -1,0 +1,425 @@
+"""What a user saves, loads and calls: weights, classes, preprocessing, method, fusion and box rule, in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from copy import copy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from hclnet import __version__
+from hclnet.backbones import Features, Trunk, build_trunk
+from hclnet.backbones.efficientnet import classifier
+from hclnet.boxes import find_objects, parse_normalisation, parse_rule, scale, to_levels
+from hclnet.config import Inference, RunConfig, check_inference, readable
+from hclnet.data.images import OWN, check_image, enlarged, image_size, load_square, squash, ten_crops
+from hclnet.device import autocast, resolve_device, resolve_precision
+from hclnet.localizer.features import as_input, extract
+from hclnet.localizer.request import as_classes, as_count, as_path_or_picture
+from hclnet.maps.augmentation import View, mean_probabilities, merge, merge_maps, views
+from hclnet.maps.foreground import Objectness, not_learnt
+from hclnet.maps.heatmap import branch_maps, heatmaps
+from hclnet.methods import Method, Output, build_method
+from hclnet.storage import whole, write_json
+from hclnet.types import Grey, Localization, LocatedObject
+
+_FORMAT = 1
+_WEIGHTS, _SETTINGS = "model.safetensors", "localizer.json"
+_PREDICTIONS = 5  # shown besides the classes asked for
+
+
+class Localizer:
+    """A trained method on its trunk, ready to use.
+
+    Args:
+        trunk: the backbone.
+        method: on it.
+        classes: names, in the order of the logits.
+        size: side of the square that images are resized to, pixels.
+        inference: how maps become boxes.
+        precision: auto, float32 or bfloat16: what it is used in.
+        grey: how grey of more than 8 bits becomes 8 bits.
+        objectness: of the last stage that the method reads, for the box rule `auto`; by the side that images had when
+            it was learnt, pixels.
+
+    Attributes:
+        trained_precision: what it was trained in, float32 or bfloat16, whatever it is used in now; None: not known.
+    """
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        method: Method,
+        classes: tuple[str, ...],
+        size: int,
+        inference: Inference,
+        precision: str = "auto",
+        objectness: dict[int, Objectness] | None = None,
+        grey: Grey = OWN,
+    ) -> None:
+        self.trunk = trunk
+        self.method = method
+        self.classes = classes
+        self.size = size
+        self.inference = inference
+        self.precision = precision
+        self.trained_precision: str | None = None
+        self.objectness = dict(objectness or {})
+        self.grey = grey
+        self.origin: tuple[str, str] | None = None  # data and folder of the run that it was loaded from
+        parse_rule(inference.box)
+        parse_normalisation(inference.map_range)
+        inference.check(classes)
+        self.to("cpu")
+
+    def to(self, device: str | torch.device) -> Localizer:
+        """Move to a device (`auto`, `cpu`, `cuda` ...), into eval mode."""
+        self.device = resolve_device(str(device))
+        self.dtype = resolve_precision(self.precision, self.device)
+        for module in (self.trunk, self.method):
+            module.to(self.device, memory_format=torch.channels_last).eval()
+        self.objectness = {side: one.to(self.device) for side, one in self.objectness.items()}
+        self._folded: Trunk | None = None  # made when it is used: a localizer is often only asked for its settings
+        return self
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """How an image is looked at; once, unless the settings say otherwise."""
+        return views(self.inference, self.size)
+
+    def features(self, images: UInt8[np.ndarray, "b s s 3"], mirrored: bool = False) -> Features:
+        """What the method reads of images of side `size`, or of another that a view has."""
+        if self._folded is None:
+            self._folded = self.trunk.folded()
+        x = as_input(images, self.trunk, self.device)
+        return extract(self._folded, x.flip(3) if mirrored else x, self.method.reads, self.dtype)
+
+    def output(self, features: Features, classes: torch.Tensor | None = None) -> Output:
+        """What the method makes of features, in the localizer's precision."""
+        with autocast(self.device, self.dtype):
+            return self.method(features, classes)
+
+    def objectness_of(
+        self, features: Sequence[Features], seen: Sequence[View]
+    ) -> list[Float32[np.ndarray, "gh gw"]] | None:
+        """The objectness of each image, by cell of the features of its looks; None if it was not learnt at their sizes.
+
+        Features change with the size of what is seen, so that what was learnt at one size says nothing at another:
+        see `check_sizes`.
+        """
+        if {view.size for view in seen} - set(self.objectness):
+            return None
+        looks = [self.objectness[view.size](of[self.method.reads[-1]]) for view, of in zip(seen, features)]
+        return list(merge_maps(looks, seen).cpu().numpy())
+
+    def check_sizes(self, settings: Inference | None = None) -> None:
+        """Whether the box rule has what it needs at the sizes that are looked at.
+
+        The rule `auto` needs objectness, which is learnt at each size for itself. A localizer without any, of before
+        there was such a thing or of the packaged classifier, never needs it.
+
+        Args:
+            settings: of maps and boxes; the localizer's own by default.
+
+        Raises:
+            ValueError: it lacks that of a size; the message says how to add it.
+        """
+        settings = settings or self.inference
+        if settings.box != "auto" or not self.objectness:
+            return
+        sides = {scale: views(settings.model_copy(update={"scales": (scale,)}), self.size) for scale in settings.scales}
+        lacking = {scale: seen[0].size for scale, seen in sides.items() if seen[0].size not in self.objectness}
+        if lacking:
+            raise ValueError(not_learnt(lacking, self.objectness, *(self.origin or ("DATA", "RUN"))))
+
+    @property
+    def fusion(self) -> str | None:
+        """The fusion in use: the chosen one, or the method's own; None for a method with one branch."""
+        return self.inference.fusion or self.method.fusion
+
+    def with_inference(self, **changes: Any) -> Localizer:
+        """The same weights with other settings of maps and boxes, such as `fusion="max"` or `box="fixed:0.2"`.
+
+        Raises:
+            ValueError: a setting is unknown or impossible.
+        """
+        check_inference(changes)
+        try:
+            inference = Inference(**{**self.inference.model_dump(), **changes})
+        except ValidationError as error:
+            raise ValueError(readable(error)) from None
+        parse_rule(inference.box)
+        parse_normalisation(inference.map_range)
+        inference.check(self.classes)
+        other = copy(self)
+        other.inference = inference
+        return other
+
+    @torch.inference_mode()
+    def locate(
+        self,
+        image: Any,
+        top: int = 1,
+        classes: Iterable[str] | None = None,
+        max_objects: int = 1,
+    ) -> Localization:
+        """Classify an image and box the objects of each class; of an image that is predicted to show none, nothing.
+
+        Args:
+            image: the path of a file, a Pillow image, or an H x W x 3 uint8 array.
+            top: box the `top` most probable classes.
+            classes: box these instead, as far as they are there: see the setting `min_score`, 0 unless it was
+                calibrated or set. The class that is no object is never boxed.
+            max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
+
+        Raises:
+            ValueError: the image can't be read, a class is unknown, an argument is of the wrong kind, or the box rule
+                lacks what it needs at the sizes that images are looked at (`check_sizes`).
+        """
+        self.check_sizes()
+        top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
+        classes, given = as_classes(classes, self.classes), as_path_or_picture(image, self.grey)
+        path, sides = "", {view.size for view in self.views}
+        if isinstance(given, str):
+            path = given
+            check_image(path)
+            square, size = partial(load_square, path, grey=self.grey), image_size(path)
+        else:
+            square, size = partial(squash, given), given.size
+        pixels = {side: square(side)[None] for side in sides}
+        features = [self.features(pixels[view.size], view.mirrored) for view in self.views]
+        if self.inference.crops == 10:
+            probabilities = self.crop_probabilities(square(enlarged(self.size))[None])[0].cpu()
+        else:
+            probabilities = mean_probabilities([self.output(of) for of in features])[0].cpu()
+        if classes is None:
+            asked = self._to_box(probabilities, top)
+        else:
+            asked = torch.tensor([self.classes.index(name) for name in classes])
+            asked = asked[probabilities[asked].argsort(descending=True)]
+        fused, parts = self._maps(features, asked)
+        (objectness,) = self.objectness_of(features, self.views) or [None]
+        return self._localization(path, size, probabilities, asked, fused, parts, objectness, max_objects)
+
+    @torch.inference_mode()
+    def crop_probabilities(self, images: UInt8[np.ndarray, "b l l 3"]) -> Float[torch.Tensor, "b c"]:
+        """The mean of the softmax over ten crops of side `size` (paper, section 4; reading 17).
+
+        Args:
+            images: squashed to `enlarged(size)`.
+        """
+        return mean_probabilities([self.output(self.features(crop)) for crop in ten_crops(images, self.size)])
+
+    def _to_box(self, probabilities: torch.Tensor, top: int) -> torch.Tensor:
+        """The `top` most probable classes that are objects; if the class that is none is the most probable, only it."""
+        ranked = probabilities.argsort(descending=True, stable=True)
+        if self.inference.no_object_class is not None:
+            nothing = self.classes.index(self.inference.no_object_class)
+            ranked = ranked[:1] if ranked[0] == nothing else ranked[ranked != nothing]
+        return ranked[:top]
+
+    def _maps(self, features: Sequence[Features], asked: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        rows = [{name: value.expand(len(asked), -1, -1, -1) for name, value in of.items()} for of in features]
+        output = merge([self.output(of, asked.to(self.device)) for of in rows], self.views)
+        fused = heatmaps(output, self.inference, self.method.fusion)
+        return fused.cpu().numpy(), branch_maps(output).transpose(0, 1).cpu().numpy()
+
+    def _localization(
+        self,
+        path: str,
+        size: tuple[int, int],
+        probabilities: torch.Tensor,
+        asked: torch.Tensor,
+        fused: np.ndarray,
+        parts: np.ndarray,
+        objectness: Float32[np.ndarray, "gh gw"] | None,
+        max_objects: int,
+    ) -> Localization:
+        rule, side = parse_rule(self.inference.box), self.inference.map_size
+        objects = []
+        names = [self.classes[k] for k in asked]
+        scores = probabilities[asked].tolist()
+        for name, score, heatmap in zip(names, scores, fused):
+            if name == self.inference.no_object_class or score < self.inference.min_score:
+                continue
+            found = find_objects(to_levels(heatmap), rule, objectness, max_objects)
+            for one in found:
+                x0, y0, x1, y1 = scale(one.box[None].astype(np.float64), (side, side), size)[0].tolist()
+                peak = one.peak / found[0].peak if len(found) > 1 else 1.0
+                objects.append(LocatedObject(name, score * peak, (x0, y0, x1, y1), one.mask))
+        ranked = probabilities.argsort(descending=True, stable=True)
+        shown = {*ranked[:_PREDICTIONS].tolist(), *asked.tolist()}
+        predictions = tuple((self.classes[k], float(probabilities[k])) for k in ranked.tolist() if k in shown)
+        return Localization(
+            path, size, tuple(objects), predictions, dict(zip(names, fused)), dict(zip(names, parts)), self.grey
+        )
+
+    def save(self, folder: str | Path) -> None:
+        """Write `model.safetensors` and `localizer.json`; each is replaced whole or not at all."""
+        settings = {
+            "format": _FORMAT,
+            "hclnet": __version__,
+            **self._made_of(),
+            "inference": {**self.inference.model_dump(), "fusion": self.fusion},
+            "precision": self.precision,
+            "trained_precision": self.trained_precision,
+            "classes": list(self.classes),
+        }
+        with whole(Path(folder) / _WEIGHTS) as part:
+            part.write_bytes(save(self._tensors()))  # `save_file` would make it the owner's alone to read
+        write_json(Path(folder) / _SETTINGS, settings, indent=2)
+
+    def fingerprint(self) -> str:
+        """Equal for localizers that have the same weights and classes and see images alike; settings of maps and boxes
+        are apart from it."""
+        used = {f"objectness.{view.size}." for view in self.views}
+        told = hashlib.sha256(json.dumps([self._made_of(), self.classes]).encode())
+        for name, tensor in sorted(self._tensors().items()):
+            if not name.startswith("objectness.") or name.startswith(tuple(used)):
+                told.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+                told.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        return told.hexdigest()
+
+    def _made_of(self) -> dict[str, Any]:
+        # Runs of version 0.1 have no entry.
+        grey = {} if self.grey.by_depth else {"grey": {"whole": self.grey.whole, "fractions": self.grey.fractions}}
+        seen = {"resize": "squash", "size": self.size, "mean": self.trunk.mean, "std": self.trunk.std, **grey}
+        return {
+            "backbone": {
+                "name": self.trunk.name,
+                "output_stride": self.trunk.output_stride,
+                "stages": 1 + len(self.trunk.joined),
+            },
+            "method": {"name": self.method.name, "options": self.method.options.model_dump()},
+            "preprocessing": seen,
+        }
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        tensors = {
+            f"{part}.{key}": tensor.detach().cpu().contiguous()
+            for part, module in (("trunk", self.trunk), ("method", self.method))
+            for key, tensor in module.state_dict().items()
+        }
+        for side, one in self.objectness.items():
+            tensors |= {f"objectness.{side}.{k}": getattr(one, k).cpu() for k in ("weight", "bias")}
+        return tensors
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "auto") -> Localizer:
+        """The localizer in a run folder, or in the folder itself.
+
+        Raises:
+            ValueError: there is none, its files are damaged or of another version, or the device can't be used.
+        """
+        found, folder = resolve_device(device), Path(folder)
+        resolve_precision("auto", found)  # both are refused before anything is read
+        home = folder / "localizer" if (folder / "localizer").is_dir() else folder
+        if not (home / _SETTINGS).is_file():
+            if (folder / "config.yaml").is_file():
+                raise ValueError(
+                    f"{folder} holds no localizer yet: its training was cut off. Go on with hclnet train and --resume."
+                )
+            raise ValueError(f"{folder} holds no localizer ({_SETTINGS}). Give the folder that `hclnet train` wrote.")
+        try:
+            settings = json.loads((home / _SETTINGS).read_text(encoding="utf-8"))
+            if settings["format"] != _FORMAT:
+                raise ValueError(
+                    f"written by hclnet {settings['hclnet']}, in format {settings['format']}, not {_FORMAT}"
+                )
+            classes = tuple(settings["classes"])
+            backbone, chosen = settings["backbone"], settings["method"]
+            trunk = build_trunk(backbone["name"], backbone["output_stride"], "none", backbone.get("stages", 1))
+            method = build_method(chosen["name"], trunk, len(classes), chosen["options"])
+            tensors = load_file(home / _WEIGHTS)
+            for part, module in (("trunk", trunk), ("method", method)):
+                module.load_state_dict(
+                    {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
+                )
+            size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
+            learnt = _objectness(tensors, method, trunk, size)
+            localizer = cls(trunk, method, classes, size, inference, settings["precision"], learnt, _grey(settings))
+            localizer.trained_precision = settings.get("trained_precision")
+            localizer.origin = _origin(folder if home != folder else folder.parent)
+        except KeyError as error:
+            raise ValueError(f"The localizer in {home} can't be loaded: {_SETTINGS} has no {error}.") from None
+        except (OSError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:
+            reason = " ".join(readable(error).split())
+            raise ValueError(f"The localizer in {home} can't be loaded: {reason}") from None
+        return localizer.to(found)
+
+    @classmethod
+    def from_config(cls, config: RunConfig, classes: tuple[str, ...]) -> Localizer:
+        """An untrained one, initialised from the configuration's seed.
+
+        Raises:
+            ValueError: the configuration asks for what does not exist.
+        """
+        torch.manual_seed(config.seed)
+        trunk = build_trunk(config.backbone, config.output_stride, config.weights, config.stages)
+        torch.manual_seed(config.seed)  # the heads' start does not depend on how the trunk was made
+        method = build_method(config.method, trunk, len(classes), config.options)
+        kept = (config.size, config.inference, config.precision)
+        return cls(trunk, method, classes, *kept).to(config.device)
+
+    @classmethod
+    def imagenet(cls, device: str = "auto") -> Localizer:
+        """The packaged EfficientNet-Lite0 ImageNet classifier with CAM: 1000 classes, no training.
+
+        Raises:
+            ValueError: the package with the weights is missing, or the device can't be used.
+        """
+        from timm.data import ImageNetInfo
+
+        found = resolve_device(device)
+        trunk = build_trunk("efficientnet_lite0")
+        method = build_method("cam", trunk, 1000, {"convs": 0, "stage": "head"})
+        weight, bias = classifier()
+        with torch.no_grad():
+            method.branch.classifier.weight.copy_(weight[:, :, None, None])
+            method.branch.classifier.bias.copy_(bias)
+        info = ImageNetInfo()
+        names = [info.index_to_description(k).split(",")[0] for k in range(1000)]
+        synsets = [info.index_to_label_name(k) for k in range(1000)]
+        # Two classes are called crane, two maillot: their WordNet ids tell them apart.
+        unique = tuple(n if names.count(n) == 1 else f"{n} ({s})" for n, s in zip(names, synsets))
+        return cls(trunk, method, unique, 224, Inference()).to(found)
+
+
+def _grey(settings: dict[str, Any]) -> Grey:
+    """What was saved of how grey of more than 8 bits is seen; localizers of before there was such a thing go on."""
+    scales = settings["preprocessing"].get("grey")
+    if scales is None:
+        return Grey(by_depth=True)
+    return Grey(**{kind: scale and (float(scale[0]), float(scale[1])) for kind, scale in scales.items()})
+
+
+def _origin(run: Path) -> tuple[str, str] | None:
+    """Data and folder of a run, for a command that a person can call."""
+    with suppress(ValueError):
+        return RunConfig.load(run / "config.yaml").data, str(run)
+    return None
+
+
+def _objectness(tensors: dict[str, torch.Tensor], method: Method, trunk: Trunk, size: int) -> dict[int, Objectness]:
+    """What was saved of it, by side. Localizers of before there was such a thing have none."""
+    stage, found = method.reads[-1], {}
+    for key, tensor in tensors.items():
+        if key.startswith("objectness."):
+            side, _, part = key.removeprefix("objectness.").rpartition(".")
+            found.setdefault(int(side or size), {})[part] = tensor  # without a side: of when there was only one
+    for parts in found.values():
+        shapes = {part: tuple(tensor.shape) for part, tensor in parts.items()}
+        if shapes != {"weight": (trunk.info[stage].channels,), "bias": ()}:
+            raise ValueError(f"its objectness has {shapes}, which is not for {stage} of {trunk.name}")
+    return {side: Objectness(**parts) for side, parts in found.items()}

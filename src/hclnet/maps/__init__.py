@@ -1,0 +1,1 @@
+"""Step 4 of the flow: what a method puts out -> one heatmap an image."""

@@ -1,0 +1,367 @@
+"""What is around the bird: a painted, blurred background, the perch, leaves in front. None of it knows the class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from hclnet.synthetic.paint import Brush, Colour, blur, mix, noise, scaled, smoothstep, spline
+
+# Sky, middle, ground; leaves; lights.
+_PALETTES: tuple[tuple[tuple[Colour, Colour, Colour], tuple[Colour, ...], tuple[Colour, ...]], ...] = (
+    (((178, 206, 168), (92, 132, 82), (44, 66, 42)), ((70, 116, 52), (110, 148, 66), (46, 88, 56)), ((226, 238, 190),)),
+    (
+        ((196, 220, 240), (146, 180, 190), (88, 116, 84)),
+        ((84, 128, 62), (128, 152, 84), (62, 100, 74)),
+        ((248, 250, 246),),
+    ),
+    (
+        ((240, 212, 168), (190, 130, 78), (92, 58, 42)),
+        ((186, 108, 40), (204, 150, 52), (124, 62, 36)),
+        ((255, 232, 180),),
+    ),
+    (((94, 124, 132), (50, 80, 82), (24, 38, 42)), ((40, 84, 70), (66, 108, 82), (28, 60, 58)), ((164, 204, 196),)),
+    (
+        ((214, 204, 222), (162, 150, 178), (96, 92, 104)),
+        ((104, 118, 84), (138, 138, 108), (84, 92, 84)),
+        ((250, 232, 240),),
+    ),
+    (
+        ((206, 214, 206), (160, 158, 142), (108, 100, 86)),
+        ((126, 128, 76), (150, 140, 96), (94, 98, 66)),
+        ((244, 240, 226),),
+    ),
+)
+
+_BLOOMS: tuple[Colour, ...] = (
+    (200, 40, 50), (240, 190, 60), (238, 130, 100), (150, 90, 190), (70, 140, 220), (240, 236, 222), (222, 104, 150),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The colours of one scene and its light: `sun` is its side, -1 left to 1 right."""
+
+    palette: int
+    setting: str
+    bark: Colour
+    sun: float
+    warmth: float
+
+    @staticmethod
+    def drawn(rng: np.random.Generator) -> Look:
+        bark = _BARKS[int(rng.integers(len(_BARKS)))]
+        setting = _SETTINGS[int(rng.integers(len(_SETTINGS)))]
+        return Look(int(rng.integers(len(_PALETTES))), setting, bark, rng.uniform(-1, 1), rng.uniform(-1, 1))
+
+
+_SETTINGS = ("wood", "wood", "meadow", "open")
+_BARKS: tuple[Colour, ...] = ((104, 82, 64), (126, 112, 98), (84, 66, 58), (140, 116, 88))
+
+
+def _square(canvas: UInt8[np.ndarray, "h w 4"]) -> Brush:
+    """A brush whose frame is the unit square, y down, whatever the canvas's resolution."""
+    s = float(canvas.shape[0])
+    return Brush(canvas, None, np.array([[s, 0.0, 0.0], [0.0, s, 0.0]]))
+
+
+_ALONG = np.linspace(0.0, 1.0, 9)
+# Along the midrib, its bow, and the half-width.
+_LEAF = np.stack([_ALONG, 4 * _ALONG * (1 - _ALONG), np.sin(np.pi * _ALONG**0.8).clip(0) ** 0.9], -1)
+
+
+def leaf(
+    brush: Brush,
+    root: np.ndarray,
+    angle: float,
+    length: float,
+    width: float,
+    colour: Colour,
+    part: int = 0,
+    veins: bool = True,
+) -> None:
+    """A pointed leaf, one half lit, with its midrib. Lengths in the brush's unit."""
+    ahead = np.array([np.cos(angle), np.sin(angle)])
+    side = np.array([-ahead[1], ahead[0]])
+    bend = 0.12 * np.sin(7.0 * angle)
+    rib = root + (length * _LEAF[:, :1]) * ahead + (0.5 * bend * length * _LEAF[:, 1:2]) * side
+    half = _LEAF[:, 2] * (0.5 * width)
+    left, right = rib + half[:, None] * side, rib - half[:, None] * side
+    up = side[1] < 0
+    light, dark = mix(colour, (255, 255, 210), 0.16), scaled(colour, 0.74)
+    brush.fill(np.vstack([rib, left[::-1]]), light if up else dark, part)
+    brush.fill(np.vstack([rib, right[::-1]]), dark if up else light, part)
+    if veins:
+        brush.line(rib, mix(colour, (240, 244, 200), 0.42), length * 0.018)
+        for k in (2, 3, 4, 5, 6):
+            ahead_k = min(8, k + 2)
+            for edge in (left, right):
+                brush.line(
+                    np.array([rib[k], rib[k] + (edge[ahead_k] - rib[k]) * 0.8]), scaled(colour, 0.86), length * 0.008
+                )
+
+
+def _leaves(
+    rng: np.random.Generator, brush: Brush, count: int, size: tuple[float, float], inks: tuple[Colour, ...], dim: float
+) -> None:
+    for _ in range(count):
+        ink = scaled(inks[int(rng.integers(len(inks)))], dim * rng.uniform(0.75, 1.25))
+        root, angle = rng.uniform(-0.1, 1.1, 2), rng.uniform(0, 2 * np.pi)
+        length = rng.uniform(*size)
+        leaf(brush, root, angle, length, length * rng.uniform(0.34, 0.6), ink, veins=False)
+
+
+def _blades(rng: np.random.Generator, brush: Brush, count: int, inks: tuple[Colour, ...]) -> None:
+    for _ in range(count):  # grass, from the lower edge
+        x, tall, lean, wide = (
+            rng.uniform(-0.1, 1.1),
+            rng.uniform(0.25, 0.85),
+            rng.normal(0, 0.16),
+            rng.uniform(0.004, 0.011),
+        )
+        stem = spline(np.array([(x, 1.05), (x + lean * 0.3, 1.05 - tall * 0.6), (x + lean, 1.05 - tall)]), 9)
+        half = np.linspace(wide, 0.001, 9)[:, None] * (1.0, 0.0)
+        ink = scaled(inks[int(rng.integers(len(inks)))], rng.uniform(0.7, 1.35))
+        brush.fill(np.vstack([stem - half, (stem + half)[::-1]]), ink)
+
+
+def _blossom(rng: np.random.Generator, brush: Brush, at: np.ndarray, radius: float) -> None:
+    """Five petals or a few berries, in the inks that heads have too."""
+    ink = _BLOOMS[int(rng.integers(len(_BLOOMS)))]
+    turn, petals = rng.uniform(0, 2 * np.pi), rng.random() < 0.6
+    for k in range(5 if petals else 3):
+        angle = turn + 2 * np.pi * k / (5 if petals else 3)
+        spot = at + radius * np.array([np.cos(angle), np.sin(angle)])
+        brush.disc(spot, radius * 0.80, scaled(ink, 0.72))
+        brush.disc(spot - radius * 0.08, radius * 0.68, ink)
+        if not petals:
+            brush.disc(spot - radius * 0.25, radius * 0.18, mix(ink, (255, 255, 255), 0.6))
+    if petals:
+        brush.disc(at, radius * 0.5, (236, 204, 92))
+
+
+def background(rng: np.random.Generator, look: Look, size: int, clutter: float) -> UInt8[np.ndarray, "size size 4"]:
+    """A scene out of focus, in three depths; coverage is 0 throughout."""
+    bands, inks, lights = _PALETTES[look.palette]
+    half = size // 2
+    y = np.linspace(0, 1, half, dtype=np.float32)[:, None] + rng.uniform(-0.15, 0.15)
+    wave = noise(rng, half, 3) * 0.28
+    tone = np.clip(y + wave, 0, 1)[..., None]
+    sky, middle, ground = (np.array(c, np.float32) for c in bands)
+    upper, lower = smoothstep(0.0, 0.6, tone), smoothstep(0.5, 1.0, tone)
+    image = (sky * (1 - upper) + middle * upper) * (1 - lower) + ground * lower
+    image += noise(rng, half, 7)[..., None] * (18 + 14 * clutter)
+    image += noise(rng, half, 5)[..., None] * np.array([8, 0, -8], np.float32)
+    far = np.zeros((half, half, 4), np.uint8)
+    far[..., :3] = np.clip(image, 0, 255)
+    brush = _square(far)
+    share = {"wood": 1.0, "meadow": 0.45, "open": 0.3}[look.setting]
+    for _ in range(int((rng.integers(0, 3) + 2 * clutter) * share)):  # trunks
+        x, lean, wide = rng.uniform(0, 1), rng.normal(0, 0.12), rng.uniform(0.02, 0.08)
+        trunk = np.array([(x, 1.05), (x + lean * 0.5 + rng.normal(0, 0.02), 0.5), (x + lean, -0.05)])
+        brush.line(spline(trunk, 12), scaled(look.bark, rng.uniform(0.5, 1.1)), wide)
+    _leaves(rng, brush, int((26 + 44 * clutter) * share), (0.10, 0.28), inks, 0.95)
+    far = blur(far, half * 0.030)
+    brush = _square(far)
+    glow = far.copy()
+    for _ in range(int(8 + 22 * clutter)):  # lights out of focus
+        ink = lights[0] if rng.random() < 0.7 else mix(inks[0], (255, 255, 220), 0.5)
+        _square(glow).disc(rng.uniform(0, 1, 2) * (1, 0.8), rng.uniform(0.012, 0.045), ink)
+    far = cv2.addWeighted(far, 0.62, blur(glow, half * 0.004), 0.38, 0)
+    brush = _square(far)
+    for _ in range(int(rng.integers(1, 3) + 3 * clutter)):  # twigs
+        a, b = rng.uniform(-0.1, 1.1, 2), rng.uniform(-0.1, 1.1, 2)
+        bow = (a + b) / 2 + rng.normal(0, 0.1, 2)
+        brush.line(
+            spline(np.array([a, bow, b]), 12), scaled(look.bark, rng.uniform(0.5, 0.9)), rng.uniform(0.008, 0.022)
+        )
+    _leaves(rng, brush, int((6 + 40 * clutter) * share), (0.07, 0.16), inks, 0.85)
+    for _ in range(int(rng.integers(0, 4) + 9 * clutter)):  # blossom and berries
+        ink = _BLOOMS[int(rng.integers(len(_BLOOMS)))]
+        at = rng.uniform(0, 1, 2)
+        for _ in range(int(rng.integers(1, 5))):
+            brush.disc(at + rng.normal(0, 0.018, 2), rng.uniform(0.008, 0.02), scaled(ink, rng.uniform(0.75, 1.0)))
+    if look.setting == "meadow":
+        _blades(rng, brush, int(30 + 60 * clutter), inks)
+    far = blur(far, half * 0.0085)
+    near = cv2.resize(far, (size, size), interpolation=cv2.INTER_CUBIC)
+    brush = _square(near)
+    _leaves(rng, brush, int(22 * clutter * share), (0.05, 0.13), inks, 1.0)
+    if look.setting == "meadow":
+        _blades(rng, brush, int(22 * clutter), inks)
+    near = blur(near, size * 0.0035)
+    brush = _square(near)
+    for _ in range(int(rng.integers(0, 5) + 14 * clutter)):  # in focus, at the depth of the bird
+        ink, root = scaled(inks[int(rng.integers(len(inks)))], rng.uniform(0.8, 1.25)), rng.uniform(-0.05, 1.05, 2)
+        if rng.random() < 0.72:
+            length = rng.uniform(0.05, 0.12)
+            leaf(brush, root, rng.uniform(0, 2 * np.pi), length, length * rng.uniform(0.36, 0.55), ink)
+        else:
+            _blossom(rng, brush, root, rng.uniform(0.012, 0.022))
+    near[..., 3] = 0
+    return near
+
+
+def perch(
+    rng: np.random.Generator,
+    canvas: UInt8[np.ndarray, "h w 4"],
+    look: Look,
+    feet: Float[np.ndarray, "2 2"],
+    scale: float,
+) -> None:
+    """The branch or rock that the bird stands on, in focus. `feet` and `scale` (a body length) in canvas pixels."""
+    h = canvas.shape[0]
+    brush = Brush(canvas, None, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
+    middle = feet.mean(0)
+    inks = _PALETTES[look.palette][1]
+    if rng.random() < 0.24:
+        _rock(rng, brush, look, middle, scale, h)
+    else:
+        _branch(rng, brush, look, middle, scale, h, inks)
+    canvas[..., 3] = 0
+
+
+def _rock(rng: np.random.Generator, brush: Brush, look: Look, middle: np.ndarray, scale: float, h: int) -> None:
+    tone = np.array(mix((146, 140, 132), look.bark, 0.30), np.float32)
+    n = 15
+    x = np.linspace(-1, 1, n)
+    drop = np.where(x < 0, rng.uniform(0.25, 0.9), rng.uniform(0.25, 0.9)) * np.abs(x) ** 1.5
+    drop += rng.normal(0, 0.05, n) * np.minimum(1.0, 3 * np.abs(x))
+    drop[n // 2 - 1 : n // 2 + 2] = 0.0
+    wide = max(1.1 * h, 2.0 * scale)
+    ridge = spline(middle + np.stack([x * wide, drop * 0.75 * h + 0.012 * scale], -1), 90)
+    shape = np.zeros((h, h), np.uint8)
+    outline = np.vstack([ridge, [(ridge[-1, 0], 3.0 * h), (ridge[0, 0], 3.0 * h)]])
+    cv2.fillPoly(shape, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    first = max(0, int(ridge[:, 1].min()) - 2)
+    if first >= h:
+        return
+    rough = noise(rng, h, 9, 5)[first:]
+    stains = cv2.resize(rng.standard_normal((14, 14), dtype=np.float32), (h, h), interpolation=cv2.INTER_CUBIC)[first:]
+    relief = (rough - np.pad(rough, ((3, 0), (2, 0)), "edge")[:-3, :-2]) * 1.1
+    under = cv2.blur(shape, (1 + h // 12, 1 + h // 12))[first:].astype(np.float32) / 255
+    light = np.clip(1.24 - 0.42 * under + relief + 0.10 * rough, 0.3, 1.4)
+    lichen = smoothstep(0.9, 1.5, stains + rough)[..., None] * 0.5
+    stone = (tone * (1 - lichen) + np.array((150, 158, 96), np.float32) * lichen) * light[..., None]
+    cover = shape[first:, :, None].astype(np.float32) / 255
+    region = brush.canvas[first:, :, :3]
+    region[:] = np.clip(region + (stone - region) * cover, 0, 255).astype(np.uint8)
+
+
+def _branch(
+    rng: np.random.Generator,
+    brush: Brush,
+    look: Look,
+    middle: np.ndarray,
+    scale: float,
+    h: int,
+    inks: tuple[Colour, ...],
+) -> None:
+    slope, thick = rng.normal(0, 0.12), scale * rng.uniform(0.075, 0.15)
+    centre = middle + np.array([0.0, thick * 0.5 - 0.01 * scale])
+    bow = rng.normal(0, 0.05, 2) * h
+    left = np.array([-0.05 * h, centre[1] - slope * (centre[0] + 0.05 * h) + bow[0]])
+    right = np.array([1.05 * h, centre[1] + slope * (1.05 * h - centre[0]) + bow[1]])
+    near = 0.25 * scale * np.array([1.0, slope])
+    curve = spline(np.vstack([left, centre - near, centre, centre + near, right]), 60)
+    taper = np.linspace(1.15, 0.72, 60) if rng.random() < 0.5 else np.linspace(0.72, 1.15, 60)
+    wobble = 1 + 0.06 * np.sin(np.linspace(0, 40, 60) + rng.uniform(0, 6))
+    r = (thick * 0.5 * taper * wobble)[:, None] * (0.0, 1.0)
+    for k in range(7):  # round: dark below, lit above
+        share = k / 6
+        low, high = curve + r * (1 - 1.25 * share * 0.9), curve - r * (1 - 0.10 * share)
+        brush.fill(np.vstack([high, low[::-1]]), scaled(look.bark, 0.52 + 0.62 * share))
+    for _ in range(90):
+        i, across = int(rng.integers(1, 57)), rng.uniform(-0.85, 0.9)
+        ends = np.array(
+            [
+                curve[i] + r[i] * across,
+                curve[min(59, i + int(rng.integers(1, 4)))] + r[i] * (across + rng.normal(0, 0.08)),
+            ]
+        )
+        brush.line(
+            ends,
+            scaled(look.bark, rng.uniform(0.45, 0.8) if rng.random() < 0.7 else rng.uniform(1.1, 1.35)),
+            0.005 * scale,
+        )
+    for _ in range(int(rng.integers(1, 6))):
+        i = int(rng.integers(3, 57))
+        angle = rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1.3) + (np.pi if rng.random() < 0.5 else 0.0)
+        stem = curve[i] + scale * rng.uniform(0.06, 0.18) * np.array([np.cos(angle), np.sin(angle)])
+        brush.line(np.array([curve[i], stem]), scaled(look.bark, 0.75), 0.018 * scale)
+        ink = scaled(inks[int(rng.integers(len(inks)))], rng.uniform(0.95, 1.3))
+        length = scale * rng.uniform(0.16, 0.32)
+        for turn in (-0.7, 0.0, 0.75):
+            if rng.random() < 0.75:
+                leaf(brush, stem, angle + turn, length, length * rng.uniform(0.36, 0.5), ink)
+
+
+def in_front(
+    rng: np.random.Generator,
+    look: Look,
+    size: int,
+    clutter: float,
+    bird: Bool[np.ndarray, "h w"],
+    head: Bool[np.ndarray, "h w"],
+) -> UInt8[np.ndarray, "size size 4"]:
+    """Leaves and stems between the viewer and the bird, colour times coverage and coverage.
+
+    Args:
+        bird, head: where the bird is and where its skull is, at any one square size.
+
+    A sprig that would leave less than 65 % of the head or 72 % of the bird to see is left out.
+    """
+    canvas = np.zeros((size, size, 4), np.uint8)
+    inks = _PALETTES[look.palette][1]
+    wanted = int(rng.binomial(4, 0.15 + 0.40 * clutter))
+    small = bird.shape[0]
+    whole, skull = max(1, int(np.count_nonzero(bird))), max(1, int(np.count_nonzero(head)))
+    cover = np.zeros((small, small, 4), np.uint8)
+    for _ in range(wanted):
+        edge, at = int(rng.integers(4)), rng.uniform(0, 1)
+        root = np.array([(at, -0.04), (at, 1.04), (-0.04, at), (1.04, at)][edge])
+        aim = rng.uniform(0.2, 0.8, 2) - root
+        angle, reach = float(np.arctan2(aim[1], aim[0])), rng.uniform(0.12, 0.46)
+        ink = scaled(inks[int(rng.integers(len(inks)))], rng.uniform(0.7, 1.2))
+        state = rng.bit_generator.state
+        trial = cover.copy()
+        _sprig(rng, _square(trial), root, angle, reach, ink, look.bark, False)
+        seen = trial[..., 3] < 128
+        hidden = np.count_nonzero(bird[seen]) < 0.72 * whole or np.count_nonzero(head[seen]) < 0.65 * skull
+        if hidden:
+            continue
+        cover = trial
+        rng.bit_generator.state = state
+        _sprig(rng, _square(canvas), root, angle, reach, ink, look.bark, True)
+    return blur(canvas, size * rng.uniform(0.0008, 0.004)) if wanted else canvas
+
+
+def _sprig(
+    rng: np.random.Generator,
+    brush: Brush,
+    root: np.ndarray,
+    angle: float,
+    reach: float,
+    ink: Colour,
+    bark: Colour,
+    veins: bool,
+) -> None:
+    ahead = np.array([np.cos(angle), np.sin(angle)])
+    side = np.array([-ahead[1], ahead[0]])
+    stem = spline(np.array([root, root + ahead * reach * 0.5 + side * rng.normal(0, 0.03), root + ahead * reach]), 14)
+    brush.line(stem, scaled(bark, 0.8), 0.008)
+    for k, i in enumerate((4, 6, 8, 10, 12, 13)):
+        length = rng.uniform(0.07, 0.14)
+        turn = angle + (0.85 if k % 2 else -0.85) * (0.2 if i == 13 else 1.0) + rng.normal(0, 0.15)
+        leaf(
+            brush,
+            stem[i],
+            turn,
+            length,
+            length * rng.uniform(0.36, 0.52),
+            scaled(ink, rng.uniform(0.85, 1.15)),
+            veins=veins,
+        )

@@ -1,0 +1,290 @@
+"""Many files in, boxes out. A broken file is named and left out; the others are boxed.
+
+Each result is in the folder's journal the moment it is there, and every file of results is made from the journal: what
+stops the work, a kill or a full disk, loses nothing, and the same call goes on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hclnet import __version__
+from hclnet.config import Inference
+from hclnet.data.named import PICTURES, Named, find_images
+from hclnet.device import precision_name
+from hclnet.formats import WRITERS
+from hclnet.formats.journal import FORMAT, Journal, opened, pictures_of
+from hclnet.formats.names import Names
+from hclnet.formats.overlay import save_pictures
+from hclnet.formats.rows import file_row, is_same_file, localization_of, row_of
+from hclnet.localizer.localizer import Localizer
+from hclnet.localizer.request import as_arguments, as_classes, as_count, as_names, split_names
+from hclnet.progress import bar
+from hclnet.stopping import Stopping
+from hclnet.storage import Unwritable, check_writable, clear_parts, locked
+from hclnet.text import shown
+from hclnet.types import Localization
+
+KINDS = PICTURES
+"""Pictures that `locate_files` draws."""
+
+_OF_ONE_FILE = frozenset(  # what can be wrong with one picture's file and not with the next one's
+    {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL}
+    | {errno.EILSEQ, errno.ENOENT, errno.ELOOP}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """What `locate_files` found, and what it could not read.
+
+    Attributes:
+        localizations: of the images in order, without their maps, which of thousands would fill the memory; and
+            without masks, 50 kB each, unless they were asked for.
+        left_out: why, for each file or folder that was left out.
+        written: files and folders of results.
+        already: how many of the images had been located by an earlier call.
+    """
+
+    localizations: list[Localization]
+    left_out: list[str]
+    written: list[Path]
+    already: int = 0
+
+
+def locate_files(
+    images: str | Path | Sequence[str | Path],
+    model: str | Path | None = None,
+    out: str | Path = "located",
+    top: int = 1,
+    formats: Sequence[str] = ("json", "coco"),
+    save: Sequence[str] = ("overlays",),
+    device: str = "auto",
+    tell: Callable[[str], None] | None = None,
+    listed: int = 20,
+    max_objects: int = 1,
+    classes: Iterable[str] | None = None,
+    class_text: str | None = None,
+    image_root: str | Path | None = None,
+    overwrite: bool = False,
+    **inference: Any,
+) -> Located:
+    """Box many images, and write the boxes and pictures of them into a folder.
+
+    What an earlier call with the same model and settings has located is not located again, unless its file has changed.
+
+    Args:
+        images: files, folders, globs.
+        model: a run folder; without one, the packaged ImageNet classifier with CAM.
+        out: for `located.jsonl`, the journal; `boxes.json`, `coco.json`, `overlays/`, `heatmaps/` and `masks/`.
+        top: box the `top` most probable classes.
+        formats: of the files with boxes, json and coco.
+        save: pictures to draw: overlays, heatmaps, masks. With masks, `coco.json` has them too.
+        device: `auto`, `cpu`, `cuda` ...
+        tell: called with lines for a person, among them one for each of the first images, when all are done.
+        listed: how many those are.
+        max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
+        classes: box these instead of the most probable ones, where they are there.
+        class_text: more of them, with commas between them; see `hclnet.localizer.request.split_names`.
+        image_root: the folder that names in `coco.json` are relative to; the one that was located by default, and of
+            several the one that they have in common.
+        overwrite: drop what another model or other settings have left in `out`, in place of refusing.
+        inference: settings of maps and boxes, such as `box="fixed:0.2"`.
+
+    Raises:
+        ValueError: nothing to box, or a format, picture or setting that does not exist; results of another model or of
+            other settings are in `out`; another process works there; or it can't be written. Before any work is done.
+        Unwritable: there is no room left. What was located is in the journal.
+    """
+    top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
+    formats = as_names("format", formats, tuple(WRITERS))
+    out, kinds = Path(out), set(as_names("save", save, KINDS, none=True))
+    found = find_images(as_arguments(images), out)
+    root = _root(found.images, image_root)
+    localizer = Localizer.imagenet(device) if model is None else Localizer.load(model, device)
+    if changes := {k: v for k, v in inference.items() if v is not None}:
+        localizer = localizer.with_inference(**changes)
+    localizer.check_sizes()
+    named = None if class_text is None else split_names(class_text, localizer.classes)
+    if classes is not None or named is None:
+        classes = as_classes(classes, localizer.classes)
+    if named is not None:
+        classes = as_classes([*(classes or ()), *named], localizer.classes)
+    header = _header(localizer, "imagenet" if model is None else os.fspath(model), top, classes, max_objects)
+    for folder in (out, *(out / kind for kind in sorted(kinds))):
+        check_writable(folder)
+    work = _Work(localizer, top, classes, max_objects, out, kinds, found.left_out)
+    written = [*(out / WRITERS[name][1] for name in formats), *(out / kind for kind in sorted(kinds))]
+
+    def write(journal: Journal) -> list[dict[str, Any]]:
+        rows = [row for row in (work.rows.get(str(one.path)) for one in found.images) if row is not None]
+        localizations = [localization_of(row, "masks" in kinds) for row in rows]
+        for name in formats:
+            writer, file = WRITERS[name]
+            writer(localizations, localizer.classes, out / file, root)
+        return rows
+
+    with locked(out, "locating"), Stopping() as stop, opened(out, header, overwrite) as journal:
+        clear_parts(out)
+        for kind in KINDS:
+            clear_parts(out / kind, deep=True)
+        try:
+            already = work.go(found.images, journal, stop, tell)
+        except BaseException:  # also Ctrl-C and SIGTERM, and where the disk is full: nothing that was computed is lost
+            with stop.held():
+                with suppress(Unwritable):
+                    write(journal)
+                if tell:
+                    tell(
+                        f"Stopped with {len(work.rows):,} of {len(found.images):,} images located. The same command "
+                        "goes on with the others."
+                    )
+            raise
+        with stop.held():
+            rows = write(journal)
+    for row in rows[:listed] if tell else ():
+        tell(_line(row, localizer.inference))
+    if tell and listed and len(rows) > listed:
+        tell(f"... and {len(rows) - listed} more")
+    return Located([localization_of(row, "masks" in kinds) for row in rows], work.left_out, written, already)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is to be done with each image, and what has been.
+
+    Attributes:
+        rows: by path, the lines of the images that are located and have their pictures.
+    """
+
+    localizer: Localizer
+    top: int
+    classes: tuple[str, ...] | None
+    max_objects: int
+    out: Path
+    kinds: set[str]
+    left_out: list[str]
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def go(self, images: Sequence[Named], journal: Journal, stop: Stopping, tell: Callable[[str], None] | None) -> int:
+        """Locate what is not in the journal; how many images are there already."""
+        for image in images:
+            row = journal.rows.get(str(image.path))
+            if row is not None and self._is_done(row, image.path):
+                self.rows[str(image.path)] = row
+        already = len(self.rows)
+        missing = [image for image in images if str(image.path) not in self.rows]
+        if tell and already:
+            others = f"{len(missing):,} to go" if missing else "there is nothing new"
+            tell(f"{already:,} of {len(images):,} images were located before; {others}.")
+        names = Names(row["name"] for row in journal.rows.values())
+        with bar("Locating") as report:
+            for number, image in enumerate(missing, 1):
+                before = journal.rows.get(str(image.path), {})
+                name = before.get("name") or names.free(image.name)
+                kinds = self.kinds | set(before.get("pictures", ()))
+                row = {"path": str(image.path), "name": name, "root": str(image.root)}
+                try:
+                    row |= self._locate(image.path, name, kinds)
+                except _LeftOut as error:
+                    row["left_out"] = str(error)
+                    self.left_out.append(str(error))
+                with stop.held():
+                    journal.add(row)
+                    if "left_out" not in row:
+                        self.rows[row["path"]] = row
+                    for file in {*pictures_of(self.out, before)} - {*pictures_of(self.out, row)}:
+                        with suppress(OSError):
+                            file.unlink(missing_ok=True)
+                report(number, len(missing))
+        return already
+
+    def _is_done(self, row: dict[str, Any], path: Path) -> bool:
+        if "left_out" in row or not self.kinds <= set(row["pictures"]) or not is_same_file(row, path):
+            return False
+        return all(file.is_file() for file in pictures_of(self.out, {**row, "pictures": self.kinds}))
+
+    def _locate(self, path: Path, name: str, kinds: set[str]) -> dict[str, Any]:
+        """Raises:
+        _LeftOut: this image can't be located or drawn.
+        Unwritable: none can, since there is no room.
+        """
+        try:
+            file = None
+            with suppress(OSError):  # the localizer says it better
+                file = file_row(path)
+            one = self.localizer.locate(path, self.top, self.classes, self.max_objects)
+            save_pictures(one, self.out, name, kinds)
+            return {"file": file, **row_of(one, "masks" in kinds), "pictures": sorted(kinds)}
+        except Unwritable as error:
+            if getattr(error.__cause__, "errno", None) not in _OF_ONE_FILE:
+                raise
+            raise _LeftOut(f"{shown(path)} is left out: {error}") from error
+        except ValueError as error:
+            raise _LeftOut(str(error)) from error
+        except Exception as error:  # no memory, or a fault of ours: the others may be well
+            reason = " ".join(str(error).split())
+            raise _LeftOut(f"{shown(path)} can't be located: {type(error).__name__}: {reason}") from error
+
+
+class _LeftOut(Exception):
+    """An image that is left out; the message says why."""
+
+
+def _header(
+    localizer: Localizer, name: str, top: int, classes: tuple[str, ...] | None, max_objects: int
+) -> dict[str, Any]:
+    """What the results of a folder have in common."""
+    settings = {
+        "top": top if classes is None else None,
+        "asked": None if classes is None else sorted(classes),
+        "max_objects": max_objects,
+        **localizer.inference.model_dump(mode="json"),
+        "fusion": localizer.fusion,
+        "precision": precision_name(localizer.dtype),
+    }
+    return {
+        "hclnet": __version__,
+        "format": FORMAT,
+        "model": {"name": name, "fingerprint": localizer.fingerprint()},
+        "settings": settings,
+        "classes": list(localizer.classes),
+    }
+
+
+def _root(images: Sequence[Named], given: str | Path | None) -> Path | None:
+    """The folder that names are relative to; None if the images have none in common, being on several drives.
+
+    Raises:
+        ValueError: an image is not in the folder given.
+    """
+    roots = {os.path.abspath(one.root) for one in images}  # noqa: PTH100, links are kept
+    if given is None:
+        with suppress(ValueError):
+            return Path(os.path.commonpath(roots))
+        return None
+    root = Path(os.path.abspath(os.path.expanduser(given)))  # noqa: PTH100, PTH111
+    if not root.is_dir():
+        raise ValueError(f"--image-root {shown(given)}: there is no such folder.")
+    for one in images:
+        if root not in Path(os.path.abspath(one.path)).parents:  # noqa: PTH100
+            raise ValueError(f"--image-root {shown(given)}: {shown(one.path)} is not in it. Name a folder above all.")
+    return root
+
+
+def _line(row: dict[str, Any], settings: Inference) -> str:
+    boxes = [f"{shown(o['label'])} {o['score']:.0%} [{' '.join(f'{v:.0f}' for v in o['box'])}]" for o in row["objects"]]
+    label = row["asked"][0]
+    score = dict(row["predictions"])[label]
+    why = "but its heatmap is flat: no box"
+    if label == settings.no_object_class:
+        why = "no object"
+    elif score < settings.min_score:
+        why = f"below min_score {settings.min_score:.1%}: nothing here"
+    return f"{shown(row['path'])}: {', '.join(boxes) or f'{shown(label)} {score:.0%}, {why}'}"
