@@ -163,3 +163,12 @@ def test_locate_refuses_it_before_a_folder_is_made(monkeypatch, birds, tmp_path)
     with pytest.raises(ValueError, match="torch finds no CUDA device"):
         locate_files(birds, out=tmp_path / "out", device="cuda")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_device_of_torch_is_taken_and_what_is_none_is_refused_in_a_sentence():
+    assert resolve_device(torch.device("cpu")) == CPU == resolve_device(torch.device("cpu", 0))
+    without = torch.device("cuda", torch.cuda.device_count() + 7)
+    with pytest.raises(ValueError, match=r"--device cuda:\d+ can't be used: "):
+        resolve_device(without)
+    with pytest.raises(ValueError, match="--device meta can't be used: there is no such device"):
+        resolve_device(torch.device("meta"))

@@ -16,15 +16,16 @@ _VARIABLE = "HCLNET_PRECISION"
 _NATIVE = {"avx512_bf16": "AVX-512 BF16", "amx_bf16": "AMX", "bf16": "Arm BF16"}  # torch's names of instructions
 
 
-def resolve_device(device: str) -> torch.device:
+def resolve_device(device: str | torch.device) -> torch.device:
     """`auto` is the first of CUDA, Apple's MPS, the CPU.
 
     Args:
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N or mps, as text or as torch's device.
 
     Raises:
         ValueError: the device is unknown or not available.
     """
+    device = str(device)
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -69,7 +69,7 @@ def test_the_command(run, tmp_path):
     said = " ".join(result.output.split())
     assert f"Box rule fixed:{written['threshold']}, from 12 images with true boxes" in said
     assert "no part in choosing it" in said and f"Written into {run}; --box auto goes without it." in said
-    assert "trained on images of this split" in said
+    assert "The run was trained on 12 of these 12 images, such as " in said
 
 
 def test_presence_is_chosen_on_held_out_labels_and_kept_beside_the_box_rule(run, birds):
@@ -108,7 +108,13 @@ def test_the_command_for_presence(run, tmp_path):
     said, written = " ".join(result.output.split()), json.loads((tmp_path / "one.json").read_text())
     assert "from 6 images" in said and f"Written into {run}; --min-score 0 goes without it." in said
     assert written["min_score"] == hclnet.load(run).inference.min_score
-    assert "this says little" in told(Presence(0.1, (0.1, 0.2), 9, (1, 1, 1), (0, 0, 0)), "train")[-1]
+    assert "trained on" not in said
+
+
+@pytest.mark.parametrize(("share", "shown"), [(1.0, "100"), (0.9987, "99.9"), (0.68, "68"), (0.0768, "7.7")])
+def test_a_probability_near_one_is_no_power_of_ten(share, shown):
+    said = told(Presence(share, (share, share), 9, (1, 1, 1), (0, 0, 0)))[0]
+    assert f"probability of {shown} %" in said and said.endswith(f"interval: {shown} to {shown} %.")
 
 
 @pytest.mark.parametrize(
@@ -120,6 +126,6 @@ def test_the_command_for_presence(run, tmp_path):
     ],
 )
 def test_the_verdict(difference, verdict):
-    lines = told(Calibration(0.4, (0.3, 0.5), 20, (0.8, 0.7, 0.9), 0.8, difference), "test")
+    lines = told(Calibration(0.4, (0.3, 0.5), 20, (0.8, 0.7, 0.9), 0.8, difference))
     assert len(lines) == 3 + bool(verdict) and verdict in lines[-1]
     assert "0.30 to 0.50" in lines[0] and "80.0 % [70.0 to 90.0]" in lines[1]

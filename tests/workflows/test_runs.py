@@ -264,6 +264,38 @@ def test_calibration_takes_boxes_of_some_classes(home: Path):
     assert found.images == 8 and (written["data"]["path"], written["data"]["images"]) == (str(data), 8)
 
 
+def test_training_images_among_those_scored_are_told_of_by_their_bytes(home: Path):
+    few = home / "others" / "test"
+    for k, name in enumerate(("blue", "red", "red")):
+        (few / name).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (50 + k, 36), "white").save(few / name / f"{k}.png")
+    told: list[str] = []
+    api.evaluate(home / "run", home / "others", tell=told.append, **QUIET)
+    assert not [line for line in told if "was trained on" in line]
+    shutil.copy(home / "photos" / "train" / "green" / "3.png", few / "red" / "again.png")
+    api.evaluate(home / "run", home / "others", tell=told.append, **QUIET)
+    assert "The run was trained on 1 of these 4 images, such as test/red/again.png: " in " ".join(told)
+
+
+def test_a_copy_that_lost_an_image_and_is_divided_anew_shows_which_images_were_trained_on(home: Path):
+    """Without folders for splits; the run's own are those that it wrote down."""
+    flat = home / "flat"
+    for k, name in enumerate(("blue", "green", "red")):
+        (flat / name).mkdir(parents=True)
+        for i in range(10):
+            Image.new("RGB", (40 + k, 30 + i), (20 * i, 90 * k, 9)).save(flat / name / f"{i}.png")
+    api.train(flat, home / "third", report=False, **RECIPE)
+    with (home / "third" / "data.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    trained = {row["id"] for row in rows if row["split"] == "train"}
+    for row in [row for row in rows if row["split"] == "test"][::2]:
+        (flat / row["id"]).unlink()
+    expected = sum(s.id in trained for s in read(flat).split("test"))
+    told: list[str] = []
+    api.evaluate(home / "third", flat, tell=told.append, **QUIET)
+    assert expected and f"The run was trained on {expected} of these " in " ".join(told)
+
+
 def test_only_unknown_names_are_refused_and_can_be_left_out(home: Path):
     with pytest.raises(ValueError, match=r"Red \(2 images; do you mean red\?\).* --ignore-unknown-classes"):
         api.evaluate(home / "run", few(home, "Red", "green"), **QUIET)
@@ -272,7 +304,10 @@ def test_only_unknown_names_are_refused_and_can_be_left_out(home: Path):
         home / "run", few(home, "pink", "green"), ignore_unknown_classes=True, tell=told.append, **QUIET
     )
     assert result.figures["images"] == 2 and "2 images of classes that the run does not have: pink" in told[0]
-    with pytest.raises(ValueError, match=r"No test image in .* is of a class of the run, blue, green, red"):
+    names = (
+        r"No test image in .* is of a class of the run\. There they are called pink; the run knows blue, green, red\."
+    )
+    with pytest.raises(ValueError, match=names):
         api.evaluate(home / "run", few(home, "pink"), ignore_unknown_classes=True, **QUIET)
 
 

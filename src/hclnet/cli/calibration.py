@@ -33,19 +33,19 @@ def calibrate_run(
         check_writable(json_file.parent)
     choose = calibrate_presence if presence else calibrate
     found = choose(run, data, split, device, on_bad_image, typer.echo, *classes, **maps)
-    for line in told(found, split):
+    for line in told(found):
         typer.echo(line)
     typer.echo(f"Written into {run}; {'--min-score 0' if presence else '--box auto'} goes without it.")
     if json_file:
         write_json(json_file, asdict(found), indent=2)
 
 
-def told(found: Calibration | Presence, split: str) -> list[str]:
+def told(found: Calibration | Presence) -> list[str]:
     """What a calibration says, for a person."""
-    return _of_boxes(found, split) if isinstance(found, Calibration) else _of_presence(found, split)
+    return _of_boxes(found) if isinstance(found, Calibration) else _of_presence(found)
 
 
-def _of_boxes(found: Calibration, split: str) -> list[str]:
+def _of_boxes(found: Calibration) -> list[str]:
     low, high = found.threshold_interval
     lines = [
         f"Box rule fixed:{found.threshold}, from {found.images} images with true boxes. 95 % interval of the "
@@ -58,22 +58,22 @@ def _of_boxes(found: Calibration, split: str) -> list[str]:
         lines.append("So auto is better here: use --box auto.")
     elif found.difference[1] <= 0:
         lines.append("So these images can't tell which is better; more of them might.")
-    if split == "train":
-        lines.append("The run was trained on images of this split: on new ones, either is right less often.")
     return lines
 
 
-def _of_presence(found: Presence, split: str) -> list[str]:
+def _of_presence(found: Presence) -> list[str]:
     low, high = (100 * v for v in found.min_score_interval)
-    lines = [
-        f"A class is not there below a probability of {100 * found.min_score:.2g} %, from {found.images} images. "
-        f"95 % interval: {low:.2g} to {high:.2g} %.",
+    return [
+        f"A class is not there below a probability of {_short(100 * found.min_score)} %, from {found.images} images. "
+        f"95 % interval: {_short(low)} to {_short(high)} %.",
         f"On images that had no part in choosing it, found where it is: {_percent(found.found)}; "
         f"where it is not: {_percent(found.falsely_found)}.",
     ]
-    if split == "train":
-        lines.append("The run was trained on images of this split, so this says little: take others.")
-    return lines
+
+
+def _short(value: float) -> str:
+    """Two significant digits of a percentage, and three of one that they would call 100."""
+    return f"{value:.3g}" if value >= 99.5 else f"{value:.2g}"
 
 
 def _percent(value: tuple[float, float, float]) -> str:

@@ -316,7 +316,7 @@ class Localizer:
         return tensors
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto") -> Localizer:
+    def load(cls, folder: str | Path, device: str | torch.device = "auto") -> Localizer:
         """The localizer in a run folder, or in the folder itself.
 
         Raises:

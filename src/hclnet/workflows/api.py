@@ -335,8 +335,8 @@ def summary(localizer: Localizer, records: Records, values: Resampled | None = N
     return {**named, **measured, "intervals": intervals(values)}
 
 
-def load(run: str | Path, device: str = "auto") -> Localizer:
-    """The localizer that a run left: `load("runs/mine").locate("photo.jpg").box`."""
+def load(run: str | Path, device: Any = "auto") -> Localizer:
+    """The localizer that a run left: `load("runs/mine").locate("photo.jpg").box`; `device` as text or as torch's."""
     return Localizer.load(run, device)
 
 

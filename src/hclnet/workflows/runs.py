@@ -125,6 +125,12 @@ def open_run(
         dataset = _without_gone(dataset, change_since(dataset, run, chosen), run, chosen, skip, tell)
     dataset = in_classes_of(dataset, localizer.classes, chosen, ignore_unknown_classes, tell)
     dataset = check_images(dataset, "skip" if skip else "fail", tell, chosen)
+    asked = data is not None or chosen == "train"  # of its own test images `hclnet data check` names the copies
+    if tell and asked and (seen := _trained_on(dataset, run, chosen)):
+        tell(
+            f"The run was trained on {len(seen)} of these {counted(len(dataset.split(chosen)), 'image')}, such as "
+            f"{shown(seen[0])}: on new ones it is right less often."
+        )
     change = change_since(dataset, run, chosen)
     found = fingerprint_of(dataset, chosen)
     if data is None:
@@ -209,7 +215,11 @@ def in_classes_of(
     unknown = unknown_classes(dataset, classes)
     if met := sorted(unknown & of_split):
         if met == sorted(of_split):
-            raise ValueError(f"No {split} image in {dataset.root} is of a class of the run, {_some(classes)}.")
+            raise ValueError(
+                f"No {split} image in {dataset.root} is of a class of the run. There they are called {_some(met)}; the "
+                f"run knows {_some(classes)}. Classes are matched by name: rename them, or list the images in a "
+                "manifest with the run's names."
+            )
         if ignore_unknown and tell:
             count = sum(dataset.classes[s.label] in met for s in dataset.samples if s.split == split)
             tell(f"Left out, {counted(count, 'image')} of classes that the run does not have: {_some(met)}.")
@@ -261,6 +271,16 @@ def _split(dataset: DataSet, run: Path | None, split: str) -> str:
     if split in known:
         return split
     return "val" if split == "test" and "val" in known else find_split(dataset, split)
+
+
+def _trained_on(dataset: DataSet, run: Path, split: str) -> list[str]:
+    """The images of a checked split that the run was trained on, known by their bytes, wherever they lie now.
+
+    Data without folders for its splits is divided anew where it is not just what the run wrote down, so that some of
+    its test images may be the run's training images.
+    """
+    seen = {row.get("sha256") for row in recorded(run) if row["split"] == "train"} - {None, ""}
+    return [s.id for s in dataset.split(split) if dataset.digests.get(s.id) in seen]
 
 
 def _without_gone(dataset: DataSet, change: Change, run: Path, split: str, skip: bool, tell: Tell) -> DataSet:
