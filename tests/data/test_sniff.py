@@ -93,3 +93,20 @@ def test_of_several_pages_the_first_is_seen_and_it_is_said(folder: Path):
     assert open_image(folder / "a" / "stack.tif").getpixel((0, 0)) == (0, 40, 0)
     (told,) = [line for line in examine(read(folder)).remarks if "pages" in line]
     assert told.startswith("1 TIFF file has several pages, such as a/stack.tif (4): the first is seen.")
+
+
+@pytest.mark.parametrize("name", ["1.dcm", "IM0001", "scan.ima"])
+def test_a_folder_of_classes_that_holds_only_dicom_is_told_so(tmp_path, name):
+    for label in ("ill", "well"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / name).write_bytes(bytes(128) + b"DICM" + bytes(64))
+    with pytest.raises(ValueError, match=r"(ill|well)/[^ ]* is a DICOM file, .* Save it as PNG of 8 or 16 bits"):
+        read(tmp_path)
+
+
+def test_texts_and_empty_files_are_not_taken_for_pictures(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "notes.txt").write_text("of a visit")
+    (tmp_path / "a" / "empty").touch()
+    with pytest.raises(ValueError, match=r"Found: a/\.$"):
+        read(tmp_path)

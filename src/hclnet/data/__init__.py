@@ -13,7 +13,7 @@ from types import ModuleType
 
 from hclnet.data import cub, folder, ilsvrc, lists, manifest, openimages
 from hclnet.data.files import folders_in, shown
-from hclnet.data.foreign import foreign_layout, maybe_manifest
+from hclnet.data.foreign import foreign_layout, maybe_manifest, unread_files
 from hclnet.data.rules import as_trained, checked, for_training
 from hclnet.data.splits import split_of
 from hclnet.types import DataSet
@@ -56,7 +56,7 @@ def read(root: str | Path, seed: int = 0, as_classes: bool = False) -> DataSet:
     looked = "\n".join(f"  - {reader.KIND}: {reader.LOOKED_FOR}" for reader in READERS)
     inside = [p for p in folders_in(root) if any(reader.recognise(p) for reader in READERS)]
     below = f"\nDo you mean {' or '.join(map(shown, inside[:3]))}?" if inside else ""
-    hint = foreign_layout(root) or below or maybe_manifest(root)
+    hint = foreign_layout(root) or below or maybe_manifest(root) or unread_files(root)
     raise ValueError(
         f"{root} is no data set that hclnet knows.\nLooked for:\n{looked}\nFound: {_contents(root)}.{hint}"
     )

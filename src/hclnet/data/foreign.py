@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
-from hclnet.data.files import shown
+from hclnet.data.files import is_image_name, shown
+from hclnet.data.sniff import UNKNOWN, what_it_is
 
 _LISTS = (".csv", ".parquet")
 
@@ -21,6 +24,22 @@ def foreign_layout(root: Path) -> str:
             f" By {shown(name)} this is a data set for {of}. {why} List one class for each image in a manifest: path, "
             "label and, where they are known, split, x0, y0, x1, y1."
         )
+    return ""
+
+
+def unread_files(root: Path, looked_at: int = 20) -> str:
+    """A sentence, with a space before it, about files of a kind that is not read, such as DICOM; empty if none is seen.
+
+    Args:
+        root: a folder that no reader takes.
+        looked_at: how many files, in it and in the folders in it.
+    """
+    files = (p for pattern in ("*", "*/*", "*/*/*") for p in root.glob(pattern) if p.is_file())
+    for file in islice((p for p in files if not (p.name.startswith(".") or is_image_name(p))), looked_at):
+        with suppress(OSError):
+            told = what_it_is(file)
+            if told != UNKNOWN and file.stat().st_size:
+                return f" {shown(file)} {told}."
     return ""
 
 

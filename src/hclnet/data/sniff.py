@@ -7,6 +7,8 @@ from pathlib import Path
 from PIL import TiffImagePlugin
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+UNKNOWN = "is not an image in any format that Pillow reads"
+
 _AS_PNG = "Save its pictures as PNG or TIFF"
 _STARTS = {
     b"%PDF": f"is a PDF. {_AS_PNG}",
@@ -41,7 +43,7 @@ def what_it_is(path: str | Path) -> str:
     if b"<svg" in start[:300]:
         return "is an SVG drawing. Save it as PNG"
     known = next((told for magic, told in _STARTS.items() if start.startswith(magic)), None)
-    return known or "is not an image in any format that Pillow reads"
+    return known or UNKNOWN
 
 
 def _tiff(path: str | Path) -> str | None:
