@@ -410,7 +410,7 @@ def test_missing_files_and_folders(tmp_path: Path):
         (tmp_path / "link.png").symlink_to("elsewhere.png")
         with pytest.raises(ValueError, match=r"link\.png is a link to elsewhere\.png, which is not there"):
             opened(tmp_path / "link.png")
-        with pytest.raises(ValueError, match="can't be read: Is a directory"):
+        with pytest.raises(ValueError, match=" is a folder, not an image"):
             opened(tmp_path)
 
 

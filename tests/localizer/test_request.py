@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import hclnet
+from hclnet.data.images import open_image
 from hclnet.localizer.localizer import Localizer
 from hclnet.localizer.request import as_arguments, as_classes, as_count, as_path_or_picture, split_names
 
@@ -154,3 +155,14 @@ def test_files_are_named(images: Any, said: str):
 )
 def test_names_with_commas_are_told_apart(text: str, known: tuple[str, ...], names: list[str]):
     assert split_names(text, known) == names
+
+
+@pytest.mark.parametrize("value", [np.array(3), np.array("photo.jpg"), np.full((), 0.5)])
+def test_an_array_of_no_dimension_is_named_as_one_value(value):
+    with pytest.raises(ValueError, match="This array is a single value in "):
+        as_path_or_picture(value)
+
+
+def test_a_folder_in_place_of_an_image_is_called_one(tmp_path):
+    with pytest.raises(ValueError, match=r" is a folder, not an image\. Name the files in it\."):
+        open_image(tmp_path)

@@ -169,6 +169,8 @@ def _named(path: str | Path) -> Iterator[None]:
         if Path(path).is_symlink():
             raise ValueError(f"{name} is a link to {shown(Path(path).readlink())}, which is not there.") from None
         raise ValueError(f"There is no image file {name}.") from None
+    except IsADirectoryError:
+        raise ValueError(f"{name} is a folder, not an image. Name the files in it.") from None
     except UnidentifiedImageError:
         raise ValueError(f"{name} {_what(path)}.") from None
     except Exception as error:  # a damaged file raises whatever its decoder stumbles over

@@ -162,7 +162,7 @@ def _of_array(array: np.ndarray) -> Image.Image:
         way = " Of grey or transparent pixels make a Pillow image: PIL.Image.fromarray(array)."
     raise ValueError(
         f"An image given as an array is height x width x 3 in uint8: red, green, blue, 0..255. This array is "
-        f"{' x '.join(map(str, array.shape))} in {array.dtype}.{way}"
+        f"{' x '.join(map(str, array.shape)) or 'a single value'} in {array.dtype}.{way}"
     )
 
 
