@@ -28,8 +28,8 @@ TABLES = {
         "hclnet",
         "hclnet:fusion=max",
         "hclnet:fusion=l1",
-        "hclnet:normalise=raw",
-        "hclnet:normalise=relu",
+        "hclnet:branch_normalization=raw",
+        "hclnet:branch_normalization=relu",
         "hclnet:upsampling=bicubic",
         "hclnet:upsample_first=true",
         "hclnet:map_size=112",
@@ -37,7 +37,7 @@ TABLES = {
     ],
     "branches": ["hclnet", "hclnet:branches=1", "hclnet:branches=3", "hclnet:branches=4", "hclnet:gradient=attached"],
     "features": ["hclnet", "hclnet:stages=2", "hclnet:stages=3", "hclnet:label_smoothing=0.1"],
-    "trunks": [
+    "backbones": [
         "hclnet",
         "hclnet:output_stride=8",
         "hclnet:backbone=efficientnet_lite1",

@@ -3,10 +3,10 @@
     python benchmarks/box_rules.py DATA RUN... [--split test]
 
 GT-known, for methods with several branches under each fusion; runs that differ only in the seed make one line, of their
-median. The best single threshold takes true boxes to find; with each rule goes by how
+median. The best single threshold takes ground-truth boxes to find; with each rule goes by how
 much it differs, with a paired bootstrap interval over the images in which the best threshold is chosen anew each time.
-A run that lacks the objectness for a size that it looks at learns it here, from the training images that it records;
-it is not saved.
+A run that lacks the foreground score for a size that it looks at learns it here, from the training images that it
+records; it is not saved.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def score(dataset: DataSet, run: Path, split: str) -> Iterator[tuple[tuple[str, 
     branches = sum(isinstance(module, Branch) for module in localizer.method.modules())
     fusions = FUSIONS if branches > 1 else (localizer.fusion,)
     settings = [localizer.inference.model_copy(update={"fusion": f, "box": r}) for f in fusions for r in RULES]
-    tables = evaluate_localizer(localizer, samples, dataset.truth, settings, cache=config.tune == "heads")
+    tables = evaluate_localizer(localizer, samples, dataset.ground_truth, settings, cache=config.tune == "heads")
     drawn = resamples(len(samples))
     values = [weighted_figures(records, drawn) for records in tables]
     for number, fusion in enumerate(fusions):

@@ -32,7 +32,11 @@ ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ("disc", "frame", "wedge")
 
 # Another name for an option that one of the sides does not know; None: that side goes without it.
-OPTIONS: dict[str, str | None] = {"--no-object-class": "--background-class", "--normalise": "--cam-normalization"}
+OPTIONS: dict[str, str | None] = {
+    "--no-object-class": "--background-class",
+    "--normalise": "--cam-normalization",
+    "--truth": "--ground-truth",
+}
 
 # What is kept of the files that a command writes, and under which name, so that the two sides find each other's.
 KEPT = (

@@ -46,7 +46,7 @@ def located(dataset: DataSet, run: Path, precision: str, split: str) -> Records:
         localizer = Localizer.load(run)
         localizer.precision = precision
         localizer.to(localizer.device)
-        (records,) = evaluate_localizer(localizer, dataset.split(find_split(dataset, split)), dataset.truth)
+        (records,) = evaluate_localizer(localizer, dataset.split(find_split(dataset, split)), dataset.ground_truth)
         save(records, file)
     return load_records(file)
 

@@ -23,7 +23,7 @@ from hclnet.data.whole import check_whole
 
 KINDS = {
     "PNG": ("png", {}),
-    "PNG, 16-bit grey": ("png", {}),
+    "PNG, 16-bit gray": ("png", {}),
     "TIFF, deflate": ("tif", {"compression": "tiff_deflate"}),
     "JPEG": ("jpg", {"quality": 90}),
     "JPEG at an eighth": ("jpg", {"quality": 90}),

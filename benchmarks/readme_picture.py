@@ -3,7 +3,7 @@
     python benchmarks/readme_picture.py OUT docs/images/cam-beside-hclnet.jpg
 
 OUT is the folder of `hclnet demo` (or of `hclnet compare` on its birds). The images are spread evenly over the test
-split, not picked. White: the drawn truth. Orange: the box from labels alone.
+split, not picked. White: the drawn ground_truth. Orange: the box from labels alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hclnet.workflows.compare import run_folder, title
 SIDE, GAP, LABEL = 200, 5, 84
 
 
-def tile(localizer: Localizer, path: Path, label: str, truth: tuple[float, ...]) -> Image.Image:
+def tile(localizer: Localizer, path: Path, label: str, ground_truth: tuple[float, ...]) -> Image.Image:
     """One image under its heatmap, with the true and the found box."""
     found = localizer.locate(path, classes=[label])
     picture = open_image(path)
@@ -31,8 +31,8 @@ def tile(localizer: Localizer, path: Path, label: str, truth: tuple[float, ...])
     picture = picture.resize((SIDE, SIDE))
     picture = Image.blend(picture, heat_picture(found.heatmaps[label], picture.size), 0.5)
     draw = ImageDraw.Draw(picture)
-    for box, colour in ((truth, "white"), *((one.box, "#ff5d2e") for one in found.objects)):
-        draw.rectangle([scale * edge for edge in box], outline=colour, width=2)
+    for box, color in ((ground_truth, "white"), *((one.box, "#ff5d2e") for one in found.objects)):
+        draw.rectangle([scale * edge for edge in box], outline=color, width=2)
     return picture
 
 
@@ -59,8 +59,8 @@ def main() -> None:
         top = y * (SIDE + GAP)
         ImageDraw.Draw(sheet).text((4, top + SIDE // 2 - 12), name, fill="black", font=font)
         for x, sample in enumerate(samples):
-            truth = tuple(data.truth.boxes[sample.id][0])
-            picture = tile(localizer, sample.path, data.classes[sample.label], truth)
+            ground_truth = tuple(data.ground_truth.boxes[sample.id][0])
+            picture = tile(localizer, sample.path, data.classes[sample.label], ground_truth)
             sheet.paste(picture, (LABEL + x * (SIDE + GAP), top))
     chosen.picture.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(chosen.picture, quality=88)

@@ -1,4 +1,5 @@
-"""What scoring costs: against a loop over 1000 thresholds, by map size and true boxes, and for 50,000 maps from disk.
+"""What scoring costs: against a loop over 1000 thresholds, by map size and ground-truth boxes, and for 50,000 maps from
+disk.
 
     python benchmarks/scoring.py                  # all of it but the 50,000 maps: a minute
     python benchmarks/scoring.py --maps 50000     # those too: 5 GB in --folder, then through what `hclnet score` runs
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from hclnet.boxes import parse_rule
 from hclnet.metrics import Hclnet, Scoring, WsolEval, figures, intervals, resamples, weighted_figures
-from hclnet.types import Sample, Truth
+from hclnet.types import GroundTruth, Sample
 from hclnet.workflows.score import score_maps
 from reference import wsoleval
 
@@ -43,21 +44,21 @@ def maps(kind: str, count: int, side: int, seed: int = 0) -> Iterator[np.ndarray
         if kind == "random":
             small = rng.random((14, 14))
         else:
-            centres = zip(rng.normal(7, 3, (4, 2)), rng.uniform(1.5, 12, 4), rng.uniform(0.3, 1, 4))
-            small = sum(h * np.exp(-((y - a) ** 2 + (x - b) ** 2) / (2 * w)) for (a, b), w, h in centres)
+            centers = zip(rng.normal(7, 3, (4, 2)), rng.uniform(1.5, 12, 4), rng.uniform(0.3, 1, 4))
+            small = sum(h * np.exp(-((y - a) ** 2 + (x - b) ** 2) / (2 * w)) for (a, b), w, h in centers)
             small += rng.normal(0, 0.02, (14, 14))
         yield cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
-def look(scoring: Scoring, map: np.ndarray, true_boxes: np.ndarray) -> None:
+def look(scoring: Scoring, map: np.ndarray, gt_boxes: np.ndarray) -> None:
     """All that a map is scored by, from its values to its IoUs at every threshold."""
-    scoring.locate(scoring.levels(scoring.heatmap(map)), true_boxes, RULES)
+    scoring.locate(scoring.levels(scoring.heatmap(map)), gt_boxes, RULES)
 
 
-def loop(map: np.ndarray, true_boxes: np.ndarray) -> None:
+def loop(map: np.ndarray, gt_boxes: np.ndarray) -> None:
     """The same, a threshold at a time."""
     levels = (wsoleval.heatmap(map) * 255).astype(np.uint8)
-    wsoleval.best_ious(levels, true_boxes.astype(int).tolist())
+    wsoleval.best_ious(levels, gt_boxes.astype(int).tolist())
 
 
 def milliseconds(calls: list[Callable[[], None]], rounds: int) -> list[list[float]]:
@@ -83,7 +84,7 @@ def against_a_loop(count: int, rounds: int) -> None:
 
     for kind in ("peaks", "random"):
         chosen = [map.astype(np.float32) for map in maps(kind, count, 224)]
-        sides = [partial(loop, true_boxes=TRUE), *(partial(look, p, true_boxes=TRUE) for p in (Hclnet(), WsolEval()))]
+        sides = [partial(loop, gt_boxes=TRUE), *(partial(look, p, gt_boxes=TRUE) for p in (Hclnet(), WsolEval()))]
         taken = np.array(milliseconds([partial(over, side, chosen) for side in sides], rounds)) / count
         slow, ours, theirs = np.median(taken, axis=1)
         first, second = np.median(taken[0] / taken[1:], axis=1)
@@ -92,7 +93,7 @@ def against_a_loop(count: int, rounds: int) -> None:
 
 def by_size(sides: list[int], count: int, rounds: int) -> None:
     told = f"Milliseconds, median of {count} maps:"
-    print(f"By side of the map, one true box; and at 224 px by number of true boxes. {told}")
+    print(f"By side of the map, one ground-truth box; and at 224 px by number of ground-truth boxes. {told}")
     for protocol in (Hclnet, WsolEval):
         told = []
         for side in sides:
@@ -119,14 +120,14 @@ def from_disk(count: int, folder: Path, workers: int) -> None:
     stored.flush()
     del stored
     samples = [Sample(str(k), Path(str(k)), 0, "test") for k in range(count)]
-    truth, sizes = Truth({s.id: TRUE for s in samples}), np.full((count, 2), 224)
+    ground_truth, sizes = GroundTruth({s.id: TRUE for s in samples}), np.full((count, 2), 224)
     mapped = np.load(path, mmap_mode="r")
     get = [partial(mapped.__getitem__, k) for k in range(count)]
     print(f"{count} maps of 224 px from a memory-mapped file, {workers} threads:")
     for scoring in (Hclnet(), WsolEval()):
-        score_maps(get[:4], samples[:4], sizes[:4], truth, scoring, RULES[0], workers=workers)  # compiles
+        score_maps(get[:4], samples[:4], sizes[:4], ground_truth, scoring, RULES[0], workers=workers)  # compiles
         before, began, used = peak(), time.perf_counter(), time.process_time()
-        records = score_maps(get, samples, sizes, truth, scoring, RULES[0], workers=workers)
+        records = score_maps(get, samples, sizes, ground_truth, scoring, RULES[0], workers=workers)
         seconds, busy = time.perf_counter() - began, time.process_time() - used
         held = sum(c.nbytes for c in (records.level_iou, records.level_best)) / 1e6
         told = f"{seconds:.0f} s ({busy:.0f} s of processor time), private memory {before:.0f} to {peak():.0f} MB"

@@ -2,8 +2,8 @@
 
     python benchmarks/without_training.py DATA [--split test] [--every 1] [--scales 1,1.5,2,[1,2]] [--rules auto,otsu3]
 
-DATA's classes play no part, only its true boxes: each row is the share of images whose box has an IoU of at least 0.5
-with one of them, and the mean of that share at 0.3, 0.5 and 0.7.
+DATA's classes play no part, only its ground-truth boxes: each row is the share of images whose box has an IoU of at
+least 0.5 with one of them, and the mean of that share at 0.3, 0.5 and 0.7.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
             with bar(f"{scales} {rule}") as report:
                 for number, sample in enumerate(samples, 1):
                     found = localizer.locate(sample.path)
-                    true = dataset.truth.boxes_in(sample.id, found.size)
+                    true = dataset.ground_truth.boxes_in(sample.id, found.size)
                     best.append(iou(np.array([found.box], float), true).max() if found.box else 0.0)
                     report(number, len(samples))
             levels = [100 * np.mean(np.array(best) >= level) for level in (0.3, 0.5, 0.7)]

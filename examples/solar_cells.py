@@ -8,7 +8,8 @@ probability of being defective that experts gave it, and without a single box. I
 does not depend on it; only this example asks for it.
 
 Cells that everyone found defective are one class and cells that everyone found whole are the other; the doubtful ones
-between are left out. `good` is learned but never boxed. The defects have no true boxes, so the result is to be looked
+between are left out. `good` is learned but never boxed. The defects have no ground-truth boxes, so the result is to be
+looked
 at: docs/solar-cells.md says what one sees.
 """
 
@@ -59,7 +60,7 @@ def main() -> None:
     run = chosen.out / f"{chosen.method}-{chosen.per_class}-{chosen.size}"
     lay_out(data, chosen.per_class)
     # The default rule, auto, learns what one whole object looks like; defects are of many kinds and sizes.
-    recipe = {"size": chosen.size, "epochs": chosen.epochs, "no_object_class": "good", "box": "otsu3"}
+    recipe = {"size": chosen.size, "epochs": chosen.epochs, "background_class": "good", "box": "otsu3"}
     hclnet.train(data, run, chosen.method, resume=run.exists(), tell=print, **recipe)
     result = hclnet.evaluate(run)
     found = hclnet.locate_files(data / "test", run, run / "located", overwrite=True)

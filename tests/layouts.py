@@ -1,4 +1,4 @@
-"""One small data set in every layout that hclnet reads, each with all of the truth that it can hold."""
+"""One small data set in every layout that hclnet reads, each with all of the ground truth that it can hold."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def manifest(data: DataSet, root: Path) -> Path:
     rows = [("path", "label", "split", "x0", "y0", "x1", "y1", "mask")]
     for s in data.samples:
         _copy(s, root / "photos" / s.path.name)
-        (mask,) = data.truth.masks[s.id].foreground
-        box = data.truth.boxes[s.id][0].tolist()
+        (mask,) = data.ground_truth.masks[s.id].foreground
+        box = data.ground_truth.boxes[s.id][0].tolist()
         rows.append((f"photos/{s.path.name}", data.classes[s.label], s.split, *box, mask))
     _rows(root / "photos.csv", rows)
     return root / "photos.csv"
@@ -50,7 +50,7 @@ def lists(data: DataSet, root: Path) -> Path:
         _rows(home / split / "image_ids.txt", [(names[s.id],) for s in samples])
         _rows(home / split / "class_labels.txt", [(names[s.id], s.label) for s in samples])
         _rows(home / split / "image_sizes.txt", [(names[s.id], *image_size(s.path)) for s in samples])
-        boxes = data.truth.boxes
+        boxes = data.ground_truth.boxes
         _rows(home / split / "localization.txt", [(names[s.id], *boxes[s.id][0].tolist()) for s in samples])
     return home
 
@@ -60,12 +60,12 @@ def ilsvrc(data: DataSet, root: Path) -> Path:
     wnids = [f"n{k:08d}" for k in range(len(data.classes))]
     for k, s in enumerate(s for s in data.samples if s.split == "train"):
         _copy(s, home / "train" / wnids[s.label] / f"{wnids[s.label]}_{k}.JPEG")
-    truth = []
+    ground_truth = []
     for k, s in enumerate(data.split("test"), 1):
         name = f"ILSVRC2012_val_{k:08d}"
         _copy(s, home / "val" / f"{name}.JPEG")
-        truth.append(str(s.label + 1))
-        corners = zip(("xmin", "ymin", "xmax", "ymax"), data.truth.boxes[s.id][0].tolist())
+        ground_truth.append(str(s.label + 1))
+        corners = zip(("xmin", "ymin", "xmax", "ymax"), data.ground_truth.boxes[s.id][0].tolist())
         box = "".join(f"<{corner}>{value}</{corner}>" for corner, value in corners)
         width, height = image_size(s.path)
         (home / "bbox_val").mkdir(exist_ok=True)
@@ -75,7 +75,7 @@ def ilsvrc(data: DataSet, root: Path) -> Path:
         )
     kit = home / "devkit" / "data"
     kit.mkdir(parents=True)
-    (kit / "ILSVRC2012_validation_ground_truth.txt").write_text("\n".join(truth))
+    (kit / "ILSVRC2012_validation_ground_truth.txt").write_text("\n".join(ground_truth))
     (kit / "map_clsloc.txt").write_text("".join(f"{wnid} {k} bird_{k}\n" for k, wnid in enumerate(wnids, 1)))
     return home
 
@@ -86,7 +86,7 @@ def open_images(data: DataSet, root: Path) -> Path:
         name = home / s.split / f"0b{s.label}" / s.path.name
         _copy(s, name)
         if s.split == "test":
-            (mask,) = data.truth.masks[s.id].foreground
+            (mask,) = data.ground_truth.masks[s.id].foreground
             shutil.copy(mask, name.with_name(f"{name.stem}_m0b{s.label}_1.png"))
             Image.new("L", image_size(s.path)).save(name.with_name(f"{name.stem}_ignore.png"))
     return home

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hclnet.config import Inference, RunConfig, parse_settings, read_preset, route
+from hclnet.config import Inference, RunConfig, check_inference, parse_settings, read_preset, route
 from hclnet.methods import get_method, method_names
 from hclnet.workflows.api import make_config
 
@@ -45,6 +45,24 @@ def test_routes():
         "inference": {"fusion": "max", "box": "fixed:0.1"},
         "lr": 0.1,
     }
+
+
+@pytest.mark.parametrize(
+    ("old", "now", "value"),
+    [
+        ("normalise", "branch_normalization", "raw"),
+        ("map_range", "cam_normalization", "pas"),
+        ("inference.no_object_class", "background_class", "good"),
+    ],
+)
+def test_settings_by_the_names_of_version_0_1(old: str, now: str, value: str):
+    assert route({old: value}, OPTIONS, "hclnet") == {"options": {}, "inference": {now: value}}
+    bare = old.removeprefix("inference.")
+    check_inference([bare])
+    assert Inference(**{bare: value}) == Inference(**{now: value})
+    for read in (lambda given: route(given, OPTIONS, "hclnet"), lambda given: Inference(**given)):
+        with pytest.raises(ValueError, match=f"{now} is set twice: as {now} and by its old name {bare}"):
+            read({now: value, bare: value})
 
 
 @pytest.mark.parametrize("key", ["brunches", "options", "inference", "method", "data", "options.lr"])
@@ -104,8 +122,8 @@ def test_an_unknown_method():
 
 
 def test_an_unknown_map_range_is_told_of_before_a_training():
-    with pytest.raises(ValueError, match="no map normalisation 'ivr:100'; choose one of minmax, max, pas, ivr:P"):
-        make_config("birds", "hclnet", map_range="ivr:100")
+    with pytest.raises(ValueError, match="no map normalization 'ivr:100'; choose one of minmax, max, pas, ivr:P"):
+        make_config("birds", "hclnet", cam_normalization="ivr:100")
 
 
 def test_written_and_loaded(tmp_path: Path):
@@ -124,13 +142,13 @@ def test_the_training_key_has_what_weights_depend_on():
         "on_bad_image",
         "as_classes",
     }
-    assert make_config("birds", "hclnet", on_bad_image="skip", no_object_class="good").training_key() == key
+    assert make_config("birds", "hclnet", on_bad_image="skip", background_class="good").training_key() == key
     for same in (
         {"as_classes": True},
         {"fusion": "max"},
         {"box": "fixed:0.3"},
         {"crops": 10},
-        {"map_range": "pas"},
+        {"cam_normalization": "pas"},
         {"device": "cpu"},
         {"workers": 2},
     ):

@@ -57,15 +57,15 @@ def images(birds: Path) -> Batch:
     yy, xx = np.mgrid[0:SIDE, 0:SIDE]
     maps, masks = [], []
     for sample in samples:
-        x0, y0, x1, y1 = dataset.truth.boxes[sample.id][0]
+        x0, y0, x1, y1 = dataset.ground_truth.boxes[sample.id][0]
         x, y = np.array([x0 + x1, y0 + y1]) / 2 + rng.normal(0, 8, 2)
         blob = np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (x1 - x0) ** 2 * rng.uniform(1, 6))
         maps.append(blob + rng.random((SIDE, SIDE)) * 0.2)
-        with Image.open(dataset.truth.masks[sample.id].foreground[0]) as picture:
+        with Image.open(dataset.ground_truth.masks[sample.id].foreground[0]) as picture:
             masks.append(np.asarray(picture.convert("L")))
     return Batch(
         torch.tensor(np.stack(maps), dtype=torch.float32),
-        [dataset.truth.boxes[s.id] for s in samples],
+        [dataset.ground_truth.boxes[s.id] for s in samples],
         torch.tensor(np.stack(masks)),
         torch.tensor(rng.random((len(samples), 7)), dtype=torch.float32),
         torch.tensor([s.label for s in samples]),
@@ -114,20 +114,20 @@ def test_oblong_maps_are_oblong_images(tmp_path: Path):
     """Width and height keep their places."""
     maps = np.zeros((1, 20, 50))
     maps[0, 4:16, 30:45] = 1
-    truth = tmp_path / "truth.csv"
+    ground_truth = tmp_path / "ground_truth.csv"
     Image.new("RGB", (50, 20)).save(tmp_path / "a.png")
-    truth.write_text("path,label,split,x0,y0,x1,y1\na.png,x,test,28,4,45,16\n", encoding="utf-8")
+    ground_truth.write_text("path,label,split,x0,y0,x1,y1\na.png,x,test,28,4,45,16\n", encoding="utf-8")
     np.savez(tmp_path / "maps.npz", a=maps[0])
     for protocol in PROTOCOLS:
         metric = MaxBoxAcc(protocol, iou_threshold=0.85)
         metric.update(torch.tensor(maps), [[28, 4, 45, 16]])
-        found = score(tmp_path / "maps.npz", truth, protocol=protocol).records
+        found = score(tmp_path / "maps.npz", ground_truth, protocol=protocol).records
         assert metric.compute().item() == float((found.level_iou >= np.float32(0.85)).any()) == 1.0
 
 
 def test_wsoleval_is_that_of_the_literal_port(images: Batch):
     levels = [(wsoleval.heatmap(map) * 255).astype(np.uint8) for map in images.maps.numpy()]
-    true = [[wsoleval.true_box(box, (SIDE, SIDE)) for box in of] for of in images.boxes]
+    true = [[wsoleval.gt_box(box, (SIDE, SIDE)) for box in of] for of in images.boxes]
     first, second = wsoleval.max_box_acc(levels, true, (np.arange(255) + 0.5) / 255)
     metrics = MetricCollection([MaxBoxAcc("wsoleval"), MaxBoxAccV2("wsoleval")])
     metrics.update(images.maps, images.boxes)
@@ -341,7 +341,7 @@ def test_pixels_that_are_ignored_count_on_neither_side(images: Batch):
     metric = PxAP()
     plain, without = metric(images.maps, masks), metric(images.maps, masks, wrong)
     assert plain != without and torch.equal(plain, PxAP()(images.maps, masks, torch.zeros_like(masks)))
-    # What is object stays object, and grey values, shares and booleans are the same mask.
+    # What is object stays object, and gray values, shares and booleans are the same mask.
     assert PxAP()(images.maps, masks, torch.ones_like(masks)) == 1.0
     for same in (masks.to(torch.uint8), masks.long() * 255, masks.float(), masks.numpy()):
         assert torch.equal(PxAP()(images.maps, same), plain)
@@ -437,8 +437,8 @@ def test_what_is_wrong_with_masks_is_said(masks: torch.Tensor, message: str):
     ("make", "message"),
     [
         (lambda: MaxBoxAcc("wsol"), "there is no protocol 'wsol'"),
-        (lambda: MaxBoxAcc("wsoleval", normalization="max"), "normalises by minmax"),
-        (lambda: MaxBoxAcc(normalization="x"), "no map normalisation 'x'"),
+        (lambda: MaxBoxAcc("wsoleval", normalization="max"), "normalizes by minmax"),
+        (lambda: MaxBoxAcc(normalization="x"), "no map normalization 'x'"),
         (lambda: GTKnownLoc("0.2"), "there is no box rule '0.2'"),
         (lambda: GTKnownLoc(iou_threshold=50), "iou_threshold has to be above 0 and at most 1; 50 is not"),
         (lambda: TopKLoc(0), "k has to be at least 1"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from hclnet.configs import preset_path
 from hclnet.storage import write_text
@@ -42,23 +42,51 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+OLD_NAMES = {
+    "normalise": "branch_normalization",
+    "map_range": "cam_normalization",
+    "no_object_class": "background_class",
+}
+"""Settings as version 0.1 called them; they go on being taken."""
+
+
+def _new_names(settings: Any) -> Any:
+    """Settings by the names that they have now.
+
+    Raises:
+        ValueError: a setting is there under both names.
+    """
+    if not isinstance(settings, dict):
+        return settings
+    renamed = {}
+    for key, value in settings.items():
+        group, dot, bare = key.rpartition(".")
+        now = f"{group}{dot}{OLD_NAMES.get(bare, bare)}"
+        if now in renamed or (now != key and now in settings):
+            raise ValueError(f"{now} is set twice: as {now} and by its old name {bare}. Keep one of them.")
+        renamed[now] = value
+    return renamed
+
+
 class Inference(Strict):
     """How maps become boxes; stored with the localizer, changed without training.
 
     Rows are those of the list of readings in docs/paper.md.
     """
 
+    _ = model_validator(mode="before")(_new_names)
+
     fusion: Literal["max", "addition", "l1"] | None = Field(
         None, description="how the branches' maps become one (eqs. 1-5); None: the method's own"
     )
-    normalise: Literal["minmax", "raw", "relu"] = Field("minmax", description="f_i of eqs. (1)-(5) (row 7)")
+    branch_normalization: Literal["minmax", "raw", "relu"] = Field("minmax", description="f_i of eqs. (1)-(5) (row 7)")
     l1_over: Literal["all", "class"] = Field("all", description="classes in the norm of eq. (2) (row 8)")
     l1_weights: Literal["ratio", "softmax"] = Field("ratio", description="eq. (5) (row 9)")
     l1_radius: int = Field(1, ge=0, description="r of eq. (3) (row 10)")
     upsample_first: bool = Field(False, description="fuse after upsampling, not before (row 11)")
     upsampling: Literal["bilinear", "bicubic"] = Field("bilinear", description="from feature resolution to map_size")
     map_size: int = Field(224, ge=8, description="side of the heatmap that boxes are drawn on, pixels")
-    map_range: str = Field("minmax", description="how a heatmap comes to lie in 0..1: minmax, max, pas, ivr:P")
+    cam_normalization: str = Field("minmax", description="how a heatmap comes to lie in 0..1: minmax, max, pas, ivr:P")
     flip: bool = Field(False, description="look at the mirror image too, and average maps and probabilities")
     scales: Annotated[tuple[Scale, ...], BeforeValidator(_listed_scales)] = Field(
         (1.0,),
@@ -68,7 +96,7 @@ class Inference(Strict):
     box: str = Field("auto", description="box rule: auto, fixed:T or otsu3")
     crops: Literal[1, 10] = Field(1, description="10: classify by ten crops, mean of their softmax (row 17)")
     min_score: float = Field(0.0, ge=0, le=1, description="a class less probable than this is not there: never boxed")
-    no_object_class: str | None = Field(None, description="a class for nothing, such as good: learned, never boxed")
+    background_class: str | None = Field(None, description="a class for nothing, such as good: learned, never boxed")
 
     @property
     def looks(self) -> str:
@@ -82,11 +110,11 @@ class Inference(Strict):
 
     def check(self, classes: Sequence[str]) -> None:
         """Raises:
-        ValueError: `no_object_class` is none of the classes.
+        ValueError: `background_class` is none of the classes.
         """
-        if self.no_object_class is not None and self.no_object_class not in classes:
+        if self.background_class is not None and self.background_class not in classes:
             names = ", ".join(classes[:20]) + (f" and {len(classes) - 20} more" if len(classes) > 20 else "")
-            raise ValueError(f"--no-object-class {self.no_object_class}: there is no such class. There are {names}.")
+            raise ValueError(f"--background-class {self.background_class}: there is no such class. There are {names}.")
 
 
 class RunConfig(Strict):
@@ -104,15 +132,15 @@ class RunConfig(Strict):
         1, ge=1, le=4, description="how many of the backbone's last stages the heads see; 2 where no size is given"
     )
     size: int = Field(448, ge=32, description="side of the square that images are resized to, pixels")
-    grey_max: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto", "file"] = Field(
+    gray_max: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto", "file"] = Field(
         "auto",
-        description="grey of 16 bits: what is shown as white; auto: the 99.9th percentile of the training images",
+        description="gray of 16 bits: what is shown as white; auto: the 99.9th percentile of the training images",
     )
-    tune: Literal["heads", "all"] = Field("heads", description="heads: the trunk stays as it is; all: fine-tune it")
+    tune: Literal["heads", "all"] = Field("heads", description="heads: the backbone stays as it is; all: fine-tune it")
     epochs: int = Field(12, ge=1, description="passes over the training images")
     batch: int = Field(32, ge=1, description="images per step")
     lr: float = Field(1e-3, gt=0, description="peak learning rate of the heads")
-    backbone_lr: float = Field(1e-4, gt=0, description="peak learning rate of the trunk, with --tune all")
+    backbone_lr: float = Field(1e-4, gt=0, description="peak learning rate of the backbone, with --tune all")
     weight_decay: float = Field(0.01, ge=0, description="of the optimizer")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a target that all classes get alike")
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd: with Nesterov's momentum (row 15)")
@@ -137,7 +165,7 @@ class RunConfig(Strict):
         Which images they are, `data.csv` in the run folder says, by their bytes; where they lie does not matter.
         """
         key = self.model_dump(exclude={"data", "inference", "device", "workers", "on_bad_image", "as_classes"})
-        return {**key, "grey_max": "auto"} if self.grey_max == "file" else key  # or no run of version 0.1 could go on
+        return {**key, "gray_max": "auto"} if self.gray_max == "file" else key  # or no run of version 0.1 could go on
 
     def write(self, path: Path) -> None:
         """Replaced whole, or on error not at all."""
@@ -150,7 +178,7 @@ class RunConfig(Strict):
         """
         if not path.is_file():
             raise ValueError(f"{path.parent} is no run folder: it has no {path.name}.")
-        settings = {"grey_max": "file", **_mapping(path)}  # what version 0.1 did, which wrote nothing about it
+        settings = {"gray_max": "file", **_mapping(path)}  # what version 0.1 did, which wrote nothing about it
         try:
             return cls(**settings)
         except (TypeError, ValidationError) as error:
@@ -192,7 +220,7 @@ def route(settings: dict[str, Any], option_names: set[str], method: str) -> dict
     """
     routed: dict[str, Any] = {"options": {}, "inference": {}}
     own = set(RunConfig.model_fields) - {"options", "inference", "method", "data"}
-    for key, value in settings.items():
+    for key, value in _new_names(settings).items():
         bare = key.removeprefix("options.").removeprefix("inference.")
         if bare in option_names:
             routed["options"][bare] = value
@@ -212,7 +240,7 @@ def check_inference(settings: Iterable[str]) -> None:
     """Raises:
     ValueError: one of the names is no setting of maps and boxes; the message lists those.
     """
-    if unknown := [key for key in settings if key not in Inference.model_fields]:
+    if unknown := [key for key in settings if OLD_NAMES.get(key, key) not in Inference.model_fields]:
         raise ValueError(
             f"{unknown[0]!r} is no setting of maps and boxes. There are {_listed(Inference.model_fields)}."
         )

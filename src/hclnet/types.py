@@ -18,7 +18,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One labelled image: all that training ever sees of it. It has no boxes; those are in `Truth`."""
+    """One labelled image: all that training ever sees of it. It has no boxes; those are in `GroundTruth`."""
 
     id: str
     path: Path
@@ -28,7 +28,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class MaskFiles:
-    """Where the true mask of an image is: grey pictures of any size that show the whole image, bright where it holds.
+    """Where the ground-truth mask of an image is: gray pictures of any size that show the whole image, bright where it
+    holds.
 
     Attributes:
         foreground: one file or, for several objects, more; the mask is where any of them holds.
@@ -40,7 +41,7 @@ class MaskFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class GroundTruth:
     """Boxes and masks by sample id, for scoring only. `hclnet.training` neither takes nor imports it.
 
     Attributes:
@@ -57,10 +58,10 @@ class Truth:
     def __bool__(self) -> bool:
         return bool(self.boxes or self.masks)
 
-    def without(self, ids: Collection[str]) -> Truth:
+    def without(self, ids: Collection[str]) -> GroundTruth:
         """That of all other samples."""
         boxes = {key: box for key, box in self.boxes.items() if key not in ids}
-        return Truth(boxes, {key: mask for key, mask in self.masks.items() if key not in ids}, self.sizes)
+        return GroundTruth(boxes, {key: mask for key, mask in self.masks.items() if key not in ids}, self.sizes)
 
     def boxes_in(self, sample_id: str, size: tuple[int, int]) -> Float[np.ndarray, "n 4"]:
         """The boxes of an image of this width and height, in its pixels; none if none are known."""
@@ -72,8 +73,8 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
-class Grey:
-    """Which values of grey of more than 8 bits are shown as 0 and as 255.
+class Gray:
+    """Which values of gray of more than 8 bits are shown as 0 and as 255.
 
     Attributes:
         whole: of images of whole numbers; None: each image goes by its own values.
@@ -96,7 +97,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What a reader makes of a path: the labelled images, and beside them, apart, the truth.
+    """What a reader makes of a path: the labelled images, and beside them, apart, the ground truth.
 
     Attributes:
         notes: what a person should know of how it was read.
@@ -108,7 +109,7 @@ class DataSet:
     kind: str
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
-    truth: Truth = field(default_factory=Truth)
+    ground_truth: GroundTruth = field(default_factory=GroundTruth)
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     digests: dict[str, str] = field(default_factory=dict, repr=False)
@@ -136,8 +137,8 @@ class DataSet:
 class Records:
     """One row an image, held as columns: everything that a metric, an interval or a report is reduced from.
 
-    Localisation columns describe the map of the *true* class; they are NaN where the image has no true box. What IoU,
-    component and level mean is the protocol's (`hclnet.metrics.protocols`).
+    Localization columns describe the map of the *true* class; they are NaN where the image has no ground-truth box.
+    What IoU, component and level mean is the protocol's (`hclnet.metrics.protocols`).
 
     Attributes:
         ids: sample ids.
@@ -148,13 +149,13 @@ class Records:
         top_scores: their probabilities.
         rank: position of the true class among all classes, 0 for the best; -1 if nothing was classified.
         boxes: box at the box rule, image pixels; all zeros where the rule found none.
-        iou: best IoU of that box with a true box of the image, 0..1.
+        iou: best IoU of that box with a ground-truth box of the image, 0..1.
         level_iou: at each level t = 0..255, the same for the largest component of `level > t`.
-        level_best: at each level, the best IoU of *any* component with a true box.
-        inside: pixels of the true mask by the bin that their score is in, ascending; all 0 without a true mask, and
-            without bins (b = 0) if no image has one.
+        level_best: at each level, the best IoU of *any* component with a ground-truth box.
+        inside: pixels of the ground-truth mask by the bin that their score is in, ascending; all 0 without a
+            ground-truth mask, and without bins (b = 0) if no image has one.
         outside: the same of the background's pixels.
-        protocol: name of the protocol that localisation was measured under.
+        protocol: name of the protocol that localization was measured under.
     """
 
     ids: list[str]
@@ -212,8 +213,8 @@ class Localization:
         predictions: the most probable classes and those asked for with their probabilities, best first.
         heatmaps: by label, the fused map of each class asked for, 0..1, in the map's own resolution over the whole
             image; most probable first.
-        branches: by label, the normalised map of every branch, feature resolution.
-        grey: how grey of more than 8 bits was seen, and is to be drawn.
+        branches: by label, the normalized map of every branch, feature resolution.
+        gray: how gray of more than 8 bits was seen, and is to be drawn.
     """
 
     path: str
@@ -222,7 +223,7 @@ class Localization:
     predictions: tuple[tuple[str, float], ...]
     heatmaps: dict[str, Float[np.ndarray, "h w"]] = field(repr=False)
     branches: dict[str, Float[np.ndarray, "k fh fw"]] = field(repr=False)
-    grey: Grey = field(default=Grey(), repr=False)
+    gray: Gray = field(default=Gray(), repr=False)
 
     @property
     def label(self) -> str:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hclnet.backbones import BACKBONES, build_trunk, choose_stride
+from hclnet.backbones import BACKBONES, build_backbone, choose_stride
 from hclnet.config import RunConfig
 from hclnet.localizer.localizer import Localizer
 from hclnet.workflows.api import make_config
@@ -11,14 +11,14 @@ from hclnet.workflows.api import make_config
     "name, stride", [("efficientnet_lite0", 16), ("efficientnet_lite2", 16), ("vgg16", 8), ("resnet50", 16)]
 )
 def test_each_backbone_has_its_own_output_stride(name, stride):
-    assert choose_stride(name) == build_trunk(name, weights="none").output_stride == stride
+    assert choose_stride(name) == build_backbone(name, weights="none").output_stride == stride
     assert make_config("x", "cam", backbone=name).output_stride == stride
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_the_strides_it_lists_are_those_it_has(name):
     for stride in BACKBONES[name].output_strides:
-        assert build_trunk(name, stride, weights="none").output_stride == stride
+        assert build_backbone(name, stride, weights="none").output_stride == stride
 
 
 def test_naming_the_own_stride_is_the_same_training():
@@ -48,11 +48,11 @@ def test_a_localizer_keeps_its_stride(tmp_path, name, stride):
     localizer = Localizer.from_config(config, ("a", "b"))
     localizer.save(tmp_path)
     again = Localizer.load(tmp_path, "cpu")
-    assert again.trunk.output_stride == localizer.trunk.output_stride == choose_stride(name, stride)
+    assert again.backbone.output_stride == localizer.backbone.output_stride == choose_stride(name, stride)
     images = torch.randint(
         0, 256, (1, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     ).numpy()
     features = localizer.features(images)
-    assert features["stage5"].shape[2] == 64 // localizer.trunk.output_stride
+    assert features["stage5"].shape[2] == 64 // localizer.backbone.output_stride
     with torch.inference_mode():
         assert torch.equal(localizer.method(features).logits, again.method(again.features(images)).logits)

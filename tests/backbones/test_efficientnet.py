@@ -3,7 +3,7 @@ import pytest
 import timm
 import torch
 
-from hclnet.backbones import build_trunk
+from hclnet.backbones import build_backbone
 from hclnet.backbones.efficientnet import OUTPUT_STRIDES, packaged_weights
 from hclnet.device import autocast
 from hclnet.localizer.features import as_input
@@ -27,24 +27,25 @@ def theirs():
 
 
 def test_without_a_training_it_is_timms_imagenet_classifier(theirs, photograph):
-    """At output stride 32 the trunk, the head and the classifier are timm's; a global mean commutes with the last."""
-    trunk = build_trunk("efficientnet_lite0", 32)
+    """At output stride 32 the backbone, the head and the classifier are timm's; a global mean commutes with the
+    last."""
+    backbone = build_backbone("efficientnet_lite0", 32)
     ours = Localizer.imagenet("cpu")
-    x = as_input(photograph, trunk, torch.device("cpu"))
+    x = as_input(photograph, backbone, torch.device("cpu"))
     with torch.inference_mode():
         expected = theirs(x)
-        logits = ours.method(trunk(x, ours.method.reads)).logits
+        logits = ours.method(backbone(x, ours.method.in_features)).logits
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
     assert expected.std() > 0.1  # not what a network with random weights says
 
 
 def test_a_smaller_output_stride_is_the_dilated_network(theirs, photograph):
-    """In float32 to the sixth digit. In bfloat16 it is off by the trunk's rounding, as timm's own network is."""
+    """In float32 to the sixth digit. In bfloat16 it is off by the backbone's rounding, as timm's own network is."""
     dilated = timm.create_model("tf_efficientnet_lite0", pretrained=False, output_stride=16)
     dilated.load_state_dict(theirs.state_dict())
     dilated.eval()
     ours = Localizer.imagenet("cpu")
-    x, off = as_input(photograph, ours.trunk, ours.device), {}
+    x, off = as_input(photograph, ours.backbone, ours.device), {}
     with torch.inference_mode():
         expected = dilated(x)
         for dtype in (torch.float32, torch.bfloat16):
@@ -65,39 +66,39 @@ def test_imagenet_has_a_thousand_classes_of_a_thousand_names():
     assert names[0] == "tench" and names[16] == "bulbul" and names[999] == "toilet tissue"
 
 
-TRUNKS = [("efficientnet_lite0", s) for s in OUTPUT_STRIDES] + [(f"efficientnet_lite{k}", 16) for k in (1, 2)]
+ARCHITECTURES = [("efficientnet_lite0", s) for s in OUTPUT_STRIDES] + [(f"efficientnet_lite{k}", 16) for k in (1, 2)]
 
 
-@pytest.mark.parametrize("name, stride", TRUNKS)
+@pytest.mark.parametrize("name, stride", ARCHITECTURES)
 def test_the_stages_say_their_channels_and_strides(name, stride):
-    trunk = build_trunk(name, stride, weights="none")
-    assert trunk.info[trunk.last].stride == stride
-    features = trunk(torch.zeros(1, 3, 64, 96), list(trunk.info))
-    assert list(features) == list(trunk.info)
-    for name, info in trunk.info.items():
+    backbone = build_backbone(name, stride, weights="none")
+    assert backbone.info[backbone.last].stride == stride
+    features = backbone(torch.zeros(1, 3, 64, 96), list(backbone.info))
+    assert list(features) == list(backbone.info)
+    for name, info in backbone.info.items():
         assert features[name].shape == (1, info.channels, 64 // info.stride, 96 // info.stride), name
 
 
 def test_walking_stops_at_the_last_stage_that_is_wanted():
-    trunk, walked = build_trunk("efficientnet_lite0", weights="none"), []
+    backbone, walked = build_backbone("efficientnet_lite0", weights="none"), []
 
     def watch(name, x):
         walked.append(name)
         return x
 
-    features = trunk(torch.zeros(1, 3, 32, 32), ["stage2", "stage3"], watch)
+    features = backbone(torch.zeros(1, 3, 32, 32), ["stage2", "stage3"], watch)
     assert list(features) == ["stage2", "stage3"] and walked == ["stage1", "stage2", "stage3"]
 
 
-def test_a_folded_trunk_has_no_batch_norm_and_leaves_the_trunk_alone():
-    trunk = build_trunk("efficientnet_lite0")
-    before = {key: value.clone() for key, value in trunk.state_dict().items()}
-    folded = trunk.folded()
+def test_a_folded_backbone_has_no_batch_norm_and_leaves_the_backbone_alone():
+    backbone = build_backbone("efficientnet_lite0")
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    folded = backbone.folded()
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
-    assert not any(p.requires_grad for p in folded.parameters()) and all(p.requires_grad for p in trunk.parameters())
+    assert not any(p.requires_grad for p in folded.parameters()) and all(p.requires_grad for p in backbone.parameters())
     x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        ours, expected = folded(x, list(trunk.info)), trunk(x, list(trunk.info))
+        ours, expected = folded(x, list(backbone.info)), backbone(x, list(backbone.info))
     for name in expected:
         torch.testing.assert_close(ours[name], expected[name], atol=1e-4, rtol=1e-3)
-    assert all(torch.equal(value, before[key]) for key, value in trunk.state_dict().items())
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torchvision
 
-from hclnet.backbones import build_trunk
+from hclnet.backbones import build_backbone
 
 
 @pytest.fixture(scope="module")
@@ -12,17 +12,17 @@ def theirs():
     return model.requires_grad_(False)
 
 
-def trunk_with(model, output_stride):
-    trunk = build_trunk("resnet50", output_stride, weights="none")
+def backbone_with(model, output_stride):
+    backbone = build_backbone("resnet50", output_stride, weights="none")
     state = model.state_dict()
-    trunk.load_state_dict({own: state[name] for name, own in trunk.names.items()})
-    return trunk
+    backbone.load_state_dict({own: state[name] for name, own in backbone.names.items()})
+    return backbone
 
 
 @torch.inference_mode()
 def test_at_stride_32_the_stages_are_torchvisions(theirs):
     images = torch.randn(1, 3, 64, 64)
-    found = trunk_with(theirs, 32)(images, [f"stage{k}" for k in range(1, 6)])
+    found = backbone_with(theirs, 32)(images, [f"stage{k}" for k in range(1, 6)])
     x = theirs.relu(theirs.bn1(theirs.conv1(images)))
     expected = [x.clone()]
     x = theirs.maxpool(x)
@@ -38,8 +38,8 @@ def test_at_stride_32_the_stages_are_torchvisions(theirs):
 def test_a_smaller_stride_adds_positions_and_changes_none(theirs, output_stride):
     images = torch.randn(1, 3, 96, 96)
     step = 32 // output_stride
-    dense = trunk_with(theirs, output_stride)(images, ["stage5"])["stage5"]
-    sparse = trunk_with(theirs, 32)(images, ["stage5"])["stage5"]
+    dense = backbone_with(theirs, output_stride)(images, ["stage5"])["stage5"]
+    sparse = backbone_with(theirs, 32)(images, ["stage5"])["stage5"]
     assert dense.shape == (1, 2048, 96 // output_stride, 96 // output_stride)
     torch.testing.assert_close(dense[..., ::step, ::step], sparse, rtol=1e-4, atol=1e-4 * float(sparse.max()))
 
@@ -49,8 +49,8 @@ def test_a_smaller_stride_adds_positions_and_changes_none(theirs, output_stride)
 )
 @torch.inference_mode()
 def test_the_stages_say_their_channels_and_strides(output_stride, strides):
-    trunk = build_trunk("resnet50", output_stride, weights="none")
-    features = trunk(torch.zeros(1, 3, 64, 64), list(trunk.info))
-    assert tuple(info.stride for info in trunk.info.values()) == strides
-    for name, info in trunk.info.items():
+    backbone = build_backbone("resnet50", output_stride, weights="none")
+    features = backbone(torch.zeros(1, 3, 64, 64), list(backbone.info))
+    assert tuple(info.stride for info in backbone.info.values()) == strides
+    for name, info in backbone.info.items():
         assert features[name].shape == (1, info.channels, 64 // info.stride, 64 // info.stride)

@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models.vgg import cfgs, make_layers
 
-from hclnet.backbones import build_trunk
+from hclnet.backbones import build_backbone
 from hclnet.methods import build_method
 
 
@@ -14,18 +14,18 @@ def torchvision_features():
     return make_layers(cfgs["D"], batch_norm=False).eval()
 
 
-def trunk_with(features, output_stride):
-    trunk = build_trunk("vgg16", output_stride, weights="none")
+def backbone_with(features, output_stride):
+    backbone = build_backbone("vgg16", output_stride, weights="none")
     theirs = {f"features.{key}": value for key, value in features.state_dict().items()}
-    trunk.load_state_dict({own: theirs[name] for name, own in trunk.names.items()})
-    return trunk
+    backbone.load_state_dict({own: theirs[name] for name, own in backbone.names.items()})
+    return backbone
 
 
 @pytest.mark.parametrize("output_stride, side", [(16, 6), (8, 12)])
 @torch.inference_mode()
 def test_the_stages_are_torchvisions_blocks_with_their_pools(torchvision_features, output_stride, side):
     images = torch.randn(2, 3, 96, 96)
-    found = trunk_with(torchvision_features, output_stride)(images, [f"stage{k}" for k in range(1, 6)])
+    found = backbone_with(torchvision_features, output_stride)(images, [f"stage{k}" for k in range(1, 6)])
     x, blocks = images, {}
     for k, layer in enumerate(torchvision_features):
         if k == 23 and output_stride == 8:
@@ -42,20 +42,20 @@ def test_the_stages_are_torchvisions_blocks_with_their_pools(torchvision_feature
 @pytest.mark.parametrize("output_stride, side", [(None, 28), (8, 28), (16, 14)])
 @torch.inference_mode()
 def test_the_map_sizes_of_the_paper(output_stride, side):
-    trunk = build_trunk("vgg16", output_stride, weights="none")
-    features = trunk(torch.zeros(1, 3, 224, 224), list(trunk.info))
-    for name, info in trunk.info.items():
+    backbone = build_backbone("vgg16", output_stride, weights="none")
+    features = backbone(torch.zeros(1, 3, 224, 224), list(backbone.info))
+    for name, info in backbone.info.items():
         assert features[name].shape == (1, info.channels, 224 // info.stride, 224 // info.stride)
     assert features["stage5"].shape == (1, 512, side, side)
-    assert trunk.output_stride == 224 // side
+    assert backbone.output_stride == 224 // side
 
 
-def test_it_is_the_papers_trunk():
-    trunk = build_trunk("vgg16", weights="none")
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in trunk.modules())
-    convolutions = [m for m in trunk.modules() if isinstance(m, nn.Conv2d)]
+def test_it_is_the_papers_backbone():
+    backbone = build_backbone("vgg16", weights="none")
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in backbone.modules())
+    convolutions = [m for m in backbone.modules() if isinstance(m, nn.Conv2d)]
     assert [c.out_channels for c in convolutions] == [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6
-    branch = build_method("hclnet", trunk, 7).branches[1]
+    branch = build_method("hclnet", backbone, 7).branches[1]
     assert [tuple(p.shape) for p in branch.parameters() if p.dim() == 4] == [
         (1024, 512, 3, 3), (1024, 1024, 3, 3), (7, 1024, 1, 1),
     ]  # fmt: skip
@@ -63,4 +63,4 @@ def test_it_is_the_papers_trunk():
 
 def test_other_output_strides_are_refused():
     with pytest.raises(ValueError, match=r"vgg16 can't have output stride 32; it can have 8, 16\."):
-        build_trunk("vgg16", 32, weights="none")
+        build_backbone("vgg16", 32, weights="none")

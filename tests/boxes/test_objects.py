@@ -12,14 +12,14 @@ SIDE, CELLS = 96, 12
 
 
 def hills(*places, side=SIDE):
-    """Cones with a centre, a height and a radius."""
+    """Cones with a center, a height and a radius."""
     y, x = np.mgrid[0:side, 0:side] + 0.5
     cones = [height * np.clip(1 - np.hypot(x - u, y - v) / r, 0, 1) for u, v, height, r in places]
     return np.round(np.max(cones, axis=0)).astype(np.uint8)
 
 
 def likely(*boxes):
-    """Objectness of cells that are within one of the boxes, in map pixels."""
+    """ForegroundScore of cells that are within one of the boxes, in map pixels."""
     cells = np.full((CELLS, CELLS), -1, dtype=np.float32)
     for x0, y0, x1, y1 in boxes:
         cells[y0 * CELLS // SIDE : y1 * CELLS // SIDE, x0 * CELLS // SIDE : x1 * CELLS // SIDE] = 1
@@ -72,7 +72,7 @@ def test_three_in_a_row_and_the_best_two_of_them():
     assert best.box[0] < 48 < best.box[2] and next_best.box[0] > 48
 
 
-def test_under_auto_the_objectness_says_how_large_they_are():
+def test_under_auto_the_foreground_says_how_large_they_are():
     boxes = (8, 16, 40, 80), (56, 16, 88, 80)
     levels = hills((24, 48, 255, 60), (72, 48, 200, 60))
     first, second = find_objects(levels, AUTO, likely(*boxes), most=3)

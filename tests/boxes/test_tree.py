@@ -58,7 +58,7 @@ MAPS = {
 }
 
 
-def true_boxes(shape, seed=0, count=3):
+def gt_boxes(shape, seed=0, count=3):
     """Boxes that are not whole numbers, one of them partly outside of the map."""
     height, width = shape
     corners = np.random.default_rng(seed).uniform(-0.2, 1.2, (count, 2, 2)) * (width, height)
@@ -67,13 +67,13 @@ def true_boxes(shape, seed=0, count=3):
 
 def check_against_labellings(levels):
     tree = component_tree(levels)
-    boxes, truth = tree.largest_boxes(), true_boxes(levels.shape)
-    best = tree.best_iou(truth)
+    boxes, ground_truth = tree.largest_boxes(), gt_boxes(levels.shape)
+    best = tree.best_iou(ground_truth)
     assert boxes.shape == (256, 4) and best.shape == (256,)
     for t in range(256):
         found = labelling.components(levels > t)
         assert tuple(boxes[t]) == labelling.largest_box(found)
-        assert best[t] == pytest.approx(labelling.best_iou(found, truth), rel=1e-12, abs=0)
+        assert best[t] == pytest.approx(labelling.best_iou(found, ground_truth), rel=1e-12, abs=0)
         # `sorted` is stable, so that equally large ones stay in raster order of their first pixel.
         expected = [(len(pixels), labelling.bounding_box(pixels)) for pixels in sorted(found, key=len, reverse=True)]
         assert [(tree.area[i], tuple(tree.box[i])) for i in tree.components(t)] == expected
@@ -97,8 +97,8 @@ def test_equals_256_flood_fills_on_any_small_map(levels):
 )
 def test_equals_256_labellings_by_opencv(levels):
     tree = component_tree(levels)
-    boxes, truth = tree.largest_boxes(), true_boxes(levels.shape, seed=1)
-    best = tree.best_iou(truth)
+    boxes, ground_truth = tree.largest_boxes(), gt_boxes(levels.shape, seed=1)
+    best = tree.best_iou(ground_truth)
     for t in range(256):
         _, labels, stats, _ = cv2.connectedComponentsWithStats((levels > t).astype(np.uint8), connectivity=8)
         stats = stats[1:]
@@ -112,7 +112,7 @@ def test_equals_256_labellings_by_opencv(levels):
         firsts = [np.flatnonzero(labels.ravel() == i + 1)[0] for i in np.flatnonzero(area == area.max())]
         largest = np.flatnonzero(area == area.max())[np.argmin(firsts)]
         assert tuple(boxes[t]) == tuple(found[largest])
-        assert best[t] == iou(found, truth).max()
+        assert best[t] == iou(found, ground_truth).max()
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -147,9 +147,9 @@ def test_of_equal_components_the_first_in_raster_order_is_the_largest():
 
 
 def test_best_iou_is_never_below_that_of_the_largest_component():
-    levels, truth = smooth(11, (40, 40), cells=8), true_boxes((40, 40), seed=2)
+    levels, ground_truth = smooth(11, (40, 40), cells=8), gt_boxes((40, 40), seed=2)
     tree = component_tree(levels)
-    assert (tree.best_iou(truth) >= iou(tree.largest_boxes(), truth).max(axis=1)).all()
+    assert (tree.best_iou(ground_truth) >= iou(tree.largest_boxes(), ground_truth).max(axis=1)).all()
 
 
 def test_best_iou_without_true_boxes_is_zero():

@@ -172,7 +172,10 @@ def test_settings_of_maps_are_given_to_evaluate_and_locate(hclnet: Run, birds: P
 def test_a_setting_that_is_none_of_maps_is_refused(hclnet: Run, birds: Path, trained: Path):
     for verb in (("evaluate", trained), ("locate", birds / "images", "--model", trained)):
         done = hclnet(*verb, "--set", "epochs=3")
-        assert done.exit_code == 2 and "'epochs' is no setting of maps and boxes. There are box, " in done.stderr
+        assert (
+            done.exit_code == 2
+            and "'epochs' is no setting of maps and boxes. There are background_class, box, " in done.stderr
+        )
 
 
 def test_locate_without_a_model(hclnet: Run, birds: Path, tmp_path: Path):

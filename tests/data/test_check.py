@@ -115,10 +115,10 @@ def test_look_alikes_are_shown_and_are_no_error(root: Path):
     assert all(pair <= names for pair in pairs)
 
 
-def test_brightness_and_colour_make_a_difference(root: Path):
+def test_brightness_and_color_make_a_difference(root: Path):
     original = np.asarray(picture(0)).astype(int)
     Image.fromarray((original * 0.6).astype(np.uint8)).save(root / "test/a/dark.png")
-    Image.fromarray(original[..., ::-1].astype(np.uint8)).save(root / "test/a/other colours.png")
+    Image.fromarray(original[..., ::-1].astype(np.uint8)).save(root / "test/a/other colors.png")
     assert not examined(root).alike
 
 
@@ -185,7 +185,7 @@ def test_boxes_that_do_not_fit(birds: Path, box: str, reason: str):
 
 def test_a_pixel_more_is_rounding(birds: Path):
     set_line(birds, "bounding_boxes.txt", 3, "-0.5 0 65 64.9")
-    (mask,) = read(birds).truth.masks[read(birds).samples[2].id].foreground
+    (mask,) = read(birds).ground_truth.masks[read(birds).samples[2].id].foreground
     Image.new("L", (64, 64), 255).save(mask)
     assert examined(birds).problems == 0
 
@@ -196,13 +196,13 @@ def test_boxes_are_of_the_upright_image(birds: Path):
     exif[0x0112] = 6
     picture(0, (64, 100)).save(sample.path, exif=exif)  # upright it is 100 x 64
     set_line(birds, "bounding_boxes.txt", 3, "0 0 100 64")
-    Image.new("L", (100, 64), 255).save(read(birds).truth.masks[sample.id].foreground[0])
+    Image.new("L", (100, 64), 255).save(read(birds).ground_truth.masks[sample.id].foreground[0])
     assert examined(birds).problems == 0
 
 
 def test_masks_that_do_not_fit(birds: Path):
     dataset = read(birds)
-    masks = [dataset.truth.masks[s.id].foreground[0] for s in dataset.samples]
+    masks = [dataset.ground_truth.masks[s.id].foreground[0] for s in dataset.samples]
     Image.new("L", (32, 64), 255).save(masks[0])
     Image.new("L", (64, 64)).save(masks[1])
     masks[2].write_bytes(b"no mask")

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from hclnet.data.classes import in_order, with_classes, without_classes
-from hclnet.types import DataSet, Sample, Skipped, Truth
+from hclnet.types import DataSet, GroundTruth, Sample, Skipped
 
 
 def data(*labels: int, classes: tuple[str, ...] = ("fox", "hare", "owl")) -> DataSet:
     samples = tuple(Sample(f"{k}.png", Path(f"{k}.png"), label, "test") for k, label in enumerate(labels))
     boxes = {s.id: np.array([[0.0, 0, 4, 4]]) for s in samples}
-    return DataSet(Path("photos"), "drawn", classes, samples, Truth(boxes))
+    return DataSet(Path("photos"), "drawn", classes, samples, GroundTruth(boxes))
 
 
 def named(dataset: DataSet) -> list[tuple[str, str]]:
@@ -37,7 +37,7 @@ def test_labels_go_by_name(classes: tuple[str, ...]):
         DataSet(**{f: getattr(dataset, f) for f in DataSet.__slots__} | {"skipped": (lost,)}), classes
     )
     assert turned.classes == classes and named(turned) == named(dataset)
-    assert classes[turned.skipped[0].sample.label] == "owl" and turned.truth is dataset.truth
+    assert classes[turned.skipped[0].sample.label] == "owl" and turned.ground_truth is dataset.ground_truth
 
 
 def test_a_class_without_images_need_not_be_known():
@@ -67,4 +67,4 @@ def test_one_name_in_two_spellings_of_unicode():
 def test_without_classes():
     smaller = without_classes(data(0, 1, 2, 1), {"hare", "ant"})
     assert smaller.classes == ("fox", "owl") and named(smaller) == [("0.png", "fox"), ("2.png", "owl")]
-    assert set(smaller.truth.boxes) == {"0.png", "2.png"}
+    assert set(smaller.ground_truth.boxes) == {"0.png", "2.png"}

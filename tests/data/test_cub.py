@@ -44,12 +44,12 @@ def test_read(root: Path):
         ("010.Blue_bird/three", 1, "train"),
     ]
     assert all(s.path.is_file() for s in dataset.samples)
-    assert {k: v.tolist() for k, v in dataset.truth.boxes.items()} == {
+    assert {k: v.tolist() for k, v in dataset.ground_truth.boxes.items()} == {
         "001.Red_bird/one": [[1, 2, 4, 6.5]],  # x, y, width, height -> x0, y0, x1, y1
         "001.Red_bird/two words": [[0, 0, 8, 6]],
     }
-    assert dataset.truth.boxes["001.Red_bird/one"].dtype == np.float64
-    assert dataset.truth.masks == {"001.Red_bird/one": MaskFiles((root / "segmentations/001.Red_bird/one.png",))}
+    assert dataset.ground_truth.boxes["001.Red_bird/one"].dtype == np.float64
+    assert dataset.ground_truth.masks == {"001.Red_bird/one": MaskFiles((root / "segmentations/001.Red_bird/one.png",))}
 
 
 def test_a_byte_order_mark_blank_lines_and_windows_line_ends(root: Path):
@@ -58,8 +58,8 @@ def test_a_byte_order_mark_blank_lines_and_windows_line_ends(root: Path):
         (root / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n\r\n").encode())
     after = read(root)
     assert after.samples == before.samples and after.classes == before.classes
-    assert {k: v.tolist() for k, v in after.truth.boxes.items()} == {
-        k: v.tolist() for k, v in before.truth.boxes.items()
+    assert {k: v.tolist() for k, v in after.ground_truth.boxes.items()} == {
+        k: v.tolist() for k, v in before.ground_truth.boxes.items()
     }
 
 

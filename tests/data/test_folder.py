@@ -41,7 +41,7 @@ def test_folders_of_train_and_test(tmp_path: Path):
         ("test/b/3.png", 1, "test"),
     }
     assert all(s.path == tmp_path / s.id for s in dataset.samples)
-    assert not dataset.truth and not dataset.notes
+    assert not dataset.ground_truth and not dataset.notes
 
 
 @pytest.mark.parametrize(("name", "split"), [("Validation", "val"), ("valid", "val"), ("TEST", "test")])

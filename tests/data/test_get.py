@@ -237,7 +237,7 @@ def test_get_uses_what_was_fetched_by_hand(server: Server, cub: Path, tmp_path: 
     ):
         get("cub", tmp_path / "CUB", bar)
     (part / "CUB_200_2011.tgz").unlink()
-    assert len(get("cub", tmp_path / "CUB", bar).truth.masks) == 6 and len(server.asked) == 1
+    assert len(get("cub", tmp_path / "CUB", bar).ground_truth.masks) == 6 and len(server.asked) == 1
 
 
 def test_mistakes(hclnet: Run, cub: Path, tmp_path: Path):

@@ -13,9 +13,9 @@ from PIL import Image
 
 from hclnet import read
 from hclnet.data.check import examine
-from hclnet.data.masks import check_truth, read_grey
+from hclnet.data.masks import check_truth, read_gray
 from hclnet.metrics.masks import read_mask
-from hclnet.types import MaskFiles, Sample, Truth
+from hclnet.types import GroundTruth, MaskFiles, Sample
 from hclnet.workflows.api import evaluate
 from hclnet.workflows.calibrate import calibrate
 from hclnet.workflows.compare import compare
@@ -88,7 +88,7 @@ def test_what_may_be_right_is_told(data: Path, trained: Path, tmp_path: Path):
 )
 def test_masks_of_a_wrong_shape_or_unit(data: Path, trained: Path, tmp_path: Path, values: np.ndarray, message: str):
     dataset = read(data)
-    Image.fromarray(values.astype(np.uint8)).save(dataset.truth.masks[dataset.split("test")[0].id].foreground[0])
+    Image.fromarray(values.astype(np.uint8)).save(dataset.ground_truth.masks[dataset.split("test")[0].id].foreground[0])
     every = verbs(data, trained, tmp_path)
     for name in ("evaluate", "wsoleval", "score"):
         with pytest.raises(ValueError, match=message):
@@ -108,7 +108,7 @@ def test_masks_are_bright_where_they_hold_whatever_their_unit(tmp_path: Path, ki
     if kind is np.float32:
         values[0, 0] = np.nan
     Image.fromarray(values).save(tmp_path / "m.tif")
-    assert np.array_equal(read_grey(tmp_path / "m.tif") > 0, held)
+    assert np.array_equal(read_gray(tmp_path / "m.tif") > 0, held)
     foreground, _ = read_mask(MaskFiles((tmp_path / "m.tif",)), 120, 0.5, cv2.INTER_NEAREST)
     assert np.array_equal(foreground, cv2.resize(held.astype(np.uint8), (120, 120), interpolation=0) > 0)
 
@@ -130,5 +130,7 @@ def test_of_several_files_one_may_be_empty(tmp_path: Path):
 def test_masks_of_any_size_are_fine(tmp_path: Path):
     Image.new("L", (133, 100), 255).save(tmp_path / "m.png")
     samples = [Sample("x", Path("x"), 0, "test"), Sample("y", Path("y"), 0, "test")]
-    truth = Truth(masks={"x": MaskFiles((tmp_path / "m.png",), tmp_path / "gone.png")})  # that is told where it is read
-    check_truth(truth, samples, np.array([[400, 300], [9, 9]]))
+    ground_truth = GroundTruth(
+        masks={"x": MaskFiles((tmp_path / "m.png",), tmp_path / "gone.png")}
+    )  # that is told where it is read
+    check_truth(ground_truth, samples, np.array([[400, 300], [9, 9]]))

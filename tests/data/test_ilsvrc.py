@@ -135,7 +135,7 @@ def test_every_form_says_the_same(tmp_path: Path, layout: Callable[[Path], None]
     val = dataset.split("val")
     assert [s.id for s in val if layout is not folders] in ([], [f"val/{name(n)}.JPEG" for n in TRUTH])
     assert {s.id: WNIDS[s.label] for s in val} == {f"val/{name(n)}.JPEG": wnid for n, wnid in TRUTH.items()}
-    assert {k: v.tolist() for k, v in dataset.truth.boxes.items()} == {
+    assert {k: v.tolist() for k, v in dataset.ground_truth.boxes.items()} == {
         f"val/{name(n)}.JPEG": boxes for n, boxes in BOXES.items()
     }
     assert all(s.path.is_file() for s in dataset.samples)
@@ -167,8 +167,8 @@ def test_names_of_classes(tmp_path: Path, layout: Callable[[Path], None], classe
 def test_boxes_are_scaled_from_the_picture_they_were_drawn_in(tmp_path: Path):
     folders(tmp_path)
     box_file(tmp_path / "bbox/val" / f"{name(2)}.xml", TRUTH[2], [[2, 2, 16, 12]], size=(16, 12))
-    truth = read(tmp_path).truth
-    assert truth.boxes_in(f"val/{name(2)}.JPEG", (8, 6)).tolist() == [[1, 1, 8, 6]]
+    ground_truth = read(tmp_path).ground_truth
+    assert ground_truth.boxes_in(f"val/{name(2)}.JPEG", (8, 6)).tolist() == [[1, 1, 8, 6]]
 
 
 def test_other_objects_in_a_box_file_are_not_of_the_image(tmp_path: Path):
@@ -181,7 +181,7 @@ def test_other_objects_in_a_box_file_are_not_of_the_image(tmp_path: Path):
             "</annotation>"
         )
     )
-    assert read(tmp_path).truth.boxes[f"val/{name(2)}.JPEG"].tolist() == BOXES[2]
+    assert read(tmp_path).ground_truth.boxes[f"val/{name(2)}.JPEG"].tolist() == BOXES[2]
 
 
 def test_fewer_classes_to_train_on(tmp_path: Path):
@@ -196,7 +196,7 @@ def test_fewer_classes_to_train_on(tmp_path: Path):
 def test_without_boxes(tmp_path: Path):
     train(tmp_path), in_folders(tmp_path)
     dataset = read(tmp_path)
-    assert not dataset.truth and "no boxes: none in Annotations/CLS-LOC/val/" in dataset.notes[0]
+    assert not dataset.ground_truth and "no boxes: none in Annotations/CLS-LOC/val/" in dataset.notes[0]
 
 
 def test_one_class_of_it_in_a_folder(tmp_path: Path):
@@ -205,7 +205,7 @@ def test_one_class_of_it_in_a_folder(tmp_path: Path):
         shutil.rmtree(tmp_path / "val" / wnid)
     dataset = read(tmp_path)
     assert dataset.kind == ilsvrc.KIND and dataset.classes == (TRUTH[1],)
-    assert set(dataset.truth.boxes) == {s.id for s in dataset.samples}
+    assert set(dataset.ground_truth.boxes) == {s.id for s in dataset.samples}
 
 
 def test_an_order_of_classes_that_the_boxes_contradict(tmp_path: Path):

@@ -38,7 +38,7 @@ HEIC = base64.b64decode(
 )
 
 
-def colours(image: Image.Image) -> str:
+def colors(image: Image.Image) -> str:
     """What is seen top left and bottom right."""
     pixels = np.asarray(image).astype(int)
     return "".join("rgb"[int(pixels[y, x].argmax())] for y, x in ((4, 4), (-5, -5)))
@@ -53,7 +53,7 @@ def encoded(image: Image.Image = PICTURE, kind: str = "PNG", **options: object) 
 def test_squash_takes_the_whole_image():
     pixels = squash(PICTURE, 32)
     assert pixels.shape == (32, 32, 3) and pixels.dtype == np.uint8
-    assert colours(Image.fromarray(pixels)) == "rb"
+    assert colors(Image.fromarray(pixels)) == "rb"
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "avif"])
@@ -72,9 +72,9 @@ def test_orientation(tmp_path: Path, suffix: str, orientation: int):
     stored.save(path, exif=exif, quality=95)
     image = open_image(path)
     assert image.mode == "RGB" and image.size == (60, 40)
-    assert colours(image) == "rb"
+    assert colors(image) == "rb"
     assert image_size(path) == (60, 40)
-    assert colours(Image.fromarray(load_square(path, 32))) == "rb"
+    assert colors(Image.fromarray(load_square(path, 32))) == "rb"
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 1000])
@@ -102,7 +102,7 @@ def test_damaged_metadata_is_no_reason_to_refuse_a_picture(tmp_path: Path):
         assert not told
 
 
-def grey(bits: int, mode: str = "I;16") -> Image.Image:
+def gray(bits: int, mode: str = "I;16") -> Image.Image:
     """Left dark, right light: a quarter of the depth, and nearly all of it."""
     most = 2**bits - 1
     values = np.full((40, 60), most // 4)
@@ -114,9 +114,9 @@ def grey(bits: int, mode: str = "I;16") -> Image.Image:
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
 @pytest.mark.parametrize(("suffix", "mode"), [("png", "I;16"), ("tif", "I;16"), ("tif", "I")])
-def test_grey_of_many_bits_uses_the_depth_that_it_has(tmp_path: Path, bits: int, suffix: str, mode: str):
+def test_gray_of_many_bits_uses_the_depth_that_it_has(tmp_path: Path, bits: int, suffix: str, mode: str):
     path = tmp_path / f"x.{suffix}"
-    grey(bits, mode).save(path)
+    gray(bits, mode).save(path)
     pixels = np.asarray(open_image(path)).astype(int)
     assert pixels.shape == (40, 60, 3) and (pixels == pixels[..., :1]).all()
     assert abs(pixels[20, 10, 0] - 64) <= 1 and pixels[20, 50, 0] == 255
@@ -146,8 +146,8 @@ def test_a_black_image_stays_black(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "data", "tolerance"),
     [
-        ("grey.png", encoded(PICTURE.convert("L")), 0),
-        ("grey.jpg", encoded(PICTURE.convert("L"), "JPEG", quality=95), 12),
+        ("gray.png", encoded(PICTURE.convert("L")), 0),
+        ("gray.jpg", encoded(PICTURE.convert("L"), "JPEG", quality=95), 12),
         ("bilevel.png", encoded(PICTURE.convert("1")), 0),
         ("palette.png", encoded(PICTURE.quantize(8)), 4),
         ("palette.gif", encoded(PICTURE.quantize(8), "GIF"), 4),
@@ -178,7 +178,7 @@ def test_every_kind_is_the_same_picture(tmp_path: Path, name: str, data: bytes |
     image = open_image(tmp_path / name)
     assert image.mode == "RGB" and image.size == image_size(tmp_path / name) == (60, 40)
     expected = CORNERS
-    if name.startswith(("grey", "bilevel")):
+    if name.startswith(("gray", "bilevel")):
         expected = np.asarray(PICTURE.convert("1" if "bilevel" in name else "L").convert("RGB"))
     # The corners of the squares are left out: JPEG blurs edges.
     for y, x in ((8, 10), (8, 50), (32, 10), (32, 50)):
@@ -218,14 +218,14 @@ def test_transparency_lies_on_white(tmp_path: Path, name: str, image: Image.Imag
     assert pixels[30, 50].max() < 255
 
 
-def test_a_transparent_palette_entry_and_a_transparent_colour_lie_on_white(tmp_path: Path):
+def test_a_transparent_palette_entry_and_a_transparent_color_lie_on_white(tmp_path: Path):
     palette = PICTURE.quantize(4)
     palette.save(tmp_path / "entry.png", transparency=palette.getpixel((5, 5)))
     palette.save(tmp_path / "entry.gif", transparency=palette.getpixel((5, 5)))
     palette.save(tmp_path / "many.png", transparency=bytes([0, 128, 255, 255]))
-    PICTURE.save(tmp_path / "colour.png", transparency=(250, 20, 20))
-    PICTURE.convert("L").save(tmp_path / "grey.png", transparency=PICTURE.convert("L").getpixel((5, 5)))
-    for name in ("entry.png", "entry.gif", "colour.png", "grey.png"):
+    PICTURE.save(tmp_path / "color.png", transparency=(250, 20, 20))
+    PICTURE.convert("L").save(tmp_path / "gray.png", transparency=PICTURE.convert("L").getpixel((5, 5)))
+    for name in ("entry.png", "entry.gif", "color.png", "gray.png"):
         image = open_image(tmp_path / name)
         assert image.getpixel((5, 5)) == (255, 255, 255) and image.getpixel((50, 30)) != (255, 255, 255), name
     assert open_image(tmp_path / "many.png").mode == "RGB"
@@ -238,7 +238,7 @@ def test_of_an_animation_the_first_frame(tmp_path: Path, kind: str):
     (tmp_path / "x").write_bytes(data)
     with Image.open(tmp_path / "x") as animation:
         assert animation.n_frames == 3
-    assert colours(open_image(tmp_path / "x")) == "rb"
+    assert colors(open_image(tmp_path / "x")) == "rb"
 
 
 def test_heic(tmp_path: Path):
@@ -246,7 +246,7 @@ def test_heic(tmp_path: Path):
     for name in ("x.heic", "x.jpg"):  # phones send them under any name
         (tmp_path / name).write_bytes(HEIC)
         assert open_image(tmp_path / name).size == image_size(tmp_path / name) == (60, 40)
-        assert colours(open_image(tmp_path / name)) == "rb"
+        assert colors(open_image(tmp_path / name)) == "rb"
     (tmp_path / "cut.heic").write_bytes(HEIC[:400])
     with pytest.raises(ValueError, match=r"cut\.heic"):
         open_image(tmp_path / "cut.heic")

@@ -61,11 +61,11 @@ def test_as_wsolevaluation_has_them(tmp_path: Path):
         ("002.Blue_bird/d, e.jpg", 1),
     ]
     assert all(s.path == images / s.id and s.path.is_file() for s in dataset.samples)
-    boxes = {key: box.tolist() for key, box in dataset.truth.boxes.items()}
+    boxes = {key: box.tolist() for key, box in dataset.ground_truth.boxes.items()}
     assert boxes["001.Red_bird/c.jpg"] == [[0, 0, 4, 4], [4, 3, 8, 6]] and len(boxes) == 3
-    assert dataset.truth.sizes["002.Blue_bird/d, e.jpg"] == (16, 12) and len(dataset.truth.sizes) == 3
+    assert dataset.ground_truth.sizes["002.Blue_bird/d, e.jpg"] == (16, 12) and len(dataset.ground_truth.sizes) == 3
     # The boxes were drawn in a picture of twice the size of the image.
-    assert dataset.truth.boxes_in("002.Blue_bird/d, e.jpg", (8, 6)).tolist() == [[1, 1, 4.5, 4.5]]
+    assert dataset.ground_truth.boxes_in("002.Blue_bird/d, e.jpg", (8, 6)).tolist() == [[1, 1, 4.5, 4.5]]
     assert not examine(dataset).boxes
 
 
@@ -101,9 +101,9 @@ def test_masks(tmp_path: Path):
     images = write_images(tmp_path / "dataset" / "OpenImages", OPEN_IMAGES)
     (images / "test/0bt/1_m_a.png").touch()
     dataset = read(lists)
-    assert dataset.classes == ("0bt", "0c") and not dataset.truth.boxes
+    assert dataset.classes == ("0bt", "0c") and not dataset.ground_truth.boxes
     one = images / "test" / "0bt"
-    assert dataset.truth.masks == {
+    assert dataset.ground_truth.masks == {
         "test/0bt/1.jpg": MaskFiles((one / "1_m_a.png", one / "1_m_b.png"), one / "1_ignore.png"),
         "test/0c/2.jpg": MaskFiles((images / "test/0c/2_m_a.png",)),
     }

@@ -49,9 +49,11 @@ def test_everything_that_a_manifest_can_say(root: Path, divider: str):
         ("b/4.png", 1, "val"),
     ]
     assert all(s.path == root / s.id for s in dataset.samples)
-    boxes = {key: box.tolist() for key, box in dataset.truth.boxes.items()}
+    boxes = {key: box.tolist() for key, box in dataset.ground_truth.boxes.items()}
     assert boxes == {"a/2.png": [[1, 2, 5.5, 6], [0, 0, 3, 3]], "b/4.png": [[0, 0, 8, 6]]}
-    assert dataset.truth.masks == {"a/2.png": MaskFiles((root / "m/2a.png", root / "m/2b.png"), root / "m/2i.png")}
+    assert dataset.ground_truth.masks == {
+        "a/2.png": MaskFiles((root / "m/2a.png", root / "m/2b.png"), root / "m/2i.png")
+    }
     assert dataset.notes == ("columns that are not used: photographer",)
     assert "2 train, 1 val, 1 test, 2 with boxes, 1 with masks (for scoring only)" in describe(dataset)
 
@@ -74,8 +76,12 @@ def test_parquet_says_the_same(root: Path):
     )
     parquet.write_table(table, root / "photos.parquet")
     dataset = read(root / "photos.parquet")
-    assert (dataset.samples, dataset.classes, dataset.truth.masks) == (csv.samples, csv.classes, csv.truth.masks)
-    boxes = [{key: box.tolist() for key, box in one.truth.boxes.items()} for one in (dataset, csv)]
+    assert (dataset.samples, dataset.classes, dataset.ground_truth.masks) == (
+        csv.samples,
+        csv.classes,
+        csv.ground_truth.masks,
+    )
+    boxes = [{key: box.tolist() for key, box in one.ground_truth.boxes.items()} for one in (dataset, csv)]
     assert boxes[0] == boxes[1]
 
 

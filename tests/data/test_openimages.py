@@ -51,7 +51,7 @@ def test_read(root: Path, apart: bool):
     assert dataset.counts() == {"train": 2, "val": 1, "test": 3}
     home = root / "masks" if apart else root
     test = home / "test/0bt"
-    assert dataset.truth.masks == {
+    assert dataset.ground_truth.masks == {
         "val/0bt/3.jpg": MaskFiles((home / "val/0bt/3_m0bt_aa.png",), home / "val/0bt/3_ignore.png"),
         "test/0bt/4_m.jpg": MaskFiles((test / "4_m_m0bt_aa.png", test / "4_m_m0bt_bb.png"), test / "4_m_ignore.png"),
         "test/0c/5.jpg": MaskFiles((home / "test/0c/5_m0c_cc.png",)),

@@ -16,7 +16,7 @@ from hclnet.synthetic import PartsOptions, write
 
 def test_every_reader_is_named_and_says_what_it_is():
     modules = [import_module(f"hclnet.data.{found.name}") for found in iter_modules(hclnet.data.__path__)]
-    assert {m.__name__ for m in modules if hasattr(m, "recognise")} == {m.__name__ for m in READERS}
+    assert {m.__name__ for m in modules if hasattr(m, "recognize")} == {m.__name__ for m in READERS}
     for reader in READERS:
         assert reader.KIND and reader.LOOKED_FOR
 
@@ -24,7 +24,7 @@ def test_every_reader_is_named_and_says_what_it_is():
 def test_the_cub_layout_goes_before_class_folders(tmp_path: Path):
     # images/ and segmentations/ would make two classes.
     write(PartsOptions(classes=2, train=1, test=1, size=64), tmp_path)
-    assert folder.recognise(tmp_path)
+    assert folder.recognize(tmp_path)
     assert read(tmp_path).kind == cub.KIND
 
 

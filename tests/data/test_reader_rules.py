@@ -158,10 +158,10 @@ BOXES = [("0.2", "0.2", "0.6", "0.7"), ("0", "0", "1", "1"), ("0.1", "0.5", "0.9
 def test_boxes_of_another_unit_are_told_of_when_they_are_read(
     make: Layout, box: tuple[str, ...], data: DataSet, tmp_path: Path
 ):
-    boxes = {name: np.array([[float(v) for v in box]]) for name in data.truth.boxes}
-    dataset = written(make, replace(data, truth=replace(data.truth, boxes=boxes)), tmp_path)
+    boxes = {name: np.array([[float(v) for v in box]]) for name in data.ground_truth.boxes}
+    dataset = written(make, replace(data, ground_truth=replace(data.ground_truth, boxes=boxes)), tmp_path)
     (note,) = dataset.notes
-    assert note.startswith("nothing can be scored by the boxes: 18 of 18 true boxes lie within 0 and 1: ")
+    assert note.startswith("nothing can be scored by the boxes: 18 of 18 ground-truth boxes lie within 0 and 1: ")
     assert note in describe(dataset)
 
 

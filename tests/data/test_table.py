@@ -36,7 +36,7 @@ OWN = "path,label,split,x0,y0,x1,y1"
 def is_all_there(path: Path) -> None:
     dataset = read(path)
     assert dataset.classes == ("fox", "hare") and dataset.counts() == {"train": 2, "test": 1}
-    assert dataset.truth.boxes["fox/2.png"].tolist() == [BOX]
+    assert dataset.ground_truth.boxes["fox/2.png"].tolist() == [BOX]
 
 
 @pytest.mark.parametrize(
@@ -160,4 +160,4 @@ def test_whole_numbers_in_parquet_stay_whole(root: Path):
     columns = {"filename": ["fox/1.png", "hare\\3.png"], "class": [9.0, 10.0], "xmin": [None, 1.0], "ymin": [None, 2.0]}
     parquet.write_table(pyarrow.table({**columns, "xmax": [None, 30.0], "ymax": [None, 40.5]}), root / "p.parquet")
     dataset = read(root / "p.parquet")
-    assert dataset.classes == ("9", "10") and dataset.truth.boxes["hare/3.png"].tolist() == [[1, 2, 30, 40.5]]
+    assert dataset.classes == ("9", "10") and dataset.ground_truth.boxes["hare/3.png"].tolist() == [[1, 2, 30, 40.5]]

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from hclnet.data.ground_truth import box_fault, check_boxes, reaches_outside
-from hclnet.types import Sample, Truth
+from hclnet.types import GroundTruth, Sample
 
 SIZE = (100, 80)
 
 
-def truth_of(*boxes: tuple[float, ...], **more: object) -> tuple[Truth, list[Sample]]:
+def truth_of(*boxes: tuple[float, ...], **more: object) -> tuple[GroundTruth, list[Sample]]:
     samples = [Sample(f"{k}.png", Path(f"{k}.png"), 0, "test") for k in range(len(boxes))]
-    return Truth({s.id: np.array([box], dtype=float) for s, box in zip(samples, boxes)}, **more), samples
+    return GroundTruth({s.id: np.array([box], dtype=float) for s, box in zip(samples, boxes)}, **more), samples
 
 
 def spread(count: int = 40, size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -27,9 +27,12 @@ def spread(count: int = 40, size: tuple[int, int] = SIZE) -> np.ndarray:
 @pytest.mark.parametrize(
     ("box", "message"),
     [
-        ((0.2, 0.2, 0.6, 0.7), r"1 of 2 true boxes lie within 0 and 1: 0\.png: 0\.2 0\.2 0\.6 0\.7.* fractions of the"),
+        (
+            (0.2, 0.2, 0.6, 0.7),
+            r"1 of 2 ground-truth boxes lie within 0 and 1: 0\.png: 0\.2 0\.2 0\.6 0\.7.* fractions of the",
+        ),
         ((0, 0, 1, 1), "lie within 0 and 1"),
-        ((np.nan, 1, 5, 5), r"1 of 2 true boxes are not finite: 0\.png: nan 1 5 5.*Leave a box out where"),
+        ((np.nan, 1, 5, 5), r"1 of 2 ground-truth boxes are not finite: 0\.png: nan 1 5 5.*Leave a box out where"),
         ((1, 1, np.inf, 5), "are not finite"),
         ((7, 7, 7, 9), r"have no area: 0\.png: 7 7 7 9.*x0 < x1 and y0 < y1.*If these are x, y, width and height"),
         ((9, 3, 5, 9), "have no area"),
@@ -39,69 +42,73 @@ def spread(count: int = 40, size: tuple[int, int] = SIZE) -> np.ndarray:
     ],
 )
 def test_what_nothing_can_be_scored_by(box: tuple[float, ...], message: str):
-    truth, samples = truth_of(box, (10, 20, 90, 70))
+    ground_truth, samples = truth_of(box, (10, 20, 90, 70))
     with pytest.raises(ValueError, match=message):
-        check_boxes(truth, samples, dict.fromkeys(truth.boxes, SIZE))
+        check_boxes(ground_truth, samples, dict.fromkeys(ground_truth.boxes, SIZE))
     assert box_fault(np.array(box, dtype=float), SIZE).startswith("box ")
-    assert check_boxes(truth, samples[1:], dict.fromkeys(truth.boxes, SIZE)) == ()  # others are not looked at
+    assert (
+        check_boxes(ground_truth, samples[1:], dict.fromkeys(ground_truth.boxes, SIZE)) == ()
+    )  # others are not looked at
 
 
 def test_without_sizes_only_what_needs_none():
-    truth, samples = truth_of((120, 10, 150, 30), (1, 2, 3, 4))
-    assert check_boxes(truth, samples) == () and box_fault(np.array([120.0, 10, 150, 30])) is None
+    ground_truth, samples = truth_of((120, 10, 150, 30), (1, 2, 3, 4))
+    assert check_boxes(ground_truth, samples) == () and box_fault(np.array([120.0, 10, 150, 30])) is None
     assert box_fault(np.array([0, 0, 0.5, 1])) == "box 0 0 0.5 1 lies within 0 and 1: a fraction of the image?"
-    # The size of the picture that boxes were drawn in comes with some truths.
-    truth, samples = truth_of((120, 10, 150, 30), sizes={"0.png": SIZE})
+    # The size of the picture that boxes were drawn in comes with some ground_truths.
+    ground_truth, samples = truth_of((120, 10, 150, 30), sizes={"0.png": SIZE})
     with pytest.raises(ValueError, match="lie outside"):
-        check_boxes(truth, samples)
+        check_boxes(ground_truth, samples)
 
 
 def test_a_box_of_one_pixel_in_an_image_of_two():
     assert box_fault(np.array([0.0, 0, 1, 1]), (2, 2)) is None
-    truth, samples = truth_of((0, 0, 1, 1))
-    assert check_boxes(truth, samples, {"0.png": (2, 1)}) == ()
+    ground_truth, samples = truth_of((0, 0, 1, 1))
+    assert check_boxes(ground_truth, samples, {"0.png": (2, 1)}) == ()
 
 
 def test_boxes_of_a_larger_picture_are_brought_to_the_image():
-    truth, samples = truth_of((200, 100, 400, 300), sizes={"0.png": (400, 320)})
-    assert check_boxes(truth, samples, {"0.png": SIZE}) == ()
+    ground_truth, samples = truth_of((200, 100, 400, 300), sizes={"0.png": (400, 320)})
+    assert check_boxes(ground_truth, samples, {"0.png": SIZE}) == ()
 
 
 def test_first_three_are_named_and_all_are_counted():
-    truth, samples = truth_of(*[(5, 5, 5, 6)] * 2000)
+    ground_truth, samples = truth_of(*[(5, 5, 5, 6)] * 2000)
     with pytest.raises(
-        ValueError, match=r"2,000 of 2,000 true boxes have no area: 0\.png.*; 2\.png: 5 5 5 6; and 1,997"
+        ValueError, match=r"2,000 of 2,000 ground-truth boxes have no area: 0\.png.*; 2\.png: 5 5 5 6; and 1,997"
     ):
-        check_boxes(truth, samples)
+        check_boxes(ground_truth, samples)
 
 
 def test_boxes_anywhere_raise_no_doubt():
     boxes = spread()
-    truth, samples = truth_of(*boxes)
-    assert check_boxes(truth, samples, dict.fromkeys(truth.boxes, (102, 82))) == ()
+    ground_truth, samples = truth_of(*boxes)
+    assert check_boxes(ground_truth, samples, dict.fromkeys(ground_truth.boxes, (102, 82))) == ()
     whole, samples = truth_of(*[(0, 0, *SIZE)] * 30)
     assert check_boxes(whole, samples, dict.fromkeys(whole.boxes, SIZE)) == ()
 
 
 def test_over_the_edge():
-    truth, samples = truth_of((0, 0, 101, 80), (-1, 5, 20, 81), (50, 50, 130, 70))
-    (doubt,) = check_boxes(truth, samples, dict.fromkeys(truth.boxes, SIZE))
-    assert doubt.startswith("1 of 3 true boxes reaches outside of the image, such as 2.png: 50 50 130 70 in 100 x 80.")
+    ground_truth, samples = truth_of((0, 0, 101, 80), (-1, 5, 20, 81), (50, 50, 130, 70))
+    (doubt,) = check_boxes(ground_truth, samples, dict.fromkeys(ground_truth.boxes, SIZE))
+    assert doubt.startswith(
+        "1 of 3 ground-truth boxes reaches outside of the image, such as 2.png: 50 50 130 70 in 100 x 80."
+    )
     assert reaches_outside(np.array([50.0, 50, 130, 70]), SIZE)
     assert not reaches_outside(np.array([-1.0, 0, 101, 81]), SIZE)
 
 
 def test_y_before_x():
     boxes = spread()
-    truth, samples = truth_of(*boxes[:, [1, 0, 3, 2]])
-    sizes = dict.fromkeys(truth.boxes, (102, 82))
+    ground_truth, samples = truth_of(*boxes[:, [1, 0, 3, 2]])
+    sizes = dict.fromkeys(ground_truth.boxes, (102, 82))
     with pytest.raises(ValueError, match="are x and y exchanged"):
-        check_boxes(truth, samples, sizes)
+        check_boxes(ground_truth, samples, sizes)
 
 
 def doubted(boxes: np.ndarray, size: tuple[int, int]) -> tuple[str, ...]:
-    truth, samples = truth_of(*boxes)
-    return check_boxes(truth, samples, dict.fromkeys(truth.boxes, size))
+    ground_truth, samples = truth_of(*boxes)
+    return check_boxes(ground_truth, samples, dict.fromkeys(ground_truth.boxes, size))
 
 
 def test_width_and_height_for_corners():
@@ -117,7 +124,7 @@ def test_width_and_height_for_corners():
 @pytest.mark.parametrize("size", [(1020, 820), (400, 400)])
 def test_percent_or_pixels_of_small_pictures(size: tuple[int, int]):
     (doubt,) = doubted(spread(), size)
-    assert doubt.startswith("none of 40 true boxes reaches the right or the lower half of its image.")
+    assert doubt.startswith("none of 40 ground-truth boxes reaches the right or the lower half of its image.")
 
 
 def test_of_a_few_boxes_nothing_is_doubted():

@@ -72,7 +72,7 @@ def _a_few_with_boxes(folder: Path) -> None:
     birds = read(folder / "DATA")
     rows = ["path,label,split,x0,y0,x1,y1"]
     for sample in birds.samples:
-        corners = ",".join(f"{value:g}" for value in birds.truth.boxes[sample.id][0])
+        corners = ",".join(f"{value:g}" for value in birds.ground_truth.boxes[sample.id][0])
         rows.append(f"{sample.path},{('badger', 'fox')[sample.label]},{sample.split},{corners}")
     (folder / "a_few_with_boxes").mkdir()
     (folder / "a_few_with_boxes" / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")

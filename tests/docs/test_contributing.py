@@ -19,7 +19,7 @@ import hclnet.backbones
 import hclnet.data
 import hclnet.formats
 import hclnet.metrics.registry
-from hclnet.backbones import Backbone, build_trunk
+from hclnet.backbones import Architecture, build_backbone
 from hclnet.metrics import figures
 from hclnet.workflows.locate import locate_files
 
@@ -39,7 +39,7 @@ def example(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, module.__name__, module)
         exec(compile(source, file, "exec"), module.__dict__)
         for _, line in lines:
-            names = {module.__name__: module, "Backbone": Backbone}
+            names = {module.__name__: module, "Architecture": Architecture}
             exec(line, names | {re.match(r"\w+", line)[0]: registry})
         return module
 
@@ -49,11 +49,11 @@ def example(monkeypatch: pytest.MonkeyPatch):
 def test_a_backbone(example, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(hclnet.backbones, "BACKBONES", dict(hclnet.backbones.BACKBONES))
     example("add-a-backbone.md", hclnet.backbones.BACKBONES)
-    trunk = build_trunk("resnet18", weights="none")
-    assert trunk.output_stride == 16
-    features = trunk(torch.zeros(1, 3, 64, 64), list(trunk.info))
+    backbone = build_backbone("resnet18", weights="none")
+    assert backbone.output_stride == 16
+    features = backbone(torch.zeros(1, 3, 64, 64), list(backbone.info))
     assert {name: tuple(value.shape[1:]) for name, value in features.items()} == {
-        name: (about.channels, 64 // about.stride, 64 // about.stride) for name, about in trunk.info.items()
+        name: (about.channels, 64 // about.stride, 64 // about.stride) for name, about in backbone.info.items()
     }
 
 

@@ -40,9 +40,9 @@ def test_its_annotations_can_be_scored_as_detections(localizations: list[Localiz
 
     path = tmp_path / "coco.json"
     write_coco(localizations, CLASSES, path)
-    truth = COCO(str(path))
-    results = truth.loadRes(json.loads(path.read_text(encoding="utf-8"))["annotations"])
-    scorer = COCOeval(truth, results, "bbox")
+    ground_truth = COCO(str(path))
+    results = ground_truth.loadRes(json.loads(path.read_text(encoding="utf-8"))["annotations"])
+    scorer = COCOeval(ground_truth, results, "bbox")
     scorer.evaluate()
     scorer.accumulate()
     scorer.summarize()

@@ -33,7 +33,7 @@ def test_run_lengths_by_hand():
     assert run_lengths(np.zeros((2, 3), bool))["counts"] == [6]
 
 
-def test_at_size_each_pixel_is_that_of_its_centre():
+def test_at_size_each_pixel_is_that_of_its_center():
     mask = np.array([[1, 0], [0, 1]], bool)
     large = at_size(mask, (5, 4))
     assert large.tolist() == [[mask[int((y + 0.5) / 2), int((x + 0.5) / 2.5)] for x in range(5)] for y in range(4)]

@@ -37,17 +37,17 @@ def test_the_heatmap_lies_over_the_whole_image():
 
 def test_opacity():
     one = made((200, 200), (0.0, 0.0, 10.0, 10.0))
-    grey = Image.new("RGB", (200, 200), (100, 100, 100))
-    assert np.array_equal(np.asarray(overlay(one, grey, opacity=0.0))[100:], np.asarray(grey)[100:])
-    assert not np.array_equal(np.asarray(overlay(one, grey))[100:], np.asarray(grey)[100:])
+    gray = Image.new("RGB", (200, 200), (100, 100, 100))
+    assert np.array_equal(np.asarray(overlay(one, gray, opacity=0.0))[100:], np.asarray(gray)[100:])
+    assert not np.array_equal(np.asarray(overlay(one, gray))[100:], np.asarray(gray)[100:])
 
 
 def test_where_nothing_was_found_there_is_the_image_alone_with_its_class():
     one = replace(made((200, 200), (0.0, 0.0, 10.0, 10.0), "good"), objects=())
-    grey = Image.new("RGB", (200, 200), (100, 100, 100))
-    picture = np.asarray(overlay(one, grey))
-    assert np.array_equal(picture[100:], np.asarray(grey)[100:])
-    assert not np.array_equal(picture[:20, :60], np.asarray(grey)[:20, :60])
+    gray = Image.new("RGB", (200, 200), (100, 100, 100))
+    picture = np.asarray(overlay(one, gray))
+    assert np.array_equal(picture[100:], np.asarray(gray)[100:])
+    assert not np.array_equal(picture[:20, :60], np.asarray(gray)[:20, :60])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 3)])

@@ -12,10 +12,10 @@ from hclnet.data import read
 from hclnet.data.images import image_size, open_image, squash
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
-from hclnet.maps.foreground import Objectness
+from hclnet.maps.foreground import ForegroundScore
 from hclnet.maps.heatmap import fused_maps
 from hclnet.methods import method_names
-from hclnet.types import MaskFiles, Records, Sample, Truth
+from hclnet.types import GroundTruth, MaskFiles, Records, Sample
 from reference import labelling, wsoleval
 
 NAMES = ("wren", "owl", "kite")
@@ -24,7 +24,7 @@ SIDE = 24
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    """Ten images of many shapes, with no, one and two true boxes; more than go through the trunk at once."""
+    """Ten images of many shapes, with no, one and two ground-truth boxes; more than go through the backbone at once."""
     root, rng = tmp_path_factory.mktemp("scene"), np.random.default_rng(0)
     samples, boxes = [], {}
     for k in range(10):
@@ -36,7 +36,7 @@ def scene(tmp_path_factory):
         corners = rng.random((count, 2, 2)) * [width / 2, height / 2] + [[0, 0], [width / 2, height / 2]]
         if count:
             boxes[f"s{k}"] = corners.reshape(count, 4)
-    return samples, Truth(boxes)
+    return samples, GroundTruth(boxes)
 
 
 def random_localizer(method="hclnet", classes=NAMES, **options):
@@ -49,11 +49,11 @@ def localizer():
     return random_localizer(width=8).with_inference(map_size=SIDE)
 
 
-def literal(localizer, sample, true_boxes):
+def literal(localizer, sample, gt_boxes):
     """One row, by asking for the box of the true class as anybody would, and by 256 flood fills."""
     found = localizer.locate(sample.path, top=len(localizer.classes), classes=[localizer.classes[sample.label]])
     levels = to_levels(found.heatmap)
-    on_map = scale(true_boxes, found.size, (SIDE, SIDE)).tolist()
+    on_map = scale(gt_boxes, found.size, (SIDE, SIDE)).tolist()
     row = {"boxes": found.box or (0.0,) * 4, "size": found.size, "level_iou": [], "level_best": []}
     for t in range(256):
         components = labelling.components(levels > t)
@@ -72,24 +72,24 @@ SETTINGS = [{}, {"box": "otsu3"}, {"fusion": "l1", "box": "fixed:0.3"}, {"flip":
 
 @pytest.fixture
 def seeing(localizer):
-    """With an objectness at the sizes that are looked at, of random weights."""
+    """With an foreground score at the sizes that are looked at, of random weights."""
     other, generator = copy(localizer), torch.Generator().manual_seed(0)
-    channels = localizer.trunk.info[localizer.method.reads[-1]].channels
-    one = Objectness(torch.randn(channels, generator=generator), torch.tensor(0.1))
-    other.objectness = {32: one, 64: one}
+    channels = localizer.backbone.info[localizer.method.in_features[-1]].channels
+    one = ForegroundScore(torch.randn(channels, generator=generator), torch.tensor(0.1))
+    other.foreground = {32: one, 64: one}
     return other
 
 
 @pytest.mark.parametrize("changes", SETTINGS, ids=str)
 @pytest.mark.parametrize("kind", ["localizer", "seeing"])
 def test_records_are_what_locating_each_image_gives(scene, kind, changes, request):
-    samples, truth = scene
+    samples, ground_truth = scene
     chosen = request.getfixturevalue(kind).with_inference(**changes)
-    (records,) = evaluate_localizer(chosen, samples, truth)
+    (records,) = evaluate_localizer(chosen, samples, ground_truth)
     assert len(records) == len(samples) and records.ids == [s.id for s in samples]
     assert records.paths == [str(s.path) for s in samples] and records.labels.tolist() == [s.label for s in samples]
     for i, sample in enumerate(samples):
-        row = literal(chosen, sample, truth.boxes.get(sample.id, np.zeros((0, 4))))
+        row = literal(chosen, sample, ground_truth.boxes.get(sample.id, np.zeros((0, 4))))
         assert tuple(records.sizes[i]) == row["size"]
         np.testing.assert_allclose(records.boxes[i], row["boxes"], atol=1e-9)
         np.testing.assert_allclose(records.iou[i], row["iou"], atol=1e-9)
@@ -145,43 +145,43 @@ CLASSIFIERS += [("hclnet", {"classify": which, "branches": k}) for which in ("la
 
 @pytest.mark.parametrize("method, options", CLASSIFIERS, ids=str)
 def test_the_true_class_does_not_change_what_an_image_is_taken_for(scene, method, options):
-    samples, truth = scene
+    samples, ground_truth = scene
     localizer = random_localizer(method, **options).with_inference(map_size=SIDE)
-    first = evaluate_localizer(localizer, samples, truth)[0]
+    first = evaluate_localizer(localizer, samples, ground_truth)[0]
     for shift in (1, 2):
         renamed = [replace(s, label=(s.label + shift) % 3) for s in samples]
-        other = evaluate_localizer(localizer, renamed, truth)[0]
+        other = evaluate_localizer(localizer, renamed, ground_truth)[0]
         np.testing.assert_array_equal(first.top_classes, other.top_classes)
         np.testing.assert_array_equal(first.top_scores, other.top_scores)
         assert not np.array_equal(first.rank, other.rank)
 
 
 def test_the_true_class_decides_which_map_is_boxed(scene, localizer):
-    samples, truth = scene
+    samples, ground_truth = scene
     renamed = [replace(s, label=(s.label + 1) % 3) for s in samples]
-    first, other = (evaluate_localizer(localizer, chosen, truth)[0] for chosen in (samples, renamed))
+    first, other = (evaluate_localizer(localizer, chosen, ground_truth)[0] for chosen in (samples, renamed))
     assert not np.array_equal(first.boxes, other.boxes)
 
 
 def test_images_without_a_true_box_are_classified_only(scene, localizer):
-    samples, truth = scene
-    (records,) = evaluate_localizer(localizer, samples, truth)
-    without = [i for i, s in enumerate(samples) if s.id not in truth.boxes]
+    samples, ground_truth = scene
+    (records,) = evaluate_localizer(localizer, samples, ground_truth)
+    without = [i for i, s in enumerate(samples) if s.id not in ground_truth.boxes]
     assert without and np.isnan(records.iou[without]).all() and np.isnan(records.level_best[without]).all()
     assert not np.isnan(np.delete(records.iou, without)).any()
-    (none,) = evaluate_localizer(localizer, samples, Truth())
+    (none,) = evaluate_localizer(localizer, samples, GroundTruth())
     assert np.isnan(none.iou).all() and none.boxes.any()
     np.testing.assert_array_equal(none.top_classes, records.top_classes)
 
 
 def test_a_constant_map_is_a_box_of_zeros_and_no_nan(scene, localizer):
-    samples, truth = scene
+    samples, ground_truth = scene
     flat = random_localizer(width=8).with_inference(map_size=SIDE)
     with torch.no_grad():
         for parameter in flat.method.parameters():
             parameter.zero_()
-    (records,) = evaluate_localizer(flat, samples, truth)
-    known = [i for i, s in enumerate(samples) if s.id in truth.boxes]
+    (records,) = evaluate_localizer(flat, samples, ground_truth)
+    known = [i for i, s in enumerate(samples) if s.id in ground_truth.boxes]
     assert not records.boxes.any() and not records.iou[known].any() and not records.level_iou[known].any()
     np.testing.assert_allclose(records.top_scores, 1 / 3)
     # All classes alike: none is said to be right.
@@ -189,9 +189,9 @@ def test_a_constant_map_is_a_box_of_zeros_and_no_nan(scene, localizer):
 
 
 def test_at_most_five_classes_are_kept(scene):
-    samples, truth = scene
+    samples, ground_truth = scene
     many = random_localizer("cam", tuple(f"class {k}" for k in range(7)), width=8).with_inference(map_size=SIDE)
-    (records,) = evaluate_localizer(many, samples, truth)
+    (records,) = evaluate_localizer(many, samples, ground_truth)
     assert records.top_classes.shape == (len(samples), 5) and (np.diff(records.top_scores, axis=1) <= 0).all()
     at = records.rank[:, None] == np.arange(5)
     np.testing.assert_array_equal(at, records.top_classes == records.labels[:, None])
@@ -203,7 +203,7 @@ def test_progress_is_told_and_masks_are_no_boxes(scene, localizer, tmp_path):
     for k, sample in enumerate(samples):
         width, height = image_size(sample.path)
         Image.fromarray(np.eye(height, width, dtype=np.uint8) * 255).save(tmp_path / f"{k}.png")
-    masks = Truth(masks={s.id: MaskFiles((tmp_path / f"{k}.png",)) for k, s in enumerate(samples) if k})
+    masks = GroundTruth(masks={s.id: MaskFiles((tmp_path / f"{k}.png",)) for k, s in enumerate(samples) if k})
     (records,) = evaluate_localizer(localizer, samples, masks, progress=lambda *at: told.append(at))
     assert told == [(8, 10), (10, 10)] and np.isnan(records.iou).all()
     pixels = (records.inside + records.outside).sum(axis=1)
@@ -211,8 +211,8 @@ def test_progress_is_told_and_masks_are_no_boxes(scene, localizer, tmp_path):
 
 
 def test_under_wsoleval_maps_go_its_way_from_feature_resolution_on(scene, localizer):
-    samples, truth = scene
-    (records,) = evaluate_localizer(localizer, samples, truth, protocol="wsoleval")
+    samples, ground_truth = scene
+    (records,) = evaluate_localizer(localizer, samples, ground_truth, protocol="wsoleval")
     assert records.protocol == "wsoleval"
     for i, sample in enumerate(samples):
         features = localizer.features(squash(open_image(sample.path), localizer.size)[None])
@@ -220,10 +220,10 @@ def test_under_wsoleval_maps_go_its_way_from_feature_resolution_on(scene, locali
             output = localizer.method(features, torch.tensor([sample.label]))
             fused = fused_maps(output, localizer.inference, localizer.method.fusion)[0].numpy()
         levels = (wsoleval.heatmap(fused) * 255).astype(np.uint8)
-        if sample.id not in truth.boxes:
+        if sample.id not in ground_truth.boxes:
             assert np.isnan(records.iou[i])
             continue
-        true = [wsoleval.true_box(box, tuple(records.sizes[i])) for box in truth.boxes[sample.id]]
+        true = [wsoleval.gt_box(box, tuple(records.sizes[i])) for box in ground_truth.boxes[sample.id]]
         at = np.arange(0, 255, 17)
         for column, expected in zip(("level_iou", "level_best"), wsoleval.best_ious(levels, true, (at + 0.5) / 255)):
             found = getattr(records, column)[i, at]
@@ -233,12 +233,12 @@ def test_under_wsoleval_maps_go_its_way_from_feature_resolution_on(scene, locali
 @pytest.mark.precision
 def test_drawn_birds_from_the_reader_to_the_records(birds, trained):
     dataset = read(birds)
-    (records,) = evaluate_localizer(Localizer.load(trained), dataset.split("test"), dataset.truth)
+    (records,) = evaluate_localizer(Localizer.load(trained), dataset.split("test"), dataset.ground_truth)
     assert len(records) == 6 and not np.isnan(records.level_iou).any() and records.level_best.max() > 0
 
 
 def literal_ten_crops(localizer, path):
-    """Reading 17: four corners and the centre of the squashed 8/7 view, and their mirror images, one at a time."""
+    """Reading 17: four corners and the center of the squashed 8/7 view, and their mirror images, one at a time."""
     large, size = round(localizer.size * 8 / 7), localizer.size
     picture, last = Image.fromarray(squash(open_image(path), large)), large - size
     scores = []
@@ -251,9 +251,9 @@ def literal_ten_crops(localizer, path):
 
 
 def test_ten_crops_classify_and_leave_the_boxes_alone(scene, localizer):
-    samples, truth = scene
+    samples, ground_truth = scene
     variants = [localizer.inference, localizer.inference.model_copy(update={"crops": 10, "box": "fixed:0.4"})]
-    one, ten = evaluate_localizer(localizer, samples, truth, variants)
+    one, ten = evaluate_localizer(localizer, samples, ground_truth, variants)
     alone = localizer.with_inference(crops=10)
     assert np.array_equal(one.level_iou, ten.level_iou, equal_nan=True)
     assert not np.allclose(one.top_scores, ten.top_scores, atol=1e-5)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hclnet.backbones import build_trunk
+from hclnet.backbones import build_backbone
 from hclnet.localizer import features
 from hclnet.localizer.features import as_input, cache_root, cached_features, extract, image_batches
 from hclnet.types import Sample
@@ -23,9 +23,9 @@ def _own_cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def trunk():
+def backbone():
     torch.manual_seed(0)
-    return build_trunk("efficientnet_lite0", 16)
+    return build_backbone("efficientnet_lite0", 16)
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def samples(tmp_path):
 class Cache:
     """`cached_features` with settings to change one by one; counts the images that were computed."""
 
-    def __init__(self, trunk, samples):
+    def __init__(self, backbone, samples):
         self.given = {
-            "trunk": trunk, "stages": ("stage3", "stage5"), "samples": samples, "size": SIZE,
+            "backbone": backbone, "stages": ("stage3", "stage5"), "samples": samples, "size": SIZE,
             "dtype": torch.float32, "device": CPU, "mirror": False,
         }  # fmt: skip
         self.computed = 0
@@ -56,25 +56,25 @@ class Cache:
 
 
 @pytest.fixture
-def cache(trunk, samples):
-    return Cache(trunk, samples)
+def cache(backbone, samples):
+    return Cache(backbone, samples)
 
 
 def entries():
     return sorted(cache_root().iterdir())
 
 
-def slowly(trunk, sample, stage, size=SIZE, mirror=False):
-    """One image's features by the trunk itself, with its batch norms."""
+def slowly(backbone, sample, stage, size=SIZE, mirror=False):
+    """One image's features by the backbone itself, with its batch norms."""
     pixels = np.asarray(Image.open(sample.path).convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
     x = torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
-    x = (x - torch.tensor(trunk.mean).view(3, 1, 1)) / torch.tensor(trunk.std).view(3, 1, 1)
+    x = (x - torch.tensor(backbone.mean).view(3, 1, 1)) / torch.tensor(backbone.std).view(3, 1, 1)
     with torch.no_grad():
-        return trunk.eval()((x.flip(2) if mirror else x)[None], [stage])[stage][0]
+        return backbone.eval()((x.flip(2) if mirror else x)[None], [stage])[stage][0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_it_holds_the_features_of_each_image_and_its_mirror_image(cache, trunk, samples, dtype):
+def test_it_holds_the_features_of_each_image_and_its_mirror_image(cache, backbone, samples, dtype):
     store = cache.get(mirror=True, dtype=dtype)
     assert len(store) == COUNT
     order = np.array([7, 0, 7, 3])
@@ -82,11 +82,11 @@ def test_it_holds_the_features_of_each_image_and_its_mirror_image(cache, trunk, 
     for mirror in (None, flipped):
         batch = store.batch(order, mirror)
         for stage, (row, i) in product(cache.given["stages"], enumerate(order)):
-            expected = slowly(trunk, samples[i], stage, mirror=mirror is not None and bool(mirror[row]))
+            expected = slowly(backbone, samples[i], stage, mirror=mirror is not None and bool(mirror[row]))
             assert batch[stage].dtype == dtype
             if dtype == torch.float32:
                 torch.testing.assert_close(batch[stage][row], expected, atol=1e-4, rtol=1e-3)
-            else:  # eight bits a step through the whole trunk
+            else:  # eight bits a step through the whole backbone
                 error = batch[stage][row].float() - expected
                 assert error.square().mean() < 0.01 * expected.square().mean()
 
@@ -101,16 +101,16 @@ def test_what_is_there_is_not_computed_again(cache):
 
 
 def other_weights(cache):
-    trunk = build_trunk("efficientnet_lite0", 16)
+    backbone = build_backbone("efficientnet_lite0", 16)
     with torch.no_grad():
-        next(trunk.parameters())[0, 0, 0, 0] += 1e-3
-    return {"trunk": trunk}
+        next(backbone.parameters())[0, 0, 0, 0] += 1e-3
+    return {"backbone": backbone}
 
 
 def other_statistics(cache):
-    trunk = build_trunk("efficientnet_lite0", 16)
-    next(b for name, b in trunk.named_buffers() if name.endswith("running_mean"))[0] += 1e-3
-    return {"trunk": trunk}
+    backbone = build_backbone("efficientnet_lite0", 16)
+    next(b for name, b in backbone.named_buffers() if name.endswith("running_mean"))[0] += 1e-3
+    return {"backbone": backbone}
 
 
 def touched(cache):
@@ -139,7 +139,7 @@ CHANGES = {
     "other stages": lambda cache: {"stages": ("stage5",)},
     "another type": lambda cache: {"dtype": torch.bfloat16},
     "the mirror images too": lambda cache: {"mirror": True},
-    "another output stride": lambda cache: {"trunk": build_trunk("efficientnet_lite0", 8)},
+    "another output stride": lambda cache: {"backbone": build_backbone("efficientnet_lite0", 8)},
     "other weights": other_weights,
     "other batch statistics": other_statistics,
     "another order": lambda cache: {"samples": cache.given["samples"][::-1]},
@@ -166,10 +166,10 @@ def test_labels_and_splits_do_not_matter(cache):
     assert cache.computed == 0
 
 
-def test_a_trunk_in_training_mode_makes_the_same_features(cache, trunk):
+def test_a_backbone_in_training_mode_makes_the_same_features(cache, backbone):
     first = cache.get()
     shutil.rmtree(cache_root())
-    trunk.train()
+    backbone.train()
     again = cache.get()
     for stage in first.plain:
         np.testing.assert_array_equal(first.plain[stage], again.plain[stage])
@@ -304,8 +304,8 @@ def test_no_images_make_no_batch():
     assert list(image_batches([], 16, 4)) == []
 
 
-def test_extract_computes_in_the_type_that_it_returns(trunk):
-    x = as_input(np.zeros((1, SIZE, SIZE, 3), np.uint8), trunk, CPU)
+def test_extract_computes_in_the_type_that_it_returns(backbone):
+    x = as_input(np.zeros((1, SIZE, SIZE, 3), np.uint8), backbone, CPU)
     assert x.min() == x.max() == -1
     for dtype in (torch.float32, torch.bfloat16):
-        assert extract(trunk, x, ["stage2"], dtype)["stage2"].dtype == dtype
+        assert extract(backbone, x, ["stage2"], dtype)["stage2"].dtype == dtype

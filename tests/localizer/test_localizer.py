@@ -15,7 +15,7 @@ from hclnet.data.images import load_square
 from hclnet.localizer.features import as_input
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import View
-from hclnet.maps.foreground import Objectness
+from hclnet.maps.foreground import ForegroundScore
 from hclnet.storage import Unwritable
 from hclnet.workflows.api import make_config
 
@@ -26,7 +26,7 @@ NAMES = ("wren", "owl", "kite", "tern")
 
 @pytest.fixture(scope="module")
 def localizer():
-    """HCLNet with random branches on the real trunk: its maps are as good as any to see where they go."""
+    """HCLNet with random branches on the real backbone: its maps are as good as any to see where they go."""
     config = RunConfig(data="", options={"width": 8}, size=64, device="cpu", seed=1)
     return Localizer.from_config(config, NAMES)
 
@@ -44,9 +44,9 @@ def looking_at(row, column, size=64):
     """Whatever the image, the map of its class `here` is one bright cell of 4 x 4, and that of `nothing` is flat."""
     config = RunConfig(data="", method="cam", options={"convs": 0}, weights="none", size=size, device="cpu")
     one = Localizer.from_config(config, ("here", "nothing"))
-    features = torch.zeros(1, one.trunk.info[one.trunk.last].channels, 4, 4)
+    features = torch.zeros(1, one.backbone.info[one.backbone.last].channels, 4, 4)
     features[0, 0, row, column] = 1
-    one.features = lambda images, mirrored=False: {one.trunk.last: features}
+    one.features = lambda images, mirrored=False: {one.backbone.last: features}
     with torch.no_grad():
         one.method.branch.classifier.weight.zero_()
         one.method.branch.classifier.weight[0, 0] = 1
@@ -54,7 +54,7 @@ def looking_at(row, column, size=64):
 
 
 def image_of(width, height):
-    return Image.new("RGB", (width, height), "grey")
+    return Image.new("RGB", (width, height), "gray")
 
 
 CORNERS = {(0, 0): (0, 0), (0, 3): (3, 0), (3, 0): (0, 3), (3, 3): (3, 3), (1, 2): (2, 1)}
@@ -75,9 +75,9 @@ def test_the_box_is_where_the_map_is_bright_in_pixels_of_the_image(cell, width, 
 
 def two_bright(size=64):
     one = looking_at(0, 0, size)
-    features = torch.zeros(1, one.trunk.info[one.trunk.last].channels, 4, 4)
+    features = torch.zeros(1, one.backbone.info[one.backbone.last].channels, 4, 4)
     features[0, 0, 0, 0], features[0, 0, 3, 3] = 0.5, 1
-    one.features = lambda images, mirrored=False: {one.trunk.last: features}
+    one.features = lambda images, mirrored=False: {one.backbone.last: features}
     return one.with_inference(box="fixed:0.3")
 
 
@@ -123,17 +123,17 @@ def test_the_box_is_that_of_the_rule(localizer, photograph, rule):
 
 @pytest.fixture
 def seeing(localizer, photograph):
-    """With an objectness of random weights, above 0 on half of the photograph."""
-    other, channels = localizer.with_inference(), localizer.trunk.info["stage5"].channels
+    """With an foreground score of random weights, above 0 on half of the photograph."""
+    other, channels = localizer.with_inference(), localizer.backbone.info["stage5"].channels
     weight = torch.randn(channels, generator=torch.Generator().manual_seed(0))
-    other.objectness = {64: Objectness(weight, torch.tensor(0.0))}
-    (cells,) = other.objectness_of([other.features(load_square(photograph, 64)[None])], [View(64)])
-    other.objectness = {64: Objectness(weight, torch.tensor(-np.median(cells)))}
+    other.foreground = {64: ForegroundScore(weight, torch.tensor(0.0))}
+    (cells,) = other.foreground_of([other.features(load_square(photograph, 64)[None])], [View(64)])
+    other.foreground = {64: ForegroundScore(weight, torch.tensor(-np.median(cells)))}
     return other
 
 
-def test_objectness_has_a_part_in_the_box_of_auto_and_of_no_other(localizer, seeing, photograph):
-    (cells,) = seeing.objectness_of([seeing.features(load_square(photograph, 64)[None])], [View(64)])
+def test_foreground_has_a_part_in_the_box_of_auto_and_of_no_other(localizer, seeing, photograph):
+    (cells,) = seeing.foreground_of([seeing.features(load_square(photograph, 64)[None])], [View(64)])
     found = seeing.locate(photograph)
     on_map = np.array([box(to_levels(found.heatmap), parse_rule("auto"), cells)])
     assert found.box == tuple(scale(on_map, (224, 224), found.size)[0].tolist())
@@ -142,30 +142,33 @@ def test_objectness_has_a_part_in_the_box_of_auto_and_of_no_other(localizer, see
         same(*(one.with_inference(box=rule).locate(photograph) for one in (localizer, seeing)))
 
 
-def test_objectness_is_saved_with_the_weights(localizer, seeing, photograph, tmp_path):
+def test_foreground_is_saved_with_the_weights(localizer, seeing, photograph, tmp_path):
     seeing.save(tmp_path / "one")
     again = Localizer.load(tmp_path / "one", "cpu")
     same(seeing.locate(photograph, top=4), again.locate(photograph, top=4))
-    assert list(again.objectness) == [64] and torch.equal(again.objectness[64].weight, seeing.objectness[64].weight)
+    assert list(again.foreground) == [64] and torch.equal(again.foreground[64].weight, seeing.foreground[64].weight)
     localizer.save(tmp_path / "other")
     without = Localizer.load(tmp_path / "other", "cpu")
-    assert without.objectness == {}
+    assert without.foreground == {}
     same(localizer.locate(photograph), without.locate(photograph))
 
 
-def test_each_look_has_the_objectness_of_its_size_and_none_of_another(localizer, photograph):
+def test_each_look_has_the_foreground_of_its_size_and_none_of_another(localizer, photograph):
     """What was learnt at 64 px is of the first feature, what was learnt at 128 of the second, whatever they are."""
     other = localizer.with_inference(scales=[1, 2])
-    axes = torch.eye(localizer.trunk.info["stage5"].channels)
-    other.objectness = {64: Objectness(axes[0], torch.tensor(0.0)), 128: Objectness(axes[1], torch.tensor(0.0))}
+    axes = torch.eye(localizer.backbone.info["stage5"].channels)
+    other.foreground = {
+        64: ForegroundScore(axes[0], torch.tensor(0.0)),
+        128: ForegroundScore(axes[1], torch.tensor(0.0)),
+    }
     for side, axis in ((64, 0), (128, 1)):
         features = other.features(load_square(photograph, side)[None])
-        (cells,) = other.objectness_of([features], [View(side)])
+        (cells,) = other.foreground_of([features], [View(side)])
         np.testing.assert_allclose(cells, features["stage5"][0, axis].float())
     assert other.locate(photograph).box
     features = other.features(load_square(photograph, 96)[None])
-    assert other.objectness_of([features], [View(96)]) is None
-    assert other.objectness_of([features, features], [View(128), View(96)]) is None
+    assert other.foreground_of([features], [View(96)]) is None
+    assert other.foreground_of([features, features], [View(128), View(96)]) is None
 
 
 @pytest.mark.parametrize(
@@ -188,16 +191,16 @@ def test_a_size_that_auto_does_not_know_is_refused(seeing, photograph, scales, s
         other.locate(photograph)
 
 
-def test_without_any_objectness_every_size_is_looked_at(localizer, photograph):
-    assert localizer.objectness == {} and localizer.with_inference(scales=[0.5, 2]).locate(photograph).label
+def test_without_any_foreground_every_size_is_looked_at(localizer, photograph):
+    assert localizer.foreground == {} and localizer.with_inference(scales=[0.5, 2]).locate(photograph).label
 
 
 def test_rules_differ():
     one = looking_at(1, 1)
     hill = torch.tensor([[0.2, 0.5, 0.2, 0.0], [0.5, 1.0, 0.5, 0.0], [0.2, 0.5, 0.2, 0.0], [0.0, 0.0, 0.0, 0.0]])
-    features = torch.zeros(1, one.trunk.info[one.trunk.last].channels, 4, 4)
+    features = torch.zeros(1, one.backbone.info[one.backbone.last].channels, 4, 4)
     features[0, 0] = hill
-    one.features = lambda images, mirrored=False: {one.trunk.last: features}
+    one.features = lambda images, mirrored=False: {one.backbone.last: features}
     rules = ("fixed:0.1", "fixed:0.8", "otsu3")
     boxes = [one.with_inference(box=rule).locate(image_of(200, 100)).box for rule in rules]
     assert boxes[1] != boxes[2] and all(inner[2] < boxes[0][2] and inner[3] < boxes[0][3] for inner in boxes[1:])
@@ -257,12 +260,12 @@ def test_the_classes_asked_for_are_boxed_whatever_they_are_taken_for(localizer, 
 
 
 def test_branch_b_sees_what_is_left_by_the_class_that_is_asked_for(photograph):
-    """To the third digit, in float32: in bfloat16 the trunk's features differ by more."""
+    """To the third digit, in float32: in bfloat16 the backbone's features differ by more."""
     config = RunConfig(data="", options={"width": 8}, size=64, device="cpu", seed=1, precision="float32")
     localizer = Localizer.from_config(config, NAMES)
     with torch.inference_mode(), Image.open(photograph) as picture:
         squashed = np.asarray(picture.convert("RGB").resize((64, 64), Image.Resampling.BILINEAR))
-        features = localizer.trunk(as_input(squashed[None], localizer.trunk, torch.device("cpu")), ["stage5"])
+        features = localizer.backbone(as_input(squashed[None], localizer.backbone, torch.device("cpu")), ["stage5"])
         for k, name in enumerate(NAMES):
             a, b = localizer.method(features, torch.tensor([k])).branches
             maps = [branch.of(torch.tensor([k]))[0].numpy() for branch in (a, b)]
@@ -307,14 +310,16 @@ def test_an_image_of_one_pixel(localizer):
 
 
 def weights(localizer):
-    return {f"{part}.{k}": v for part in ("trunk", "method") for k, v in getattr(localizer, part).state_dict().items()}
+    return {
+        f"{part}.{k}": v for part in ("backbone", "method") for k, v in getattr(localizer, part).state_dict().items()
+    }
 
 
 def test_other_settings_leave_the_weights_and_the_localizer_alone(localizer, photograph):
     before, was = {k: v.clone() for k, v in weights(localizer).items()}, localizer.inference
     first = localizer.locate(photograph)
     other = localizer.with_inference(fusion="max", box="fixed:0.3", map_size=56)
-    assert other.trunk is localizer.trunk and other.method is localizer.method and localizer.inference is was
+    assert other.backbone is localizer.backbone and other.method is localizer.method and localizer.inference is was
     assert (other.fusion, other.inference.box, localizer.fusion) == ("max", "fixed:0.3", "addition")
     assert other.locate(photograph).heatmap.shape == (56, 56)
     assert all(torch.equal(v, before[k]) for k, v in weights(localizer).items())
@@ -425,8 +430,8 @@ DAMAGES = {
     "settings a list": (text(b"[1, 2]"), "."),
     "settings of something else": (text(b'{"model": "yolo"}'), r"localizer\.json has no 'format'"),
     "a later format": (
-        settings(lambda c: c.update(format=2, hclnet="9.9")),
-        "written by hclnet 9.9, in format 2, not 1",
+        settings(lambda c: c.update(format=3, hclnet="9.9")),
+        "written by hclnet 9.9, in format 3, not 2",
     ),
     "no classes": (settings(lambda c: c.pop("classes")), r"localizer\.json has no 'classes'"),
     "null classes": (settings(lambda c: c.update(classes=None)), "."),
@@ -438,12 +443,15 @@ DAMAGES = {
     "an unknown fusion": (settings(lambda c: c["inference"].update(fusion="mean")), "fusion: Input should be"),
     "an unknown box rule": (settings(lambda c: c["inference"].update(box="best")), "there is no box rule 'best'"),
     "a tensor is missing": (tensors(lambda c: c.pop("method.branches.0.classifier.bias")), "classifier.bias"),
-    "objectness of another trunk": (
-        tensors(lambda c: c.update({"objectness.64.weight": torch.zeros(3), "objectness.64.bias": torch.zeros(())})),
-        "its objectness has .*, which is not for stage5 of efficientnet_lite0",
+    "foreground of another backbone": (
+        tensors(lambda c: c.update({"foreground.64.weight": torch.zeros(3), "foreground.64.bias": torch.zeros(())})),
+        "its foreground score has .*, which is not for stage5 of efficientnet_lite0",
     ),
-    "half of the objectness": (tensors(lambda c: c.update({"objectness.64.weight": torch.zeros(320)})), "objectness"),
-    "a tensor of the trunk is missing": (tensors(lambda c: c.pop("trunk.stages.head.0.weight")), "head.0.weight"),
+    "half of the foreground score": (
+        tensors(lambda c: c.update({"foreground.64.weight": torch.zeros(320)})),
+        "foreground",
+    ),
+    "a tensor of the backbone is missing": (tensors(lambda c: c.pop("backbone.stages.head.0.weight")), "head.0.weight"),
 }
 
 
@@ -492,11 +500,11 @@ def test_a_localizer_remembers_how_many_stages_its_heads_see(photograph, tmp_pat
     made = Localizer.from_config(make_config("x", "hclnet", size=64, stages=2, device="cpu"), ("a", "b"))
     made.save(tmp_path)
     again = Localizer.load(tmp_path, "cpu")
-    assert again.trunk.joined == made.trunk.joined == ("stage4",)
+    assert again.backbone.joined == made.backbone.joined == ("stage4",)
     assert np.array_equal(again.locate(photograph).heatmap, made.locate(photograph).heatmap)
     # Those of before there was the setting see the last one.
     settings = json.loads((tmp_path / "localizer.json").read_text())
     assert settings["backbone"].pop("stages") == 2
     Localizer.from_config(make_config("x", "hclnet", size=64, stages=1, device="cpu"), ("a", "b")).save(tmp_path)
     (tmp_path / "localizer.json").write_text(json.dumps(settings))
-    assert Localizer.load(tmp_path, "cpu").trunk.joined == ()
+    assert Localizer.load(tmp_path, "cpu").backbone.joined == ()

@@ -36,7 +36,7 @@ def localizer(trained: Path) -> Localizer:
         (7, "can't be given as int"),
         (np.zeros((3, 64, 64), np.uint8), "This array is 3 x 64 x 64 in uint8. Channels come last"),
         (np.zeros((64, 64, 3), np.float32), r"in float32. Bring its values to 0\.\.255 first"),
-        (np.zeros((64, 64), np.uint8), "in uint8. Of grey or transparent pixels make a Pillow image"),
+        (np.zeros((64, 64), np.uint8), "in uint8. Of gray or transparent pixels make a Pillow image"),
         (np.float32(3), "can't be given as numpy.float32"),
         (Image.new("RGB", (0, 4)), "0 x 4 pixels"),
     ],

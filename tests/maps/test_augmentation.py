@@ -47,7 +47,7 @@ def look(seed, height, width, branches=2):
 
 
 def enlarged(map, height, width):
-    """Bilinear, pixel centres at halves, edges repeated: value by value."""
+    """Bilinear, pixel centers at halves, edges repeated: value by value."""
     out, (h, w) = np.zeros((height, width)), map.shape
     for y in range(height):
         for x in range(width):

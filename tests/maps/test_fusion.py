@@ -47,7 +47,7 @@ def test_how_small_or_large_a_map_is_does_not_matter(size):
     torch.testing.assert_close(fusion.minmax(m * size), torch.tensor([[0.0, 0.25], [0.5, 1.0]]))
 
 
-def test_each_map_is_normalised_by_itself_and_half_precision_becomes_float32():
+def test_each_map_is_normalized_by_itself_and_half_precision_becomes_float32():
     maps = torch.stack([torch.arange(6.0).view(2, 3), -10 * torch.arange(6.0).view(2, 3)]).bfloat16()
     normal = fusion.minmax(maps)
     assert normal.dtype == torch.float32
@@ -63,8 +63,8 @@ def test_gradients_through_minmax_are_finite_where_a_map_is_constant():
 @pytest.mark.parametrize("how", ["minmax", "raw", "relu"])
 def test_what_is_fused(how):
     maps = some(2, 4, 3)
-    for mine, m in zip(fusion.normalise(maps, how).numpy(), maps.numpy()):
-        np.testing.assert_allclose(mine, network.normalised(m, how), atol=1e-12)
+    for mine, m in zip(fusion.normalize(maps, how).numpy(), maps.numpy()):
+        np.testing.assert_allclose(mine, network.normalized(m, how), atol=1e-12)
 
 
 def test_addition_and_maximum_by_hand():

@@ -27,7 +27,7 @@ def some_output(branches=2, batch=2, dtype=torch.float64, seed=0):
 
 def literal(output, image, settings, fusion):
     maps = [b.all()[image].numpy() for b in output.branches]
-    options = (fusion, settings.normalise, settings.l1_over, settings.l1_weights, settings.l1_radius)
+    options = (fusion, settings.branch_normalization, settings.l1_over, settings.l1_weights, settings.l1_radius)
 
     def larger(m):
         return network.upsampled(m, settings.map_size, settings.upsampling)
@@ -47,16 +47,16 @@ def assert_literal(output, settings, default="addition"):
 
 
 @pytest.mark.parametrize("upsample_first", [False, True])
-@pytest.mark.parametrize("normalise", ["minmax", "raw", "relu"])
+@pytest.mark.parametrize("normalize", ["minmax", "raw", "relu"])
 @pytest.mark.parametrize("fusion", ["max", "addition"])
-def test_maximum_and_addition_are_the_papers(fusion, normalise, upsample_first):
-    settings = Inference(fusion=fusion, normalise=normalise, upsample_first=upsample_first, map_size=9)
+def test_maximum_and_addition_are_the_papers(fusion, normalize, upsample_first):
+    settings = Inference(fusion=fusion, branch_normalization=normalize, upsample_first=upsample_first, map_size=9)
     for branches in (1, 2, 3):
         assert_literal(some_output(branches, seed=branches), settings)
 
 
 L1 = {
-    "normalise": ["minmax", "raw", "relu"],
+    "branch_normalization": ["minmax", "raw", "relu"],
     "l1_over": ["all", "class"],
     "l1_weights": ["ratio", "softmax"],
     "l1_radius": [0, 1, 2],
@@ -112,7 +112,7 @@ def test_constant_maps_give_zeros_and_no_nan(options):
         assert torch.isfinite(heatmaps(Output(flat.logits(), (flat, other), torch.tensor([1])), settings, "max")).all()
 
 
-def test_the_branches_maps_are_normalised_alone():
+def test_the_branches_maps_are_normalized_alone():
     output = some_output(3)
     maps = branch_maps(output)
     assert maps.shape == (3, 2, HEIGHT, WIDTH)
@@ -124,10 +124,10 @@ def test_the_branches_maps_are_normalised_alone():
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("fusion", ["max", "addition", "l1"])
 def test_maps_of_a_training_that_diverged_are_no_heatmap(fusion, value):
-    for normalise, upsample_first in product(("minmax", "raw"), (False, True)):
+    for normalize, upsample_first in product(("minmax", "raw"), (False, True)):
         output = some_output()
         output.branches[1].hidden[1, :, 2, 1] = value
-        settings = Inference(fusion=fusion, map_size=8, normalise=normalise, upsample_first=upsample_first)
+        settings = Inference(fusion=fusion, map_size=8, branch_normalization=normalize, upsample_first=upsample_first)
         with pytest.raises(ValueError, match="The maps have NaN or infinite values"):
             heatmaps(output, settings, "max")
 
@@ -136,12 +136,12 @@ def test_maps_of_a_training_that_diverged_are_no_heatmap(fusion, value):
 def test_map_ranges_are_those_of_the_box_step(how):
     """Of the upsampled map; where this is constant nothing is stretched."""
     output = some_output(dtype=torch.float32)
-    settings = Inference(fusion="max", normalise="raw", map_size=16, map_range=how)
+    settings = Inference(fusion="max", branch_normalization="raw", map_size=16, cam_normalization=how)
     fused = fused_maps(output, settings, "max")
     large = torch.nn.functional.interpolate(fused[:, None], (16, 16), mode="bilinear", align_corners=False)[:, 0]
     ours = heatmaps(output, settings, "max")
-    np.testing.assert_array_equal(ours.numpy(), boxes.normalise(large.numpy(), how))
-    assert not torch.equal(ours, heatmaps(output, settings.model_copy(update={"map_range": "minmax"}), "max"))
+    np.testing.assert_array_equal(ours.numpy(), boxes.normalize(large.numpy(), how))
+    assert not torch.equal(ours, heatmaps(output, settings.model_copy(update={"cam_normalization": "minmax"}), "max"))
     flat = ClassMaps(torch.full((1, HIDDEN, HEIGHT, WIDTH), 0.1), torch.rand(CLASSES, HIDDEN), torch.rand(CLASSES))
     nothing = heatmaps(Output(flat.logits(), (flat,), torch.tensor([1])), settings, "max")
     assert torch.equal(nothing, torch.zeros(1, 16, 16))

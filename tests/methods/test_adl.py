@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hclnet.backbones import BACKBONES, build_trunk
+from hclnet.backbones import BACKBONES, build_backbone
 from hclnet.methods import build_method
 from hclnet.methods.adl import attend, drop_mask
 from reference import rivals
@@ -40,12 +40,12 @@ def test_bfloat16_stays_and_is_compared_in_float32():
 
 
 def test_one_coin_a_block_and_batch():
-    method = build_method("adl", build_trunk("efficientnet_lite0", weights="none"), 3)
+    method = build_method("adl", build_backbone("efficientnet_lite0", weights="none"), 3)
     features = torch.rand(4, 40, 5, 5)
     dropped, weighted = attend(features, 0.8, True), attend(features, 0.8, False)
     random, coins, drops = np.random.default_rng(0), np.random.default_rng(0), []
     for _ in range(600):
-        found = method.change_stage("stage3", features, random)
+        found = method.feature_hook("stage3", features, random)
         assert torch.equal(found, dropped) or torch.equal(found, weighted)  # the whole batch alike
         drops.append(torch.equal(found, dropped))
         assert drops[-1] == (coins.random() < 0.75)
@@ -55,27 +55,27 @@ def test_one_coin_a_block_and_batch():
 @pytest.mark.parametrize("name", BACKBONES)
 @torch.inference_mode()
 def test_the_blocks_are_after_the_stages_of_the_paper(name):
-    trunk = build_trunk(name, weights="none")
-    method = build_method("adl", trunk, 3, {"drop": 0.0, "width": 4})
+    backbone = build_backbone(name, weights="none")
+    method = build_method("adl", backbone, 3, {"drop": 0.0, "width": 4})
     images, seen = torch.randn(2, 3, 64, 64), []
 
     def change(stage, features):
-        changed = method.change_stage(stage, features, np.random.default_rng(0))
+        changed = method.feature_hook(stage, features, np.random.default_rng(0))
         seen.append((stage, changed is not features))
         return changed
 
-    features = trunk(images, method.reads, change)
+    features = backbone(images, method.in_features, change)
     assert seen == [("stage1", False), ("stage2", False), ("stage3", True), ("stage4", True), ("stage5", True)]
-    x = trunk.stages["stage2"](trunk.stages["stage1"](images))
+    x = backbone.stages["stage2"](backbone.stages["stage1"](images))
     for stage in ("stage3", "stage4", "stage5"):
-        x = torch.from_numpy(rivals.attended(trunk.stages[stage](x).numpy(), 0.8, False)).float()
+        x = torch.from_numpy(rivals.attended(backbone.stages[stage](x).numpy(), 0.8, False)).float()
     torch.testing.assert_close(features["stage5"], x, rtol=1e-3, atol=1e-4 * float(x.abs().max()))
 
 
 def test_a_block_follows_the_stage_that_is_classified():
-    trunk = build_trunk("efficientnet_lite0", weights="none")
-    method = build_method("adl", trunk, 3, {"stage": "head", "width": 4, "convs": 0})
+    backbone = build_backbone("efficientnet_lite0", weights="none")
+    method = build_method("adl", backbone, 3, {"stage": "head", "width": 4, "convs": 0})
     features = torch.rand(1, 1280, 2, 2)
     random = np.random.default_rng(0)
-    assert method.change_stage("head", features, random) is not features
-    assert method.change_stage("stage5", features, random) is features
+    assert method.feature_hook("head", features, random) is not features
+    assert method.feature_hook("stage5", features, random) is features

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hclnet.backbones import build_trunk
+from hclnet.backbones import build_backbone
 from hclnet.methods import build_method
 from methods import tiny
 from reference import network
@@ -20,8 +20,8 @@ def test_it_is_the_papers(convs):
 
 
 def test_it_reads_the_stage_it_is_told():
-    trunk = build_trunk("efficientnet_lite0", weights="none")
-    method = build_method("cam", trunk, 3, {"stage": "stage4", "convs": 0})
-    assert method.reads == ("stage4",) and method.branch.classifier.in_channels == 112
+    backbone = build_backbone("efficientnet_lite0", weights="none")
+    method = build_method("cam", backbone, 3, {"stage": "stage4", "convs": 0})
+    assert method.in_features == ("stage4",) and method.branch.classifier.in_channels == 112
     with pytest.raises(ValueError, match=r"stage=stage9: efficientnet_lite0 has no such stage; it has stage1, .*head"):
-        build_method("cam", trunk, 3, {"stage": "stage9"})
+        build_method("cam", backbone, 3, {"stage": "stage9"})

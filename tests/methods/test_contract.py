@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hclnet.backbones import BACKBONES, build_trunk
+from hclnet.backbones import BACKBONES, build_backbone
 from hclnet.config import Inference, RunConfig
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.heatmap import heatmaps
@@ -48,16 +48,16 @@ every_method = pytest.mark.parametrize("name", method_names())
 
 
 @cache
-def trunk(backbone):
+def built(backbone):
     torch.manual_seed(0)
-    return build_trunk(backbone, weights="none")
+    return build_backbone(backbone, weights="none")
 
 
 @cache
 def features(backbone):
-    """As large as the trunk's, but drawn: a trunk with random weights makes nearly the same of all images."""
+    """As large as the backbone's, but drawn: a backbone with random weights makes nearly the same of all images."""
     with torch.no_grad():
-        found = trunk(backbone)(torch.zeros(BATCH, 3, SIZE, SIZE), list(trunk(backbone).info))
+        found = built(backbone)(torch.zeros(BATCH, 3, SIZE, SIZE), list(built(backbone).info))
     g = torch.Generator().manual_seed(0)
     return {stage: torch.randn(x.shape, generator=g).relu() for stage, x in found.items()}
 
@@ -69,11 +69,11 @@ def narrow(name, options):
 
 def build(name, options, backbone, seed=0):
     torch.manual_seed(seed)
-    return build_method(name, trunk(backbone), CLASSES, narrow(name, options))
+    return build_method(name, built(backbone), CLASSES, narrow(name, options))
 
 
 def read(method, backbone):
-    return {stage: features(backbone)[stage] for stage in method.reads}
+    return {stage: features(backbone)[stage] for stage in method.in_features}
 
 
 def tensors(output):
@@ -94,16 +94,16 @@ def test_it_says_what_it_is(name):
     with pytest.raises(
         ValueError, match=rf"Options of {name}: nonsense.*It has {', '.join(method.Options.model_fields)}"
     ):
-        build_method(name, trunk(DEFAULT), CLASSES, {"nonsense": 1})
+        build_method(name, built(DEFAULT), CLASSES, {"nonsense": 1})
 
 
 @every_method
 def test_it_implements_the_changes_that_it_declares_and_no_others(name):
     method = get_method(name)
-    assert method.changes_images == (method.change_images is not Method.change_images)
-    assert method.changes_stages == (method.change_stage is not Method.change_stage)
-    # With a frozen trunk one that changes images is refused; one that changes stages says what is left.
-    assert bool(method.frozen) or not method.changes_stages
+    assert method.augments_batches == (method.augment_batch is not Method.augment_batch)
+    assert method.hooks_features == (method.feature_hook is not Method.feature_hook)
+    # With a frozen backbone one that changes images is refused; one that changes stages says what is left.
+    assert bool(method.frozen) or not method.hooks_features
 
 
 def test_the_options_above_belong_to_methods():
@@ -138,7 +138,7 @@ def test_the_classes_asked_for_do_not_touch_the_logits(name, options, backbone):
 @every_case
 def test_gradients_reach_all_that_learns_and_nothing_else(name, options, backbone):
     method = build(name, options, backbone).train()
-    before = {key: value.clone() for key, value in trunk(backbone).state_dict().items()}
+    before = {key: value.clone() for key, value in built(backbone).state_dict().items()}
     targets = F.one_hot(torch.tensor([0, 1, 2, 1]), CLASSES).float()
     terms = method.loss(method(read(method, backbone), targets.argmax(1)), targets)
     assert terms and all(term.ndim == 0 for term in terms.values())
@@ -147,10 +147,10 @@ def test_gradients_reach_all_that_learns_and_nothing_else(name, options, backbon
     assert learning and all(parameter.requires_grad for parameter in learning.values())
     for key, parameter in learning.items():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all() and parameter.grad.any(), key
-    # The trunk is not the method's to train or to save.
-    assert all(parameter.grad is None for parameter in trunk(backbone).parameters())
-    assert not {id(p) for p in method.parameters()} & {id(p) for p in trunk(backbone).parameters()}
-    assert all(torch.equal(value, before[key]) for key, value in trunk(backbone).state_dict().items())
+    # The backbone is not the method's to train or to save.
+    assert all(parameter.grad is None for parameter in built(backbone).parameters())
+    assert not {id(p) for p in method.parameters()} & {id(p) for p in built(backbone).parameters()}
+    assert all(torch.equal(value, before[key]) for key, value in built(backbone).state_dict().items())
 
 
 @every_case

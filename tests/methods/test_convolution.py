@@ -107,7 +107,7 @@ def test_a_layer_learns_as_a_plain_one_does():
 
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_torch_keeps_its_number_of_threads(threads):
-    """Or what the trunk computes afterwards would differ in the last bits from what it computed before."""
+    """Or what the backbone computes afterwards would differ in the last bits from what it computed before."""
     code = """
 import torch
 from hclnet.methods.convolution import Winograd

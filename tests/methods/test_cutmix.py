@@ -3,40 +3,40 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hclnet.backbones import build_trunk
+from hclnet.backbones import build_backbone
 from hclnet.methods import build_method
 from hclnet.methods.cutmix import cut
 from reference import rivals
 
 
 @pytest.fixture(scope="module")
-def trunk():
-    return build_trunk("efficientnet_lite0", weights="none")
+def backbone():
+    return build_backbone("efficientnet_lite0", weights="none")
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_it_is_the_literal_one(trunk, seed):
-    method = build_method("cutmix", trunk, 4)
+def test_it_is_the_literal_one(backbone, seed):
+    method = build_method("cutmix", backbone, 4)
     images, targets = torch.randn(4, 3, 9, 14, dtype=torch.float64), torch.eye(4, dtype=torch.float64)
     before = images.clone()
-    mixed, probabilities = method.change_images(images, targets, np.random.default_rng(seed))
+    mixed, probabilities = method.augment_batch(images, targets, np.random.default_rng(seed))
     random = np.random.default_rng(seed)
     random.random()  # whether to mix
     share, partners = random.beta(1, 1), random.permutation(4)
-    centre = (int(random.integers(14)), int(random.integers(9)))
-    expected = rivals.pasted(images.numpy(), targets.numpy(), partners, share, centre)
+    center = (int(random.integers(14)), int(random.integers(9)))
+    expected = rivals.pasted(images.numpy(), targets.numpy(), partners, share, center)
     np.testing.assert_array_equal(mixed, expected[0])
     np.testing.assert_allclose(probabilities, expected[1], atol=1e-12)
     assert torch.equal(images, before)
 
 
-def test_targets_say_how_much_of_each_image_is_seen(trunk):
-    """Images of one grey each: pixels can be counted, whatever was drawn."""
-    method = build_method("cutmix", trunk, 5)
+def test_targets_say_how_much_of_each_image_is_seen(backbone):
+    """Images of one gray each: pixels can be counted, whatever was drawn."""
+    method = build_method("cutmix", backbone, 5)
     images = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 3, 40, 56)
     shares = []
     for seed in range(200):
-        mixed, targets = method.change_images(images, torch.eye(5), np.random.default_rng(seed))
+        mixed, targets = method.augment_batch(images, torch.eye(5), np.random.default_rng(seed))
         counted = torch.stack([(mixed[:, 0] == k).float().mean((1, 2)) for k in range(5)], 1)
         torch.testing.assert_close(targets, counted, atol=1e-6, rtol=0)
         moved = [float(1 - targets[k, k]) for k in range(5) if targets[k, k] < 1]
@@ -62,30 +62,30 @@ def test_the_box_has_the_share_where_the_image_does_not_cut_it():
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_a_batch_is_mixed_as_often_as_it_is_told(trunk, probability):
-    method = build_method("cutmix", trunk, 3, {"probability": probability, "beta": 50})  # lambda near a half
+def test_a_batch_is_mixed_as_often_as_it_is_told(backbone, probability):
+    method = build_method("cutmix", backbone, 3, {"probability": probability, "beta": 50})  # lambda near a half
     images, targets, random = (
         torch.arange(3.0).view(3, 1, 1, 1).expand(3, 3, 16, 16),
         torch.eye(3),
         np.random.default_rng(0),
     )
-    called = [method.change_images(images, targets, random)[0] is not images for _ in range(500)]
+    called = [method.augment_batch(images, targets, random)[0] is not images for _ in range(500)]
     assert abs(np.mean(called) - probability) <= 4 * np.sqrt(probability * (1 - probability) / 500)
 
 
 @pytest.mark.parametrize("beta, spread", [(0.2, 0.42), (1.0, 0.289), (20.0, 0.078)])
-def test_lambda_is_drawn_from_the_beta_distribution(trunk, beta, spread, monkeypatch):
+def test_lambda_is_drawn_from_the_beta_distribution(backbone, beta, spread, monkeypatch):
     seen = []
     monkeypatch.setattr("hclnet.methods.cutmix.cut", lambda h, w, share, random: seen.append(share) or (0, 0, 1, 1))
-    method, random = build_method("cutmix", trunk, 2, {"beta": beta}), np.random.default_rng(0)
+    method, random = build_method("cutmix", backbone, 2, {"beta": beta}), np.random.default_rng(0)
     for _ in range(2000):
-        method.change_images(torch.zeros(2, 3, 4, 4), torch.eye(2), random)
+        method.augment_batch(torch.zeros(2, 3, 4, 4), torch.eye(2), random)
     assert abs(np.mean(seen) - 0.5) < 4 * spread / np.sqrt(2000)
     assert np.std(seen) == pytest.approx(spread, rel=0.1)
 
 
-def test_the_loss_is_that_of_both_labels(trunk):
-    method = build_method("cutmix", trunk, 4, {"width": 8})
+def test_the_loss_is_that_of_both_labels(backbone):
+    method = build_method("cutmix", backbone, 4, {"width": 8})
     features = {"stage5": torch.randn(2, 320, 3, 3)}
     a, b = torch.tensor([0, 3]), torch.tensor([2, 1])
     output = method(features, a)

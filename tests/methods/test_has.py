@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from hclnet.backbones import build_trunk
+from hclnet.backbones import build_backbone
 from hclnet.methods import build_method
 from hclnet.methods.has import Options, hidden
 from reference import rivals
 
 
 @pytest.fixture(scope="module")
-def trunk():
-    return build_trunk("efficientnet_lite0", weights="none")
+def backbone():
+    return build_backbone("efficientnet_lite0", weights="none")
 
 
-def test_it_is_the_literal_one(trunk):
+def test_it_is_the_literal_one(backbone):
     options = {"grids": [0, 3, 5, 16], "hide": 0.4}
-    method = build_method("has", trunk, 3, options)
+    method = build_method("has", backbone, 3, options)
     images, targets = torch.randn(6, 3, 12, 17, dtype=torch.float64), torch.eye(3, dtype=torch.float64).repeat(2, 1)
-    changed, same = method.change_images(images, targets, np.random.default_rng(7))
+    changed, same = method.augment_batch(images, targets, np.random.default_rng(7))
     random, expected = np.random.default_rng(7), []
     for image in images.numpy():
         side = int(random.choice(options["grids"]))
@@ -30,11 +30,11 @@ def test_it_is_the_literal_one(trunk):
     assert 0 < float((changed == 0).double().mean()) < 1
 
 
-def test_the_images_given_are_left_as_they_are(trunk):
-    method = build_method("has", trunk, 3, {"hide": 1.0})
+def test_the_images_given_are_left_as_they_are(backbone):
+    method = build_method("has", backbone, 3, {"hide": 1.0})
     images = torch.randn(2, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     before = images.clone()
-    changed, _ = method.change_images(images, torch.eye(3)[:2], np.random.default_rng(1))
+    changed, _ = method.augment_batch(images, torch.eye(3)[:2], np.random.default_rng(1))
     assert torch.equal(images, before) and changed.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -71,6 +71,6 @@ def test_every_side_is_chosen_as_often_and_zero_hides_nothing():
 
 
 @pytest.mark.parametrize("options", [{"grids": []}, {"grids": [-1]}, {"grids": [1.5]}, {"hide": 1.5}])
-def test_impossible_options_are_named(trunk, options):
+def test_impossible_options_are_named(backbone, options):
     with pytest.raises(ValueError, match=f"Options of has: {next(iter(options))}"):
-        build_method("has", trunk, 3, options)
+        build_method("has", backbone, 3, options)

@@ -130,7 +130,7 @@ def test_attached_the_complement_teaches_too(cam_range):
 
 
 def test_detached_the_features_see_the_complement_as_a_constant():
-    """So a trunk that is tuned is not taught to move A's map either."""
+    """So a backbone that is tuned is not taught to move A's map either."""
     method, features = tiny.build("hclnet"), tiny.features()
     *_, ours = gradients_of(method, features, "B")
     x = features["stage1"].clone().requires_grad_()

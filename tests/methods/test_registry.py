@@ -5,7 +5,7 @@ from types import ModuleType
 import pytest
 
 import hclnet.methods
-from hclnet.backbones import build_trunk
+from hclnet.backbones import build_backbone
 from hclnet.methods import build_method, get_method, method_names
 from hclnet.methods.cam import CAM
 
@@ -27,5 +27,5 @@ def test_a_method_of_another_package_is_found_by_its_entry_point(monkeypatch):
     entry = EntryPoint("theirs", "their_package:Theirs", "hclnet.methods")
     monkeypatch.setattr(hclnet.methods, "entry_points", lambda group: [entry])
     assert method_names()[-1] == "theirs" and get_method("theirs") is Theirs
-    method = build_method("theirs", build_trunk("efficientnet_lite0", weights="none"), 2, {"convs": 0})
+    method = build_method("theirs", build_backbone("efficientnet_lite0", weights="none"), 2, {"convs": 0})
     assert isinstance(method, Theirs)

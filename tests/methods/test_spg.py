@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from hclnet.backbones import BACKBONES, build_trunk
+from hclnet.backbones import BACKBONES, build_backbone
 from hclnet.methods import build_method
 from hclnet.methods.spg import guided, pseudo_mask
 from reference import rivals
@@ -20,7 +20,7 @@ CHANNELS = {
 
 def build(backbone="efficientnet_lite0", **options):
     torch.manual_seed(0)
-    return build_method("spg", build_trunk(backbone, weights="none"), 4, {"width": 8, **options})
+    return build_method("spg", build_backbone(backbone, weights="none"), 4, {"width": 8, **options})
 
 
 def features(backbone="efficientnet_lite0", sides=((5, 4), (5, 4)), dtype=torch.float64):
@@ -32,11 +32,11 @@ def features(backbone="efficientnet_lite0", sides=((5, 4), (5, 4)), dtype=torch.
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_it_is_the_network_of_the_vgg_port(name):
-    trunk = build_trunk(name, weights="none")
-    method = build_method("spg", trunk, 7)
+    backbone = build_backbone(name, weights="none")
+    method = build_method("spg", backbone, 7)
     early, late = CHANNELS[name]
     width = {"vgg16": 512, "resnet50": 256}.get(name, 128)
-    assert method.reads == ("stage4", "stage5")
+    assert method.in_features == ("stage4", "stage5")
 
     def shapes(module):
         return [tuple(m.weight.shape) for m in module.modules() if isinstance(m, nn.Conv2d)]

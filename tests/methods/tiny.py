@@ -2,7 +2,7 @@
 
 import torch
 
-from hclnet.backbones import StageInfo, build_trunk
+from hclnet.backbones import StageInfo, build_backbone
 from hclnet.methods import build_method
 
 DEPTH, WIDTH, CLASSES, BATCH, SIDES = 3, 4, 3, 2, (4, 5)
@@ -10,10 +10,10 @@ DEPTH, WIDTH, CLASSES, BATCH, SIDES = 3, 4, 3, 2, (4, 5)
 
 def build(name, **options):
     """A method in float64 on features of a few channels; the biases are drawn too, so that each is seen to be used."""
-    trunk = build_trunk("efficientnet_lite0", weights="none")
-    trunk.last, trunk.info, trunk.branch_width = "stage1", {"stage1": StageInfo(DEPTH, 16)}, WIDTH
+    backbone = build_backbone("efficientnet_lite0", weights="none")
+    backbone.last, backbone.info, backbone.branch_width = "stage1", {"stage1": StageInfo(DEPTH, 16)}, WIDTH
     torch.manual_seed(5)
-    method = build_method(name, trunk, CLASSES, options).double()
+    method = build_method(name, backbone, CLASSES, options).double()
     for key, parameter in method.named_parameters():
         if key.endswith("bias"):
             torch.nn.init.normal_(parameter)

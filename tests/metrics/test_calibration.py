@@ -74,5 +74,7 @@ def test_maps_that_never_fit_have_a_threshold_too():
 
 
 def test_too_few():
-    with pytest.raises(ValueError, match=f"Only 4 of these 4 images have a true box; a threshold takes {FEWEST}"):
+    with pytest.raises(
+        ValueError, match=f"Only 4 of these 4 images have a ground-truth box; a threshold takes {FEWEST}"
+    ):
         choose_threshold(curves(4, 100))

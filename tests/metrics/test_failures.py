@@ -98,8 +98,8 @@ def test_rows_without_a_true_box_have_no_kind_and_the_records_decide_what_is_rig
         level_iou=np.zeros((3, 256)),
         level_best=np.zeros((3, 256)),
     )
-    truth = {"b": np.array([[0.0, 0, 10, 20]]), "c": np.array([[0.0, 0, 10, 20]])}
-    assert box_kinds(some, truth) == [None, "right", "part only"]
+    ground_truth = {"b": np.array([[0.0, 0, 10, 20]]), "c": np.array([[0.0, 0, 10, 20]])}
+    assert box_kinds(some, ground_truth) == [None, "right", "part only"]
 
 
 def test_the_words_have_their_numbers():

@@ -82,7 +82,7 @@ def test_without_truth_there_is_only_classification():
     assert figures(records([0, 6], [NAN, NAN])) == {"images": 2, "top1_cls": 0.5, "top5_cls": 0.5}
 
 
-def test_partly_boxed_images_count_for_localisation_only_where_boxed():
+def test_partly_boxed_images_count_for_localization_only_where_boxed():
     result = figures(records([0, 0, 9, 9], [0.8, NAN, 0.6, NAN], level_iou={0: [0.8, 0, 0.2, 0]}))
     assert (result["images"], result["images_with_boxes"], result["top1_cls"]) == (4, 2, 0.5)
     assert (result["gt_known"], result["top1_loc"], result["max_box_acc"]) == (1.0, 0.5, 0.5)
@@ -93,7 +93,7 @@ def test_with_fewer_than_five_classes_top5_is_all():
     assert result["top5_cls"] == 1.0 and result["top5_loc"] == result["gt_known"]
 
 
-def test_without_a_classifier_there_is_only_localisation():
+def test_without_a_classifier_there_is_only_localization():
     some = records([-1, -1], [0.8, 0.4], level_iou={3: [0.8, 0.4]}, level_best={3: [0.8, 0.4]}, classes=0)
     assert set(figures(some)) == {
         "images", "images_with_boxes", "gt_known", "box_acc_v2", "max_box_acc", "max_box_acc_threshold",
@@ -158,7 +158,7 @@ def test_accuracy_by_level_is_over_the_boxed_images():
     assert curve.shape == (256,) and (curve[0], curve[7], curve[8]) == (0.5, 1.0, 0.0)
     assert accuracy_by_level(some, iou_threshold=0.6)[7] == 0.5
     assert figures(some)["max_box_acc"] == curve.max()
-    with pytest.raises(ValueError, match="no image has a true box"):
+    with pytest.raises(ValueError, match="no image has a ground-truth box"):
         accuracy_by_level(records([0], [NAN]))
 
 

@@ -61,12 +61,12 @@ def test_a_perfect_map_has_pxap_1_and_an_inverted_one_less_than_the_share_of_for
     assert np.isnan(pxap(np.zeros(10), np.ones(10)))
 
 
-@pytest.mark.parametrize(("grey", "ours", "theirs"), [(1, True, True), (100, False, True), (200, True, True)])
-def test_from_which_grey_a_pixel_counts(tmp_path, grey, ours, theirs):
+@pytest.mark.parametrize(("gray", "ours", "theirs"), [(1, True, True), (100, False, True), (200, True, True)])
+def test_from_which_gray_a_pixel_counts(tmp_path, gray, ours, theirs):
     """A mask may be 0 and 1, 0 and 255, or the mean of several people's masks as in CUB."""
     values = np.zeros((4, 4))
-    values[0, 0] = grey
-    values[3, 3] = 0 if grey == 1 else 255
+    values[0, 0] = gray
+    values[3, 3] = 0 if gray == 1 else 255
     files = MaskFiles((write(tmp_path / "m.png", values, scale=1),))
     for protocol, expected in ((Hclnet(map_size=4), ours), (WsolEval(map_size=4), theirs)):
         heatmap = np.zeros((4, 4))

@@ -19,15 +19,15 @@ def two_plateaus():
 
 
 def test_what_a_map_contributes_by_hand():
-    truth = np.array([[0, 0, 2, 4], [4, 4, 10, 10.0]])
-    low, high = Hclnet(10).locate(two_plateaus(), truth, [parse_rule("fixed:0.2"), parse_rule("fixed:0.5")])
+    ground_truth = np.array([[0, 0, 2, 4], [4, 4, 10, 10.0]])
+    low, high = Hclnet(10).locate(two_plateaus(), ground_truth, [parse_rule("fixed:0.2"), parse_rule("fixed:0.5")])
     assert (low.level, low.box.tolist(), low.iou) == (51, [4, 4, 10, 8], pytest.approx(24 / 36))
     np.testing.assert_allclose(low.level_iou, [24 / 36] * 100 + [0.5] * 100 + [0] * 56)
     np.testing.assert_allclose(low.level_best, [24 / 36] * 100 + [0.5] * 100 + [0] * 56)
     assert (high.level, high.box.tolist(), high.iou) == (128, [0, 0, 2, 2], 0.5)
 
-    # Only the small plateau has a true box: level_best finds it beside the large one, level_iou does not.
-    (found,) = Hclnet(10).locate(two_plateaus(), truth[:1], [parse_rule("fixed:0.5")])
+    # Only the small plateau has a ground-truth box: level_best finds it beside the large one, level_iou does not.
+    (found,) = Hclnet(10).locate(two_plateaus(), ground_truth[:1], [parse_rule("fixed:0.5")])
     assert found.iou == 0.5
     np.testing.assert_allclose(found.level_iou, [0] * 100 + [0.5] * 100 + [0] * 56)
     np.testing.assert_allclose(found.level_best, [0.5] * 200 + [0] * 56)
@@ -36,9 +36,9 @@ def test_what_a_map_contributes_by_hand():
 @pytest.mark.parametrize("rule", ["fixed:0.1", "fixed:0.9", "otsu3"])
 def test_it_agrees_with_itself(rule):
     levels = np.random.default_rng(0).integers(0, 256, (30, 30), dtype=np.uint8)
-    truth, rule = np.array([[3.5, 2, 20, 18.25], [0, 0, 30, 30]]), parse_rule(rule)
-    (found,) = Hclnet(30).locate(levels, truth, [rule])
-    assert found.iou == found.level_iou[rule.level(levels)] == iou(found.box[None], truth).max()
+    ground_truth, rule = np.array([[3.5, 2, 20, 18.25], [0, 0, 30, 30]]), parse_rule(rule)
+    (found,) = Hclnet(30).locate(levels, ground_truth, [rule])
+    assert found.iou == found.level_iou[rule.level(levels)] == iou(found.box[None], ground_truth).max()
     assert (found.level_best >= found.level_iou).all() and found.level_best.max() > 0
 
 
@@ -76,8 +76,8 @@ def test_wsoleval_equals_the_literal_port_box_for_box(name):
     np.testing.assert_array_equal(levels, (expected_map * 255).astype(np.uint8))
 
     boxes = np.array([[0.0, 0, 33, 21], [120, 50.7, 412.9, 301], [300, 200, 500, 333]])
-    true = [wsoleval.true_box(b, size, side) for b in boxes]
-    on_map = protocol.true_boxes(boxes, size)
+    true = [wsoleval.gt_box(b, size, side) for b in boxes]
+    on_map = protocol.gt_boxes(boxes, size)
     assert on_map.tolist() == true
     (found,) = protocol.locate(levels, on_map, RULES[:1])
     for t in range(255):
@@ -117,12 +117,12 @@ def test_wsoleval_thresholds_are_the_levels_0_to_254():
 
 
 def test_the_two_protocols_differ_by_little_on_a_smooth_map():
-    """About 1 % of levels, by the edge cut, the + 1 and the rounding of true boxes."""
+    """About 1 % of levels, by the edge cut, the + 1 and the rounding of ground-truth boxes."""
     yy, xx = np.mgrid[0:14, 0:14]
     blob = np.exp(-((yy - 6) ** 2 + (xx - 8) ** 2) / 20)
     boxes = np.array([[80, 40, 320, 280.0]])
     ours, theirs = (
-        p.locate(p.levels(p.heatmap(blob)), p.true_boxes(boxes, (400, 400)), RULES[:1])[0]
+        p.locate(p.levels(p.heatmap(blob)), p.gt_boxes(boxes, (400, 400)), RULES[:1])[0]
         for p in (Hclnet(upsampling="bicubic"), WsolEval())
     )
     assert np.abs(ours.level_iou - theirs.level_iou)[:250].max() < 0.03
@@ -135,7 +135,7 @@ def test_in_every_protocol_any_component_is_at_least_as_good_as_the_largest(seed
     rng = np.random.default_rng(seed)
     protocol = get_protocol(name, map_size=24)
     levels = protocol.levels(protocol.heatmap(rng.random(rng.integers(1, 30, 2))))
-    true = protocol.true_boxes(np.sort(rng.random((3, 2, 2)) * 100, axis=1).reshape(3, 4), (100, 100))
+    true = protocol.gt_boxes(np.sort(rng.random((3, 2, 2)) * 100, axis=1).reshape(3, 4), (100, 100))
     for found, rule in zip(protocol.locate(levels, true, RULES), RULES):
         assert (found.level_best >= found.level_iou).all()
         assert found.level == rule.level(levels)
@@ -147,9 +147,10 @@ def test_a_rule_may_box_what_no_level_does(name):
     protocol, auto = get_protocol(name, map_size=10), parse_rule("auto")
     cells = np.full((5, 5), -1, dtype=np.float32)
     cells[2:4, 1:4] = 1
-    true = protocol.true_boxes(np.array([[3.0, 4, 8, 7]]), (10, 10))
+    true = protocol.gt_boxes(np.array([[3.0, 4, 8, 7]]), (10, 10))
     found, alone = (protocol.locate(two_plateaus(), true, [auto], o)[0] for o in (cells, None))
-    # The plateau that the objectness is on, from 4, 4 to 10, 8, and its own box agree on 3, 4, 9, 8, less half a cell.
+    # The plateau that the foreground score is on, from 4, 4 to 10, 8, and its own box agree on 3, 4, 9, 8, less half a
+    # cell.
     x0, y0, x1, y1 = found.box.tolist()
     assert (x0, y0, x1, y1) == (4, 5, 8, 7) and alone.box.tolist() != [4, 5, 8, 7]
     if name == "hclnet":

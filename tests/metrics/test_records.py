@@ -153,10 +153,10 @@ def test_a_table_is_filled_in_any_order_and_has_boxes_in_image_pixels(protocol):
     table = Table(samples, np.array([[40, 60], [20, 20], [10, 20]]), protocol, masks=True)
     levels = np.zeros((20, 20), dtype=np.uint8)
     levels[4:8, 10:16] = 255
-    truth = np.array([[10, 4, 16, 8]])
+    ground_truth = np.array([[10, 4, 16, 8]])
     counts = np.arange(protocol.bins), np.ones(protocol.bins, dtype=np.int64)
     for row in (2, 0, 1):
-        (found,) = protocol.locate(levels, truth[: row != 1], [parse_rule("fixed:0.5")])
+        (found,) = protocol.locate(levels, ground_truth[: row != 1], [parse_rule("fixed:0.5")])
         table.put(row, found, counts if row == 2 else None)
     records = table.records()
     assert records.boxes.tolist() == [[20, 12, 32, 24], [10, 4, 16, 8], [5, 4, 8, 8]]

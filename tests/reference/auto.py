@@ -10,7 +10,7 @@ from reference import labelling
 
 
 def bilinear(cells, height, width):
-    """Half-pixel centres, the edge repeated."""
+    """Half-pixel centers, the edge repeated."""
     rows, columns = cells.shape
     out = np.zeros((height, width))
     for y in range(height):
@@ -34,7 +34,7 @@ def boxes_by_level(levels):
     return [boxes[(levels > t).tobytes()] for t in range(256)]
 
 
-def by_objectness(levels, cells):
+def by_foreground(levels, cells):
     height, width = levels.shape
     likely = bilinear(cells.astype(float), height, width) > 0
     boxes = boxes_by_level(levels)

@@ -50,9 +50,9 @@ def iou(a, b):
     return width * height / (sum(areas) - width * height)
 
 
-def best_iou(found, true_boxes):
-    """The best of every component with every true box; 0 if either is missing."""
-    return max((iou(bounding_box(pixels), true) for pixels in found for true in true_boxes), default=0.0)
+def best_iou(found, gt_boxes):
+    """The best of every component with every ground-truth box; 0 if either is missing."""
+    return max((iou(bounding_box(pixels), true) for pixels in found for true in gt_boxes), default=0.0)
 
 
 def variance_between(levels, thresholds):

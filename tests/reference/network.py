@@ -94,24 +94,24 @@ def cross_entropies(logits_of_branches, targets):
     return [-sum(y * math.log(p) for y, p in zip(targets, softmax(z))) for z in logits_of_branches]
 
 
-def normalised(m, how):
+def normalized(m, how):
     """Row 7: what f_i is."""
     if how == "minmax":
         return minmax(m)
     return np.maximum(m, 0) if how == "relu" else m
 
 
-def fused(maps, label, fusion, normalise="minmax", l1_over="all", l1_weights="ratio", radius=1, larger=None):
+def fused(maps, label, fusion, branch_normalization="minmax", l1_over="all", l1_weights="ratio", radius=1, larger=None):
     """Eqs. (1)-(5): the branches' C maps -> F of one class.
 
     Args:
         maps: C x h x w, by branch.
-        larger: what each normalised map and activity is upsampled by before all else (row 11), if at all.
+        larger: what each normalized map and activity is upsampled by before all else (row 11), if at all.
     """
-    f = [normalised(m[label], normalise) for m in maps]
+    f = [normalized(m[label], branch_normalization) for m in maps]
     activity = []
     for branch_maps, own in zip(maps, f):
-        over = [normalised(m, normalise) for m in branch_maps] if l1_over == "all" else [own]
+        over = [normalized(m, branch_normalization) for m in branch_maps] if l1_over == "all" else [own]
         activity.append(sum(np.abs(m) for m in over))  # eq. (2)
     if larger is not None:
         f, activity = [larger(m) for m in f], [larger(m) for m in activity]
@@ -151,7 +151,7 @@ def _weights(activities, how):
 
 
 def upsampled(m, side, how="bilinear"):
-    """To side x side: pixel centres on pixel centres, the edge repeated outside."""
+    """To side x side: pixel centers on pixel centers, the edge repeated outside."""
     return _resampled(_resampled(m, side, how).T, side, how).T
 
 

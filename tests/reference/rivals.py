@@ -9,7 +9,7 @@ import numpy as np
 
 
 def hidden(image, side, coins, p):
-    """HaS on one image: each patch of side x side pixels is hidden by the mean colour (0) if its coin is below p.
+    """HaS on one image: each patch of side x side pixels is hidden by the mean color (0) if its coin is below p.
 
     Patches are counted row by row. Side 0 hides nothing.
     """
@@ -26,8 +26,8 @@ def hidden(image, side, coins, p):
     return result
 
 
-def pasted(images, targets, partners, share, centre):
-    """CutMix on a batch: the box of `1 - share` of the area around `centre` (x, y) comes from each image's partner.
+def pasted(images, targets, partners, share, center):
+    """CutMix on a batch: the box of `1 - share` of the area around `center` (x, y) comes from each image's partner.
 
     Returns images, and targets mixed by the pixels that were left.
     """
@@ -38,8 +38,8 @@ def pasted(images, targets, partners, share, centre):
         kept = 0
         for y in range(height):
             for x in range(width):
-                across = -(cut_width // 2) <= x - centre[0] < cut_width // 2
-                down = -(cut_height // 2) <= y - centre[1] < cut_height // 2
+                across = -(cut_width // 2) <= x - center[0] < cut_width // 2
+                down = -(cut_height // 2) <= y - center[1] < cut_height // 2
                 if across and down:
                     mixed[i, :, y, x] = images[j, :, y, x]
                 else:
@@ -70,7 +70,7 @@ def attended(features, gamma, dropping):
 
 
 def bilinear(m, height, width):
-    """To height x width: pixel centres on pixel centres, the edge repeated outside."""
+    """To height x width: pixel centers on pixel centers, the edge repeated outside."""
     result = np.zeros((height, width))
     for y in range(height):
         for x in range(width):

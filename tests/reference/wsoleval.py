@@ -29,8 +29,8 @@ def boxes_at(levels, threshold):
     return every[areas.index(max(areas))], every
 
 
-def true_box(box, size, side=SIDE):
-    """A true box on the map: scaled, then cut off to whole pixels."""
+def gt_box(box, size, side=SIDE):
+    """A ground-truth box on the map: scaled, then cut off to whole pixels."""
     width, height = size
     return [int(float(v) * side / of) for v, of in zip(box, (width, height, width, height))]
 
@@ -45,19 +45,19 @@ def iou(a, b):
     return inter / union if union > 0 else 0.0
 
 
-def best_ious(levels, true_boxes, thresholds=THRESHOLDS):
-    """At each threshold the best IoU of the largest contour, and that of any contour, with a true box."""
+def best_ious(levels, gt_boxes, thresholds=THRESHOLDS):
+    """At each threshold the best IoU of the largest contour, and that of any contour, with a ground-truth box."""
     largest, any_of_them = [], []
     for threshold in thresholds:
         box, every = boxes_at(levels, threshold)
-        largest.append(max(iou(box, true) for true in true_boxes))
-        any_of_them.append(max(iou(one, true) for one in every for true in true_boxes))
+        largest.append(max(iou(box, true) for true in gt_boxes))
+        any_of_them.append(max(iou(one, true) for one in every for true in gt_boxes))
     return np.array(largest), np.array(any_of_them)
 
 
-def max_box_acc(level_maps, true_boxes, thresholds=THRESHOLDS):
-    """MaxBoxAcc at IoU 0.5, and MaxBoxAccV2, over maps with their true boxes on the map."""
-    ious = [best_ious(levels, true, thresholds) for levels, true in zip(level_maps, true_boxes)]
+def max_box_acc(level_maps, gt_boxes, thresholds=THRESHOLDS):
+    """MaxBoxAcc at IoU 0.5, and MaxBoxAccV2, over maps with their ground-truth boxes on the map."""
+    ious = [best_ious(levels, true, thresholds) for levels, true in zip(level_maps, gt_boxes)]
     first = np.array([a for a, _ in ious])
     second = np.array([b for _, b in ious])
     v1 = (first >= 0.5).mean(axis=0).max()
@@ -65,7 +65,8 @@ def max_box_acc(level_maps, true_boxes, thresholds=THRESHOLDS):
 
 
 def pxap(heatmaps, masks, ignores):
-    """PxAP over heatmaps with their true masks, a threshold at a time: the sum of precision times growth of recall."""
+    """PxAP over heatmaps with their ground-truth masks, a threshold at a time: the sum of precision times growth of
+    recall."""
     edges = [*THRESHOLDS, 1.0]
     area, reached = 0.0, 0.0
     total = sum(mask.sum() for mask in masks)

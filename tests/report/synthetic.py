@@ -48,9 +48,9 @@ def bumps(rng: np.random.Generator, box: np.ndarray, size: tuple[int, int], cell
     """A map with a bump near the box and some noise, at feature resolution."""
     x0, y0, x1, y1 = scale(box, size, (cells, cells))[0]
     at = np.stack(np.meshgrid(np.arange(cells), np.arange(cells)), -1) + 0.5
-    centre = np.array([(x0 + x1) / 2, (y0 + y1) / 2]) + rng.normal(0, 1.2, 2)
+    center = np.array([(x0 + x1) / 2, (y0 + y1) / 2]) + rng.normal(0, 1.2, 2)
     spread = np.array([x1 - x0, y1 - y0]) * rng.uniform(0.25, 0.9)
-    bump = np.exp(-(((at - centre) / spread) ** 2).sum(-1))
+    bump = np.exp(-(((at - center) / spread) ** 2).sum(-1))
     return (bump + 0.15 * rng.random((cells, cells))).astype(np.float32)
 
 
@@ -101,12 +101,12 @@ def _row(
     boxed: bool,
 ) -> tuple:
     grids = np.stack([bumps(rng, box, size) for _ in range(branches)])
-    normalised = minmax(torch.from_numpy(grids)).numpy()
-    grid = normalised.sum(0) if branches > 1 else grids[0]
+    normalized = minmax(torch.from_numpy(grids)).numpy()
+    grid = normalized.sum(0) if branches > 1 else grids[0]
     levels = levels_of(grid, upsampling)
     true = scale(box, size, (SIDE, SIDE)) if boxed else np.zeros((0, 4))
     level, *found = Hclnet(SIDE, upsampling).locate(levels, true, [rule])[0]
-    return tuple(found), image_maps(grid, normalised, levels, upsampling, level)
+    return tuple(found), image_maps(grid, normalized, levels, upsampling, level)
 
 
 def page(folder: Path, count: int = 30, methods: int = 3, boxed: bool = True, **changes) -> Page:
@@ -144,7 +144,7 @@ def page(folder: Path, count: int = 30, methods: int = 3, boxed: bool = True, **
         "lede": "Drawn.",
         "classes": CLASSES,
         "columns": columns,
-        "true_boxes": {path.stem: box for path, _, box in drawn} if boxed else {},
+        "gt_boxes": {path.stem: box for path, _, box in drawn} if boxed else {},
         "results": Results(lines, "Percent.", "Two seeds."),
         "charts": charts,
         "facts": (("Run", "runs/<first>"),),
@@ -169,6 +169,9 @@ def tiled(one: Page, times: int) -> Page:
                 each.name, Records(**parts), list(each.maps) * times, each.side, each.upsampling, each.fusion, each.rule
             )
         )
-    truth = {f"{name} {k}": box for name, box in one.true_boxes.items() for k in range(times)}
-    changed = {f.name: getattr(one, f.name) for f in fields(Page)} | {"columns": tuple(columns), "true_boxes": truth}
+    ground_truth = {f"{name} {k}": box for name, box in one.gt_boxes.items() for k in range(times)}
+    changed = {f.name: getattr(one, f.name) for f in fields(Page)} | {
+        "columns": tuple(columns),
+        "gt_boxes": ground_truth,
+    }
     return Page(**changed)

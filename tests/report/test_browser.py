@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hclnet.boxes import component_tree, iou, normalise, scale, to_levels
+from hclnet.boxes import component_tree, iou, normalize, scale, to_levels
 from hclnet.metrics import containment, kind_of_box
 from hclnet.report import Page, image_maps, render, write
 from hclnet.report.render import worst_first
@@ -136,13 +136,13 @@ def test_maps_masks_and_boxes_are_pythons_at_every_level(page, file, visit):
             assert found[column.maps[image].level] == column_box(page, k, image)
 
 
-def test_maps_of_another_normalisation_are_pythons(tmp_path, visit):
+def test_maps_of_another_normalization_are_pythons(tmp_path, visit):
     page = synthetic.page(tmp_path / "birds", count=4, methods=1)
     column, ours = page.columns[0], []
     for image, how in enumerate(("max", "pas", "ivr:35", "minmax")):
         grid = column.maps[image].grid
         large = F.interpolate(torch.from_numpy(grid)[None, None], (224, 224), mode="bilinear", align_corners=False)
-        ours.append(to_levels(normalise(large[0, 0].numpy(), how)))
+        ours.append(to_levels(normalize(large[0, 0].numpy(), how)))
         branches = column.maps[image].branches / 65535
         column.maps[image] = image_maps(grid, branches, ours[-1], "bilinear", column.maps[image].level, how)
     tab = visit(write(dataclasses.replace(page, columns=(dataclasses.replace(column, upsampling="bilinear"),)),
@@ -199,7 +199,7 @@ def test_the_threshold_slider_redraws_boxes_ious_and_kinds_at_once(page, file, v
             assert one["drawn"] == (expected.tolist() if expected[2] else None)
             records = page.columns[one["k"]].records
             size = tuple(records.sizes[one["image"]].tolist())
-            true = scale(page.true_boxes[records.ids[one["image"]]], size, (224, 224))
+            true = scale(page.gt_boxes[records.ids[one["image"]]], size, (224, 224))
             overlap = float(iou(expected[None], true).max())
             assert overlap == records.level_iou[one["image"], t]
             assert one["iou"] == pytest.approx(overlap, abs=1e-12)
@@ -309,9 +309,9 @@ def test_branches_fusion_and_complement_side_by_side(page, file, visit):
     assert titles() == ["Image", "Branch A", "Branch B", "Branch C", "Fused"] and images(tab)[0] == image
     assert "hclnet (branches=3)" in tab.inner_text("[data-for-view='fusion']")
     show_all(tab)
-    colours = np.array(tab.evaluate("Array.from(COLOURS)")).reshape(256, 3)
+    colors = np.array(tab.evaluate("Array.from(COLOURS)")).reshape(256, 3)
     fused = np.array(painted()[3]).reshape(224, 224, 4)
-    np.testing.assert_array_equal(fused[..., :3], colours[levels(page, 2, image)])
+    np.testing.assert_array_equal(fused[..., :3], colors[levels(page, 2, image)])
     tab.select_option("#judge", "0")
     tab.check("input[value='complement']", force=True)
     assert titles() == ["CAM", "1 − CAM", "CAM < 0.7", "Left by 1 − CAM", "Left by erasing"]
@@ -321,12 +321,12 @@ def test_branches_fusion_and_complement_side_by_side(page, file, visit):
     a = page.columns[0].maps[image].branches[0] / 65535
     erased = np.kron(a < 0.7, np.ones((16, 16), dtype=bool))
     np.testing.assert_array_equal(cut[..., 3], np.where(erased, 0, 255))
-    np.testing.assert_array_equal(kept[..., :3], colours[np.where(erased, 255, 0)])
+    np.testing.assert_array_equal(kept[..., :3], colors[np.where(erased, 255, 0)])
     # What the complement leaves at a place and how far it dims it add up.
-    level = {tuple(colour): t for t, colour in reversed(list(enumerate(colours.tolist())))}
+    level = {tuple(color): t for t, color in reversed(list(enumerate(colors.tolist())))}
     at = [(y, x) for y in range(0, 224, 37) for x in range(0, 224, 37)]
     for y, x in at:
-        assert tuple(cam[y, x, :3]) == tuple(colours[dimmed[y, x, 3]])
+        assert tuple(cam[y, x, :3]) == tuple(colors[dimmed[y, x, 3]])
         assert abs(level[tuple(cam[y, x, :3])] + level[tuple(complement[y, x, :3])] - 255) <= 2
 
 
@@ -407,14 +407,14 @@ def contrasts(tab) -> dict[str, float]:
     return tab.evaluate(
         """(() => {
           const rgb = (text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
-          const luminance = (colour) => {
-            const [r, g, b] = colour.map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+          const luminance = (color) => {
+            const [r, g, b] = color.map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
             return 0.2126 * r + 0.7152 * g + 0.0722 * b;
           };
           const behind = (node) => {
             for (; node; node = node.parentElement) {
-              const colour = getComputedStyle(node).backgroundColor;
-              if (!/, 0\\)$/.test(colour) && colour !== 'transparent') return rgb(colour);
+              const color = getComputedStyle(node).backgroundColor;
+              if (!/, 0\\)$/.test(color) && color !== 'transparent') return rgb(color);
             }
           };
           const low = {};
@@ -450,7 +450,7 @@ def test_the_reader_chooses_light_or_dark(file, visit):
     assert paper() == light
 
 
-def test_true_and_predicted_boxes_differ_without_colour(file, visit):
+def test_true_and_predicted_boxes_differ_without_color(file, visit):
     tab = visit(file)
     dashes = tab.evaluate(
         """['true', 'found'].map((name) =>

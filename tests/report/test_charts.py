@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hclnet.report import learning_charts, threshold_chart, threshold_series
-from hclnet.report.draw import drawn_chart, heat_colours
+from hclnet.report.draw import drawn_chart, heat_colors
 
 
 def curve(peak, height):
@@ -61,12 +61,12 @@ def test_a_chart_fits_its_frame():
     assert len({(s["hue"], s["dash"]) for s in drawn["series"]}) == 3
 
 
-def test_forty_lines_differ_in_colour_or_dashes():
+def test_forty_lines_differ_in_color_or_dashes():
     many = threshold_chart([threshold_series(f"m{k}", [curve(9, 0.5)], "otsu3", 0.5, [9]) for k in range(40)])
     assert len({(s["hue"], s["dash"]) for s in drawn_chart(many)["series"]}) == 40
 
 
 def test_heat_gets_lighter_with_every_level():
-    colours = np.frombuffer(base64.b64decode(heat_colours()), np.uint8).reshape(256, 3)
-    lightness = colours @ [0.2126, 0.7152, 0.0722]
+    colors = np.frombuffer(base64.b64decode(heat_colors()), np.uint8).reshape(256, 3)
+    lightness = colors @ [0.2126, 0.7152, 0.0722]
     assert (np.diff(lightness) > -1.5).all() and lightness[0] < 2 and lightness[-1] > 230

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from hclnet.boxes import normalise, to_levels
+from hclnet.boxes import normalize, to_levels
 from hclnet.maps.fusion import minmax
 from hclnet.report import image_maps
 from hclnet.report.maps import corrections, taps, upsampled_levels
@@ -55,10 +55,10 @@ def test_grid_and_corrections_give_the_levels_that_were_boxed(upsampling, shape)
 
 @pytest.mark.parametrize("how", ["max", "pas", "ivr:35", "ivr:90"])
 @pytest.mark.parametrize("shift", [-0.5, 0.25])
-def test_of_any_normalisation_the_page_needs_few_corrections(how, shift):
+def test_of_any_normalization_the_page_needs_few_corrections(how, shift):
     grid = torch.rand(1, 1, 14, 14, generator=torch.Generator().manual_seed(1)) + shift
     large = F.interpolate(grid, (224, 224), mode="bilinear", align_corners=False)[0, 0].numpy()
-    levels = to_levels(normalise(large, how))
+    levels = to_levels(normalize(large, how))
     kept = image_maps(grid[0, 0].numpy(), grid[0].clip(0, 1).numpy(), levels, "bilinear", how=how)
     predicted = upsampled_levels(kept.grid, taps(14, 224, "bilinear"), taps(14, 224, "bilinear"), kept.span)
     assert (predicted != levels).sum() < 20
@@ -69,7 +69,7 @@ def test_of_any_normalisation_the_page_needs_few_corrections(how, shift):
 def test_maps_without_a_span_are_carried_all_the_same():
     negative = -torch.rand(4, 4, generator=torch.Generator().manual_seed(0)).numpy() - 1
     for grid, how in ((np.full((4, 4), 2.0, np.float32), "pas"), (negative, "max")):
-        levels = np.zeros((32, 32), dtype=np.uint8)  # what these normalisations make of such maps
+        levels = np.zeros((32, 32), dtype=np.uint8)  # what these normalizations make of such maps
         kept = image_maps(grid, grid[None].clip(0, 1), levels, "bilinear", how=how)
         predicted = upsampled_levels(kept.grid, taps(4, 32, "bilinear"), taps(4, 32, "bilinear"), kept.span)
         np.testing.assert_array_equal(corrected(predicted, kept.corrections), levels)

@@ -104,7 +104,7 @@ def test_the_page_carries_the_records(page, seen):
         on_image = np.array(stored["box"]).reshape(-1, 4) * np.tile(column.records.sizes, 2) / side
         np.testing.assert_allclose(on_image, column.records.boxes, atol=1e-9)
     assert [data["images"]["truth"][i] for i in range(3)] == [
-        page.true_boxes[name].ravel().tolist() for name in records.ids[:3]
+        page.gt_boxes[name].ravel().tolist() for name in records.ids[:3]
     ]
 
 

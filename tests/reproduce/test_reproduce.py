@@ -75,7 +75,7 @@ def test_without_true_boxes_there_is_classification_only(out: Path):
     content = table_of(read_experiment("table4"), bare, "my photos")
     assert set(content["rows"][0]["ours"]) == {"top1_cls", "top5_cls"} and content["beside"] == {}
     assert content["rows"][0]["paper"]["top1_loc"] == 54.08
-    assert "my photos has no true boxes: classification only" in content["units"]
+    assert "my photos has no ground-truth boxes: classification only" in content["units"]
 
 
 def test_every_output_says_whose_figures_they_are(out: Path, birds: Path):

@@ -98,7 +98,7 @@ def test_without_a_body_cue_plumage_does_not_look_at_the_label():
 
 
 def gap(body_cue: float) -> float:
-    """Distance between the mean breast colours of two opposite species, 0..255."""
+    """Distance between the mean breast colors of two opposite species, 0..255."""
     rngs = [np.random.default_rng(k) for k in range(2)]
     means = [
         np.mean([plumage(rng, 4 * k, 8, body_cue).breast for _ in range(400)], axis=0) for k, rng in enumerate(rngs)

@@ -28,6 +28,6 @@ def test_an_epoch_has_an_order_of_its_own():
     assert not np.array_equal(first, np.concatenate([indices for _, indices in batches]))
 
 
-def test_a_trunk_is_tuned_whose_maps_have_one_value_though_one_image_is_left(birds, tmp_path):
+def test_a_backbone_is_tuned_whose_maps_have_one_value_though_one_image_is_left(birds, tmp_path):
     settings = {"size": 32, "epochs": 1, "batch": 11, "output_stride": 32, "device": "cpu", "weights": "none"}
     assert api.train(birds, tmp_path / "run", "cam", report=False, tune="all", **settings).finished

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hclnet.backbones import BACKBONES, build_trunk
+from hclnet.backbones import BACKBONES, build_backbone
 from hclnet.config import RunConfig
 from hclnet.localizer.features import as_input
 from hclnet.localizer.localizer import Localizer
@@ -14,7 +14,7 @@ from hclnet.training.batches import Batch, _coin, step_random
 from hclnet.training.module import Training
 from hclnet.workflows import api
 
-CHANGING = [n for n in method_names() if get_method(n).changes_images or get_method(n).changes_stages]
+CHANGING = [n for n in method_names() if get_method(n).augments_batches or get_method(n).hooks_features]
 RECIPE = {
     "tune": "all",
     "size": 64,
@@ -30,17 +30,17 @@ RECIPE = {
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     root, random = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for label, colour in enumerate(((200, 60, 40), (40, 60, 200))):
+    for label, color in enumerate(((200, 60, 40), (40, 60, 200))):
         folder = root / "train" / f"class{label}"
         folder.mkdir(parents=True)
         for k in range(5):
-            noise = random.normal(0, 40, (80, 90, 3)) + colour
+            noise = random.normal(0, 40, (80, 90, 3)) + color
             Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(folder / f"{k}.png")
     return root
 
 
 def state(result):
-    parts = {"trunk": result.localizer.trunk, "method": result.localizer.method}
+    parts = {"backbone": result.localizer.backbone, "method": result.localizer.method}
     return {f"{part}.{key}": v.clone() for part, module in parts.items() for key, v in module.state_dict().items()}
 
 
@@ -57,8 +57,8 @@ def image_batch():
     return Batch(torch.eye(3)[[0, 1, 2, 0]], images=images)
 
 
-def normalised(module, batch):
-    return as_input(batch.images, module.trunk, torch.device("cpu"))
+def normalized(module, batch):
+    return as_input(batch.images, module.backbone, torch.device("cpu"))
 
 
 def test_the_methods_that_change_something():
@@ -78,35 +78,35 @@ def test_the_chance_of_a_step_is_its_own():
 
 
 @pytest.mark.parametrize("name", ["has", "cutmix"])
-def test_images_are_changed_after_they_are_normalised(name, monkeypatch):
+def test_images_are_changed_after_they_are_normalized(name, monkeypatch):
     module, batch, seen = training(name), image_batch(), []
-    monkeypatch.setattr(module.trunk, "forward", lambda images, *_: seen.append(images) or {"stage5": images})
+    monkeypatch.setattr(module.backbone, "forward", lambda images, *_: seen.append(images) or {"stage5": images})
     _, targets = module._features(batch, step_random(3, 2, 1))
-    images = normalised(module, batch)
-    expected = module.method.change_images(images, batch.targets, step_random(3, 2, 1))
+    images = normalized(module, batch)
+    expected = module.method.augment_batch(images, batch.targets, step_random(3, 2, 1))
     assert torch.equal(seen[0], expected[0]) and torch.equal(targets, expected[1])
-    if name == "has":  # hidden pixels have the mean colour, which is not black; the others are as they were
+    if name == "has":  # hidden pixels have the mean color, which is not black; the others are as they were
         hidden = (seen[0] == 0).all(1, keepdim=True)
         assert 0.1 < hidden.float().mean() < 0.9
         assert torch.equal(seen[0], images * ~hidden)
 
 
-def test_stages_are_changed_while_the_trunk_is_walked():
+def test_stages_are_changed_while_the_backbone_is_walked():
     module, batch = training("adl"), image_batch()
     module.eval()  # batch norms as they are, so that the walks agree
     features, targets = module._features(batch, step_random(0, 0, 0))
-    images, random = normalised(module, batch), step_random(0, 0, 0)
-    expected = module.trunk(images, ("stage5",), lambda stage, x: module.method.change_stage(stage, x, random))
+    images, random = normalized(module, batch), step_random(0, 0, 0)
+    expected = module.backbone(images, ("stage5",), lambda stage, x: module.method.feature_hook(stage, x, random))
     assert torch.equal(features["stage5"], expected["stage5"])
-    assert not torch.equal(features["stage5"], module.trunk(images, ("stage5",))["stage5"])
+    assert not torch.equal(features["stage5"], module.backbone(images, ("stage5",))["stage5"])
     assert targets is batch.targets
 
 
-def test_under_a_frozen_trunk_only_what_is_read_is_changed():
+def test_under_a_frozen_backbone_only_what_is_read_is_changed():
     module = training("adl", tune="heads")
     read = {"stage5": torch.rand(3, 320, 4, 4)}
     features, _ = module._features(Batch(torch.eye(3), features=read), step_random(0, 0, 0))
-    expected = module.method.change_stage("stage5", read["stage5"], step_random(0, 0, 0))
+    expected = module.method.feature_hook("stage5", read["stage5"], step_random(0, 0, 0))
     assert torch.equal(features["stage5"], expected)
     plain = training("cam", tune="heads")
     assert plain._features(Batch(torch.eye(3), features=read), step_random(0, 0, 0))[0] is read
@@ -123,12 +123,14 @@ def test_what_learns_is_in_training_mode_and_after_it_nothing_is(photos, tmp_pat
 
     monkeypatch.setattr(Training, "training_step", look)
     torch.manual_seed(0)
-    before = build_trunk("efficientnet_lite0", weights="none").state_dict()
+    before = build_backbone("efficientnet_lite0", weights="none").state_dict()
     result = api.train(photos, tmp_path / "run", "cam", epochs=1, **{**RECIPE, "tune": tune})
-    # A frozen trunk is no part of what is trained.
+    # A frozen backbone is no part of what is trained.
     assert {str(mode) for mode in modes} == {str((0, set(), True) if tune == "heads" else (49, {True}, True))}
-    assert not any(m.training for part in (result.localizer.trunk, result.localizer.method) for m in part.modules())
-    moved = {key for key, value in result.localizer.trunk.state_dict().items() if not torch.equal(value, before[key])}
+    assert not any(m.training for part in (result.localizer.backbone, result.localizer.method) for m in part.modules())
+    moved = {
+        key for key, value in result.localizer.backbone.state_dict().items() if not torch.equal(value, before[key])
+    }
     assert any(key.endswith("running_mean") for key in moved) == bool(moved) == (tune == "all")
 
 
@@ -163,7 +165,7 @@ def test_what_is_changed_is_what_is_learnt(photos, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["has", "cutmix"])
-def test_a_frozen_trunk_is_refused_where_nothing_would_be_left(photos, tmp_path, name):
+def test_a_frozen_backbone_is_refused_where_nothing_would_be_left(photos, tmp_path, name):
     with pytest.raises(ValueError, match=rf"nothing of {name} would be left\. Give it --tune all"):
         api.train(photos, tmp_path / "run", name, weights="none", size=64)
     assert not (tmp_path / "run").exists()
@@ -172,7 +174,7 @@ def test_a_frozen_trunk_is_refused_where_nothing_would_be_left(photos, tmp_path,
 @pytest.mark.parametrize(
     "name, told", [("adl", "only the block before the head acts"), ("spg", "through C and A3 only")]
 )
-def test_what_a_frozen_trunk_leaves_is_said(photos, tmp_path, name, told):
+def test_what_a_frozen_backbone_leaves_is_said(photos, tmp_path, name, told):
     lines = []
     recipe = {**RECIPE, "tune": "heads"}
     api.train(photos, tmp_path / "frozen", name, tell=lines.append, epochs=1, **recipe)
@@ -185,7 +187,7 @@ def test_what_a_frozen_trunk_leaves_is_said(photos, tmp_path, name, told):
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", method_names())
-def test_every_method_trains_with_every_trunk(photos, tmp_path, name, backbone):
+def test_every_method_trains_with_every_backbone(photos, tmp_path, name, backbone):
     result = api.train(photos, tmp_path / "run", name, backbone=backbone, epochs=1, **RECIPE)
     assert result.finished
     found = Localizer.load(tmp_path / "run", "cpu").locate(photos / "train" / "class0" / "0.png")

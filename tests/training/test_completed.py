@@ -16,7 +16,7 @@ import hclnet
 from hclnet.cli.app import app
 from hclnet.data import read
 from hclnet.localizer.localizer import Localizer
-from hclnet.training.foreground import learn_objectness
+from hclnet.training.foreground import learn_foreground
 from hclnet.workflows import api
 from hclnet.workflows.locate import locate_files
 
@@ -42,7 +42,7 @@ def test_a_size_that_the_run_does_not_know_is_refused_everywhere_until_it_is_add
         lambda: api.evaluate(run, report=False, scales=2, device="cpu"),
         lambda: api.evaluate(run, birds, report=False, scales=2, device="cpu"),
         lambda: hclnet.calibrate(run, scales=2, device="cpu"),
-        lambda: hclnet.calibrate_presence(run, scales=2, device="cpu"),
+        lambda: hclnet.calibrate_rejection(run, scales=2, device="cpu"),
         lambda: locate_files(image, run, tmp_path / "out", scales=2),
         lambda: api.load(run).with_inference(scales=[2]).locate(image),
     ):
@@ -58,11 +58,11 @@ def test_a_size_that_the_run_does_not_know_is_refused_everywhere_until_it_is_add
     assert said.exit_code == 0, said.output
     assert "Learnt what objects look like at 128 px." in said.output and "nothing was trained" in said.output
     after = weights(run)
-    assert set(after) - set(before) == {"objectness.128.weight", "objectness.128.bias"}
+    assert set(after) - set(before) == {"foreground.128.weight", "foreground.128.bias"}
     assert all(torch.equal(after[key], value) for key, value in before.items())
     localizer = Localizer.load(run, "cpu")
-    expected = learn_objectness(localizer, read(birds).split("train"), 128)
-    torch.testing.assert_close(localizer.objectness[128].weight, expected.weight)
+    expected = learn_foreground(localizer, read(birds).split("train"), 128)
+    torch.testing.assert_close(localizer.foreground[128].weight, expected.weight)
     assert localizer.inference.scales == (1,)  # how it looks at images without a word is as before
     assert localizer.with_inference(scales=2).locate(image).label
     measured = api.evaluate(run, report=False, scales=2, device="cpu")
@@ -72,25 +72,25 @@ def test_a_size_that_the_run_does_not_know_is_refused_everywhere_until_it_is_add
 
 def test_another_box_rule_needs_nothing(run, birds):
     figures = api.evaluate(run, report=False, scales=2, box="otsu3", device="cpu").figures
-    assert figures["box"] == "otsu3" and sorted(Localizer.load(run).objectness) == [64]
+    assert figures["box"] == "otsu3" and sorted(Localizer.load(run).foreground) == [64]
 
 
-def test_localizers_of_before_there_was_objectness_go_on(run, birds):
+def test_localizers_of_before_there_was_foreground_go_on(run, birds):
     localizer = Localizer.load(run)
-    localizer.objectness = {}
+    localizer.foreground = {}
     localizer.save(run / "localizer")
     assert "gt_known" in api.evaluate(run, report=False, scales=2, device="cpu").figures
-    assert Localizer.load(run).objectness == {}
+    assert Localizer.load(run).foreground == {}
     told = []
     api.train(birds, run, resume=True, tell=told.append)
-    assert sorted(Localizer.load(run).objectness) == [64] and told[-1] == "Learnt what objects look like at 64 px."
+    assert sorted(Localizer.load(run).foreground) == [64] and told[-1] == "Learnt what objects look like at 64 px."
 
 
 def test_what_was_calibrated_stays(run, birds):
     found = hclnet.calibrate(run, device="cpu")
     api.train(birds, run, resume=True, scales=[1, 2])
     localizer = Localizer.load(run)
-    assert localizer.inference.box == f"fixed:{found.threshold}" and sorted(localizer.objectness) == [64, 128]
+    assert localizer.inference.box == f"fixed:{found.threshold}" and sorted(localizer.foreground) == [64, 128]
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.parent.name != "evaluation"}
     assert api.train(birds, run, resume=True).trained is False
     assert {p: p.read_bytes() for p in before} == before
@@ -106,6 +106,6 @@ def test_settings_of_maps_that_are_named_become_the_runs(run, birds):
 
 
 def test_maps_that_are_flat_teach_nothing_and_that_is_said(run, birds, monkeypatch):
-    monkeypatch.setattr("hclnet.training.foreground.learn_objectness", lambda *_: None)
+    monkeypatch.setattr("hclnet.training.foreground.learn_foreground", lambda *_: None)
     with pytest.raises(ValueError, match=r"At 128 px the maps of .* are flat and teach nothing"):
         api.train(birds, run, resume=True, scales=2)

@@ -9,7 +9,7 @@ import pytest
 
 import hclnet.training
 from hclnet.data import read
-from hclnet.types import DataSet, Sample, Truth
+from hclnet.types import DataSet, GroundTruth, Sample
 from hclnet.workflows import api
 
 RECIPE = {"size": 64, "batch": 4, "epochs": 1, "width": 8, "device": "cpu"}
@@ -39,7 +39,7 @@ def test_training_does_not_know_the_words():
         names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
         modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        assert not names & {"Truth", "truth", "DataSet", "boxes", "masks"}, source
+        assert not names & {"GroundTruth", "truth", "DataSet", "boxes", "masks"}, source
         assert not modules & {"hclnet.data", "hclnet.data.cub", "hclnet.localizer.evaluation", "hclnet.metrics"}, source
 
 
@@ -53,32 +53,34 @@ def test_training_is_handed_samples_and_nothing_beside_them(birds, tmp_path, mon
     monkeypatch.setattr("hclnet.training.run.train_run", train_run)
     with pytest.raises(InterruptedError):
         api.train(birds, tmp_path / "run", report=False, **RECIPE)
-    assert not any(isinstance(argument, DataSet | Truth) for argument in seen)
+    assert not any(isinstance(argument, DataSet | GroundTruth) for argument in seen)
     (samples,) = (argument for argument in seen if isinstance(argument, tuple) and isinstance(argument[0], Sample))
     assert len(samples) == 12 and {s.split for s in samples} == {"train"}
 
 
 def test_who_looks_at_the_truth_while_training_fails(birds, tmp_path, expected, monkeypatch):
-    class Untouchable(Truth):
+    class Untouchable(GroundTruth):
         def __getattribute__(self, name):
             if name in ("boxes", "masks"):
                 raise AssertionError(f"training looked at the {name}")
             return super().__getattribute__(name)
 
-    dataset = replace(read(birds), truth=Untouchable())
+    dataset = replace(read(birds), ground_truth=Untouchable())
     with pytest.raises(AssertionError, match="looked at the boxes"):
-        bool(dataset.truth)
+        bool(dataset.ground_truth)
     api.train_on(dataset, api.make_config(birds, **RECIPE), tmp_path / "run")
     assert weights(tmp_path / "run") == expected
 
 
-@pytest.mark.parametrize("truth", ["none", "garbage"])
-def test_without_truth_or_with_a_false_one_the_weights_are_the_same_to_the_byte(birds, tmp_path, expected, truth):
+@pytest.mark.parametrize("ground_truth", ["none", "garbage"])
+def test_without_truth_or_with_a_false_one_the_weights_are_the_same_to_the_byte(
+    birds, tmp_path, expected, ground_truth
+):
     data = shutil.copytree(birds, tmp_path / "data")
     lines = (data / "bounding_boxes.txt").read_text().splitlines()
     assert len(lines) == 18
     garbage = [f"{k} 0 0 {k} 1" for k in range(1, 19)]
-    (data / "bounding_boxes.txt").write_text("\n".join(garbage if truth == "garbage" else []) + "\n")
+    (data / "bounding_boxes.txt").write_text("\n".join(garbage if ground_truth == "garbage" else []) + "\n")
     for masks in (data / "segmentations", data / "part_masks"):
         shutil.rmtree(masks)
     api.train(data, tmp_path / "run", report=False, **RECIPE)

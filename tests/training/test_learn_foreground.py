@@ -9,10 +9,10 @@ from hclnet.data import read
 from hclnet.localizer.features import cached_features, image_batches
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import View
-from hclnet.maps.foreground import fit_objectness
+from hclnet.maps.foreground import fit_foreground
 from hclnet.maps.heatmap import fused_maps
 from hclnet.methods import method_names
-from hclnet.training.foreground import learn_missing, learn_objectness
+from hclnet.training.foreground import learn_foreground, learn_missing
 
 pytestmark = pytest.mark.precision
 
@@ -31,11 +31,11 @@ def untrained(method="hclnet", **settings):
 @pytest.mark.parametrize("method", method_names())
 def test_every_method_teaches_it_of_the_last_stage_that_it_reads(method, samples):
     localizer = untrained(method)
-    learnt = learn_objectness(localizer, samples)
-    last = localizer.method.reads[-1]
-    assert learnt.weight.shape == (localizer.trunk.info[last].channels,)
-    localizer.objectness = {64: learnt}
-    (cells,) = localizer.objectness_of([localizer.features(next(image_batches([samples[0].path], 64, 1)))], [View(64)])
+    learnt = learn_foreground(localizer, samples)
+    last = localizer.method.in_features[-1]
+    assert learnt.weight.shape == (localizer.backbone.info[last].channels,)
+    localizer.foreground = {64: learnt}
+    (cells,) = localizer.foreground_of([localizer.features(next(image_batches([samples[0].path], 64, 1)))], [View(64)])
     assert cells.shape == (4, 4) and np.isfinite(cells).all()
 
 
@@ -46,33 +46,35 @@ def test_it_is_learnt_from_the_maps_of_the_labels(samples):
         features = localizer.features(images)
         output = localizer.output(features, torch.tensor([s.label for s in samples]))
         maps = fused_maps(output, localizer.inference, "addition")
-        expected = fit_objectness([(features["stage5"], maps)])
-    torch.testing.assert_close(learn_objectness(localizer, samples).weight, expected.weight, rtol=1e-3, atol=1e-4)
+        expected = fit_foreground([(features["stage5"], maps)])
+    torch.testing.assert_close(learn_foreground(localizer, samples).weight, expected.weight, rtol=1e-3, atol=1e-4)
 
 
 def test_cached_features_and_other_settings_of_maps_make_no_difference(samples):
     localizer = untrained()
-    expected = learn_objectness(localizer, samples)
-    store = cached_features(localizer.trunk, localizer.method.reads, samples, 64, localizer.dtype, localizer.device)
+    expected = learn_foreground(localizer, samples)
+    store = cached_features(
+        localizer.backbone, localizer.method.in_features, samples, 64, localizer.dtype, localizer.device
+    )
     for other in (localizer, localizer.with_inference(fusion="max", box="fixed:0.3", map_size=32)):
         torch.testing.assert_close(
-            learn_objectness(other, samples, store=store).weight, expected.weight, rtol=1e-3, atol=1e-4
+            learn_foreground(other, samples, store=store).weight, expected.weight, rtol=1e-3, atol=1e-4
         )
 
 
 def test_images_without_an_object_teach_nothing(samples):
-    localizer = untrained().with_inference(no_object_class="b")
+    localizer = untrained().with_inference(background_class="b")
     kept = [s for s in samples if s.label != 1]
-    torch.testing.assert_close(learn_objectness(localizer, samples), learn_objectness(localizer, kept))
-    assert learn_objectness(localizer, [replace(s, label=1) for s in samples]) is None
+    torch.testing.assert_close(learn_foreground(localizer, samples), learn_foreground(localizer, kept))
+    assert learn_foreground(localizer, [replace(s, label=1) for s in samples]) is None
 
 
 def test_it_is_learnt_at_the_sizes_that_are_looked_at_and_not_yet_there(samples):
     localizer = untrained()
     assert learn_missing(localizer, samples, [View(96), View(64), View(96, True)])
-    assert sorted(localizer.objectness) == [64, 96]
-    torch.testing.assert_close(localizer.objectness[64].weight, learn_objectness(localizer, samples).weight)
-    torch.testing.assert_close(localizer.objectness[96].weight, learn_objectness(localizer, samples, 96).weight)
-    assert not torch.allclose(localizer.objectness[64].weight, localizer.objectness[96].weight, rtol=0.1)
-    before = dict(localizer.objectness)
-    assert not learn_missing(localizer, samples, [View(64, True)]) and localizer.objectness == before
+    assert sorted(localizer.foreground) == [64, 96]
+    torch.testing.assert_close(localizer.foreground[64].weight, learn_foreground(localizer, samples).weight)
+    torch.testing.assert_close(localizer.foreground[96].weight, learn_foreground(localizer, samples, 96).weight)
+    assert not torch.allclose(localizer.foreground[64].weight, localizer.foreground[96].weight, rtol=0.1)
+    before = dict(localizer.foreground)
+    assert not learn_missing(localizer, samples, [View(64, True)]) and localizer.foreground == before

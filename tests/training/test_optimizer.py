@@ -23,9 +23,9 @@ def config(**settings):
     return make_config("x", "hclnet", tune="all", **settings)
 
 
-def test_the_default_is_adamw_in_one_cycle_with_a_group_for_heads_and_trunk():
-    heads, trunk = parts()
-    optimizer = build_optimizer(config(), heads, trunk)
+def test_the_default_is_adamw_in_one_cycle_with_a_group_for_heads_and_backbone():
+    heads, backbone = parts()
+    optimizer = build_optimizer(config(), heads, backbone)
     assert type(optimizer) is AdamW
     assert [(len(g["params"]), g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [
         (4, 1e-3, 0.01),
@@ -38,14 +38,14 @@ def test_the_default_is_adamw_in_one_cycle_with_a_group_for_heads_and_trunk():
 
 
 def test_biases_learn_faster_in_groups_of_their_own():
-    heads, trunk = parts()
-    optimizer = build_optimizer(config(**PAPER), heads, trunk)
+    heads, backbone = parts()
+    optimizer = build_optimizer(config(**PAPER), heads, backbone)
     assert type(optimizer) is SGD
     told = [(len(g["params"]), g["lr"]) for g in optimizer.param_groups]
-    assert told == [(2, 0.01), (2, 0.02), (1, 0.001), (1, 0.002)]  # the paper's 10 and 20 times of the trunk's
+    assert told == [(2, 0.01), (2, 0.02), (1, 0.001), (1, 0.002)]  # the paper's 10 and 20 times of the backbone's
     assert all(g["nesterov"] and g["momentum"] == 0.9 and g["weight_decay"] == 5e-4 for g in optimizer.param_groups)
     assert {id(p) for g in optimizer.param_groups for p in g["params"]} == {
-        id(p) for module in (heads, trunk) for p in module.parameters()
+        id(p) for module in (heads, backbone) for p in module.parameters()
     }
     plain = build_optimizer(config(**PAPER, momentum=0), heads, None)
     assert not any(g["nesterov"] for g in plain.param_groups)

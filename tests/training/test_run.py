@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from typer.testing import CliRunner
 
-from hclnet.backbones import build_trunk
+from hclnet.backbones import build_backbone
 from hclnet.cli.app import app
 from hclnet.localizer.localizer import Localizer
 from hclnet.methods import Method
@@ -166,16 +166,16 @@ def test_tuning_all_goes_on_to_the_same_end_too(birds, tmp_path, monkeypatch):
     ours, expected = weights(tmp_path / "run"), weights(tmp_path / "whole")
     assert same(ours, expected) and rows(tmp_path / "run") == rows(tmp_path / "whole")
 
-    # And it is all of the trunk that learns, what the branches read.
-    start = build_trunk("efficientnet_lite0").state_dict()
+    # And it is all of the backbone that learns, what the branches read.
+    start = build_backbone("efficientnet_lite0").state_dict()
     for key, value in start.items():
-        moved = not torch.equal(ours[f"trunk.{key}"], value)
+        moved = not torch.equal(ours[f"backbone.{key}"], value)
         assert moved != key.startswith("stages.head."), key
 
 
-def test_tuning_heads_leaves_the_trunk_as_it_is(whole):
-    start, kept = build_trunk("efficientnet_lite0").state_dict(), weights(whole)
-    assert all(torch.equal(kept[f"trunk.{key}"], value) for key, value in start.items())
+def test_tuning_heads_leaves_the_backbone_as_it_is(whole):
+    start, kept = build_backbone("efficientnet_lite0").state_dict(), weights(whole)
+    assert all(torch.equal(kept[f"backbone.{key}"], value) for key, value in start.items())
 
 
 def test_more_workers_change_nothing(birds, tmp_path):

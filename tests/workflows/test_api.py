@@ -15,11 +15,11 @@ RECIPE = {"size": 32, "epochs": 1, "width": 8, "method": "cam", "device": "cpu",
 @pytest.fixture
 def photos(tmp_path):
     """Class folders without a split and without boxes."""
-    for label, colour in (("blue", (20, 40, 200)), ("red", (210, 30, 30))):
+    for label, color in (("blue", (20, 40, 200)), ("red", (210, 30, 30))):
         for k in range(6):
             path = tmp_path / "photos" / label / f"{k}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (40 + k, 36), colour).save(path)
+            Image.new("RGB", (40 + k, 36), color).save(path)
     return tmp_path / "photos"
 
 
@@ -111,7 +111,7 @@ def test_figures_and_settings_belong_together(trained):
 def test_a_training_learns_at_the_sizes_that_it_is_told_to_look_at(photos, tmp_path):
     result = api.train(photos, tmp_path / "run", **{**RECIPE, "size": 64, "scales": [1.5, 2]})
     for localizer in (result.localizer, Localizer.load(tmp_path / "run")):
-        assert sorted(localizer.objectness) == [64, 96, 128]
+        assert sorted(localizer.foreground) == [64, 96, 128]
 
 
 def test_a_localizer_alone_needs_a_data_set(trained, birds, tmp_path):

@@ -12,8 +12,8 @@ from hclnet.cli.app import app
 from hclnet.cli.calibration import told
 from hclnet.data import read
 from hclnet.localizer.evaluation import class_probabilities
-from hclnet.metrics import Calibration, Presence, choose_min_score
-from hclnet.types import Truth
+from hclnet.metrics import Calibration, Rejection, choose_min_score
+from hclnet.types import GroundTruth
 
 pytestmark = pytest.mark.precision
 
@@ -37,7 +37,7 @@ def test_the_threshold_is_written_into_the_localizer(run, birds):
     by_auto = hclnet.evaluate(run, split="train", device="cpu", report=False, box="auto")
     assert by_auto.figures["gt_known"] == pytest.approx(found.rule_gt_known)
     assert after.figures["box"] == localizer.inference.box
-    assert sorted(localizer.objectness) == [64]  # so that `auto` is still there to go back to
+    assert sorted(localizer.foreground) == [64]  # so that `auto` is still there to go back to
 
 
 def test_another_data_set_and_a_localizer_alone(run, birds):
@@ -50,10 +50,10 @@ def test_another_data_set_and_a_localizer_alone(run, birds):
 
 
 def test_it_needs_true_boxes(run, birds, monkeypatch):
-    bare = replace(read(birds), truth=Truth({}, {}))
+    bare = replace(read(birds), ground_truth=GroundTruth({}, {}))
     monkeypatch.setattr("hclnet.workflows.runs.read", lambda *_: bare)
     before = (run / "localizer" / "localizer.json").read_text()
-    with pytest.raises(ValueError, match=r"has no true box for any image of its split train\. .*the rule auto"):
+    with pytest.raises(ValueError, match=r"has no ground-truth box for any image of its split train\. .*the rule auto"):
         hclnet.calibrate(run, device="cpu")
     with pytest.raises(ValueError, match="leave box out"):
         hclnet.calibrate(run, box="otsu3")
@@ -67,7 +67,7 @@ def test_the_command(run, tmp_path):
     assert result.exit_code == 0, result.output
     written = json.loads((tmp_path / "new" / "one.json").read_text())
     said = " ".join(result.output.split())
-    assert f"Box rule fixed:{written['threshold']}, from 12 images with true boxes" in said
+    assert f"Box rule fixed:{written['threshold']}, from 12 images with ground-truth boxes" in said
     assert "no part in choosing it" in said and f"Written into {run}; --box auto goes without it." in said
     assert "The run was trained on 12 of these 12 images, such as " in said
 
@@ -75,7 +75,7 @@ def test_the_command(run, tmp_path):
 def test_presence_is_chosen_on_held_out_labels_and_kept_beside_the_box_rule(run, birds):
     hclnet.calibrate(run, device="cpu")
     rule = hclnet.load(run, "cpu").inference.box
-    found = hclnet.calibrate_presence(run, device="cpu")
+    found = hclnet.calibrate_rejection(run, device="cpu")
     localizer = hclnet.load(run, "cpu")
     assert found.images == 6 and localizer.inference.min_score == found.min_score > 0
     assert localizer.inference.box == rule
@@ -85,12 +85,12 @@ def test_presence_is_chosen_on_held_out_labels_and_kept_beside_the_box_rule(run,
         np.array([[one[name] for name in localizer.classes] for one in there]), np.array([s.label for s in samples])
     )
     assert found.min_score == pytest.approx(expected.min_score, rel=0.02)
-    written = json.loads((run / "localizer" / "presence.json").read_text())
+    written = json.loads((run / "localizer" / "rejection.json").read_text())
     assert written["split"] == "test" and written["min_score"] == found.min_score
     again = hclnet.calibrate(run, device="cpu")
     assert hclnet.load(run, "cpu").inference.min_score == found.min_score and again.images == 12
     with pytest.raises(ValueError, match="leave it out"):
-        hclnet.calibrate_presence(run, min_score=0.5)
+        hclnet.calibrate_rejection(run, min_score=0.5)
 
 
 def test_probabilities_by_ten_crops_are_those_of_locate(run, birds):
@@ -101,8 +101,8 @@ def test_probabilities_by_ten_crops_are_those_of_locate(run, birds):
         np.testing.assert_allclose(row, [told[name] for name in localizer.classes], rtol=1e-4)
 
 
-def test_the_command_for_presence(run, tmp_path):
-    called = ["calibrate", str(run), "--presence", "--device", "cpu", "--json", str(tmp_path / "one.json")]
+def test_the_command_for_rejection(run, tmp_path):
+    called = ["calibrate", str(run), "--rejection", "--device", "cpu", "--json", str(tmp_path / "one.json")]
     result = CliRunner().invoke(app, called)
     assert result.exit_code == 0, result.output
     said, written = " ".join(result.output.split()), json.loads((tmp_path / "one.json").read_text())
@@ -113,7 +113,7 @@ def test_the_command_for_presence(run, tmp_path):
 
 @pytest.mark.parametrize(("share", "shown"), [(1.0, "100"), (0.9987, "99.9"), (0.68, "68"), (0.0768, "7.7")])
 def test_a_probability_near_one_is_no_power_of_ten(share, shown):
-    said = told(Presence(share, (share, share), 9, (1, 1, 1), (0, 0, 0)))[0]
+    said = told(Rejection(share, (share, share), 9, (1, 1, 1), (0, 0, 0)))[0]
     assert f"probability of {shown} %" in said and said.endswith(f"interval: {shown} to {shown} %.")
 
 

@@ -103,7 +103,7 @@ def test_sizes_that_are_looked_at_need_no_training_of_their_own(birds: Path, tmp
     assert len(trainings) == 1 and len({row["run"] for row in rows}) == 1
     assert [row.get("looks") for row in rows] == [None, "at 1.5 times the size, mirrored too", "at 2 times the size"]
     # What `auto` needs is learnt at the sizes that it is used at, and kept.
-    assert sorted(Localizer.load(tmp_path / rows[0]["run"]).objectness) == [64, 96]
+    assert sorted(Localizer.load(tmp_path / rows[0]["run"]).foreground) == [64, 96]
 
 
 def test_methods_after_the_first_have_paired_differences_over_seeds(birds: Path, tmp_path: Path):

@@ -198,6 +198,6 @@ def test_names_that_are_no_unicode_go_all_the_way(birds, tmp_path):
     assert "caf\\udce9" in (tmp_path / "run" / "evaluation" / "test" / "report.html").read_text(encoding="utf-8")
     found = localizer.locate(next((data / os.fsdecode(names[0])).iterdir()), classes=[os.fsdecode(names[0])])
     assert os.fsencode(found.label) == names[0]
-    assert said("calibrate", out, "--presence", "--split", "train")[0] == 0
+    assert said("calibrate", out, "--rejection", "--split", "train")[0] == 0
     (row,) = compare(data, ["cam"], tmp_path / "cmp", size=64, epochs=1, device="cpu")
     assert row["images"] == 3 and b"caf\xe9" in (tmp_path / "cmp" / "classes.csv").read_bytes()

@@ -71,7 +71,7 @@ def test_without_a_report_there_is_none(run, data, tmp_path):
         {},
         {"upsampling": "bicubic"},
         {"fusion": "max", "upsample_first": True},
-        {"fusion": "l1", "upsample_first": True, "normalise": "relu"},
+        {"fusion": "l1", "upsample_first": True, "branch_normalization": "relu"},
     ],
 )
 def test_the_maps_kept_give_the_boxes_that_were_scored(run, data, inference):
@@ -79,7 +79,7 @@ def test_the_maps_kept_give_the_boxes_that_were_scored(run, data, inference):
     dataset = read(data)
     kept: list[ImageMaps] = []
     samples = dataset.split("test")
-    (records,) = evaluate_localizer(localizer, samples, dataset.truth, keep=lambda _, one: kept.append(one))
+    (records,) = evaluate_localizer(localizer, samples, dataset.ground_truth, keep=lambda _, one: kept.append(one))
     from hclnet.boxes import component_tree, scale
     from report.test_maps import corrected
 
@@ -97,8 +97,10 @@ def test_keeping_maps_changes_no_record_and_every_variant_has_its_own_level(run,
     variants = [localizer.inference.model_copy(update={"box": box}) for box in ("fixed:0.2", "otsu3", "fixed:0.4")]
     kept: list[list[ImageMaps]] = [[], [], []]
     samples = dataset.split("test")
-    with_maps = evaluate_localizer(localizer, samples, dataset.truth, variants, keep=lambda k, m: kept[k].append(m))
-    without = evaluate_localizer(localizer, samples, dataset.truth, variants)
+    with_maps = evaluate_localizer(
+        localizer, samples, dataset.ground_truth, variants, keep=lambda k, m: kept[k].append(m)
+    )
+    without = evaluate_localizer(localizer, samples, dataset.ground_truth, variants)
     for a, b in zip(with_maps, without):
         np.testing.assert_array_equal(a.boxes, b.boxes)
         np.testing.assert_array_equal(a.level_iou, b.level_iou)

@@ -28,12 +28,12 @@ QUIET: dict[str, Any] = {"device": "cpu", "report": False}
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `photos`, 12 training and 6 test images of three classes, and `run`; not to be changed."""
     home = tmp_path_factory.mktemp("made")
-    for label, colour in (("blue", (20, 40, 200)), ("green", (10, 200, 30)), ("red", (210, 30, 30))):
+    for label, color in (("blue", (20, 40, 200)), ("green", (10, 200, 30)), ("red", (210, 30, 30))):
         for split, count in (("train", 4), ("test", 2)):
             for k in range(count):
                 path = home / "photos" / split / label / f"{k}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                Image.new("RGB", (40 + k, 36), colour).save(path)
+                Image.new("RGB", (40 + k, 36), color).save(path)
     api.train(home / "photos", home / "run", report=False, **RECIPE)
     api.evaluate(home / "run", **QUIET)
     return home

@@ -15,11 +15,11 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from hclnet import read
-from hclnet.boxes import normalise, parse_rule
+from hclnet.boxes import normalize, parse_rule
 from hclnet.cli.score import score_files
 from hclnet.metrics import Hclnet, WsolEval, get_protocol, load_records
 from hclnet.synthetic import PartsOptions, write
-from hclnet.types import MaskFiles, Sample, Truth
+from hclnet.types import GroundTruth, MaskFiles, Sample
 from hclnet.workflows.score import match_maps, open_maps, score, score_maps
 from layouts import LAYOUTS, folders, lists
 from reference import wsoleval
@@ -102,7 +102,7 @@ def test_ordinary_maps_of_float32_are_resized_as_they_are():
         map = np.random.default_rng(seed).normal(5, size=(height, width)).astype(np.float32)
         for how in ("minmax", "max", "pas", "ivr:35"):
             large = map if height == 64 else cv2.resize(map, (64, 64), interpolation=3 if height > 64 else 1)
-            np.testing.assert_array_equal(Hclnet(64, normalisation=how).heatmap(map), normalise(large, how))
+            np.testing.assert_array_equal(Hclnet(64, normalization=how).heatmap(map), normalize(large, how))
         large = map.astype(float) if height == 64 else cv2.resize(map.astype(float), (64, 64), interpolation=2)
         large = large - large.min()
         np.testing.assert_array_equal(WsolEval(64).heatmap(map), large / large.max())
@@ -115,19 +115,19 @@ def test_the_figures_are_those_of_the_literal_port(birds, maps, tmp_path):
     true = []
     for s in dataset.split("test"):
         with Image.open(s.path) as image:
-            true.append([wsoleval.true_box(box, image.size) for box in dataset.truth.boxes[s.id]])
+            true.append([wsoleval.gt_box(box, image.size) for box in dataset.ground_truth.boxes[s.id]])
     first, second = wsoleval.max_box_acc(levels, true, (np.arange(255) + 0.5) / 255)
     assert found.figures["max_box_acc"] == pytest.approx(first, abs=1e-12)
     assert found.figures["max_box_acc_v2"] == pytest.approx(second, abs=1e-12)
 
 
-def test_a_centred_gaussian_is_good_for_centred_birds_and_noise_is_not(birds, tmp_path):
+def test_a_centerd_gaussian_is_good_for_centerd_birds_and_noise_is_not(birds, tmp_path):
     at = np.linspace(-1, 1, 28)
     blob = np.exp(-(at[:, None] ** 2 + at**2) / 2).astype(np.float32)
-    centre = {s.id: blob for s in read(birds).split("test")}
+    center = {s.id: blob for s in read(birds).split("test")}
     rows = score_files(
-        [as_npz(tmp_path / "noise", {n: np.random.default_rng(1).random((14, 14)) for n in centre}),
-         as_npz(tmp_path / "centre", centre)],
+        [as_npz(tmp_path / "noise", {n: np.random.default_rng(1).random((14, 14)) for n in center}),
+         as_npz(tmp_path / "center", center)],
         str(birds), "test", "hclnet", None, 64, "minmax", tmp_path / "new" / "scores.json", None,
     )  # fmt: skip
     assert json.loads((tmp_path / "new" / "scores.json").read_text()) == rows
@@ -136,13 +136,13 @@ def test_a_centred_gaussian_is_good_for_centred_birds_and_noise_is_not(birds, tm
     assert "difference" not in rows[0] and rows[1]["protocol"]["map_size"] == 64
 
 
-def test_normalisations_are_of_our_protocol(birds, maps, tmp_path):
+def test_normalizations_are_of_our_protocol(birds, maps, tmp_path):
     path = as_npz(tmp_path / "maps", maps)
-    plain, other = (score(path, birds, normalise=how) for how in ("minmax", "ivr:60"))
-    assert other.figures["protocol"]["normalisation"] == "ivr:60"
+    plain, other = (score(path, birds, cam_normalization=how) for how in ("minmax", "ivr:60"))
+    assert other.figures["protocol"]["normalization"] == "ivr:60"
     assert not np.array_equal(plain.records.level_iou, other.records.level_iou)
-    with pytest.raises(ValueError, match=r"wsoleval normalises by minmax; ivr:60 is for"):
-        score(path, birds, protocol="wsoleval", normalise="ivr:60")
+    with pytest.raises(ValueError, match=r"wsoleval normalizes by minmax; ivr:60 is for"):
+        score(path, birds, protocol="wsoleval", cam_normalization="ivr:60")
 
 
 def test_maps_of_other_splits_are_no_mistake(birds, maps, tmp_path):
@@ -274,9 +274,9 @@ def test_maps_are_read_one_by_one_and_not_all_before_the_first_is_scored():
         return np.random.default_rng(k).random((5, 5))
 
     images, sizes = samples(*map(str, range(n))), np.full((n, 2), 50)
-    truth = Truth({str(k): np.array([[5.0, 5, 30, 40]]) for k in range(n)})
+    ground_truth = GroundTruth({str(k): np.array([[5.0, 5, 30, 40]]) for k in range(n)})
     get = [lambda k=k: one(k) for k in range(n)]
-    records = score_maps(get, images, sizes, truth, Hclnet(16), RULE, progress, workers=2)
+    records = score_maps(get, images, sizes, ground_truth, Hclnet(16), RULE, progress, workers=2)
     assert len(records) == n and not np.isnan(records.iou).any() and read_so_far == list(range(n))
     assert [done for done, *_ in told] == [64, 128, 192, 200]
     assert all(ahead <= done + 16 for done, _, ahead in told)
@@ -287,13 +287,14 @@ def test_the_order_is_that_of_the_images_however_many_threads(tmp_path, protocol
     rng, n = np.random.default_rng(0), 40
     maps, images = [rng.random((9, 9)) for _ in range(n)], samples(*map(str, range(n)))
     Image.fromarray(np.eye(20, dtype=np.uint8) * 255).save(tmp_path / "m.png")
-    truth = Truth(
+    ground_truth = GroundTruth(
         {str(k): np.sort(rng.random((2, 2)) * 90, axis=0).reshape(1, 4) for k in range(0, n, 2)},
         {str(k): MaskFiles((tmp_path / "m.png",)) for k in range(1, n, 2)},
     )
     get = [lambda map=map: map for map in maps]
     one, many = (
-        score_maps(get, images, np.full((n, 2), 100), truth, protocol, RULE, workers=workers) for workers in (1, 4)
+        score_maps(get, images, np.full((n, 2), 100), ground_truth, protocol, RULE, workers=workers)
+        for workers in (1, 4)
     )
     for column in ("boxes", "iou", "level_iou", "level_best", "inside", "outside"):
         np.testing.assert_array_equal(getattr(one, column), getattr(many, column))

@@ -1,6 +1,6 @@
 """Step 2 of the flow: a batch of images -> features of named stages.
 
-A backbone is a function `output_stride -> Trunk` in `BACKBONES`.
+A backbone is a function `output_stride -> Backbone` in `BACKBONES`.
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ import torch
 from torch import Tensor
 
 from hclnet.backbones import efficientnet, resnet, vgg
-from hclnet.backbones.backbone import Features, StageInfo, Trunk
+from hclnet.backbones.backbone import Backbone, Features, StageInfo
 from hclnet.backbones.weights import Misfit, fit, read_tensors
 
-__all__ = ["BACKBONES", "Backbone", "Features", "StageInfo", "Trunk", "build_trunk", "choose_stride"]
+__all__ = ["BACKBONES", "Architecture", "Backbone", "Features", "StageInfo", "build_backbone", "choose_stride"]
 
 
 @dataclass(frozen=True, slots=True)
-class Backbone:
-    """How to build a trunk, the output strides it can have, its own one, and where its ImageNet weights come from."""
+class Architecture:
+    """How to build a backbone, the output strides it can have, its own one, and where its ImageNet weights come
+    from."""
 
-    build: Callable[[int], Trunk]
+    build: Callable[[int], Backbone]
     output_strides: tuple[int, ...]
     default_stride: int
-    imagenet: Callable[[Trunk], dict[str, Tensor]]
+    imagenet: Callable[[Backbone], dict[str, Tensor]]
 
 
-BACKBONES: dict[str, Backbone] = {
+BACKBONES: dict[str, Architecture] = {
     **{
-        name: Backbone(build, efficientnet.OUTPUT_STRIDES, 16, efficientnet.imagenet)
-        for name, build in efficientnet.TRUNKS.items()
+        name: Architecture(build, efficientnet.OUTPUT_STRIDES, 16, efficientnet.imagenet)
+        for name, build in efficientnet.ARCHITECTURES.items()
     },
-    "vgg16": Backbone(vgg.vgg16, vgg.OUTPUT_STRIDES, 8, vgg.imagenet),
-    "resnet50": Backbone(resnet.resnet50, resnet.OUTPUT_STRIDES, 16, resnet.imagenet),
+    "vgg16": Architecture(vgg.vgg16, vgg.OUTPUT_STRIDES, 8, vgg.imagenet),
+    "resnet50": Architecture(resnet.resnet50, resnet.OUTPUT_STRIDES, 16, resnet.imagenet),
 }
 
 
@@ -56,48 +57,49 @@ def choose_stride(name: str, output_stride: int | None = None) -> int:
     return output_stride
 
 
-def build_trunk(name: str, output_stride: int | None = None, weights: str = "auto", stages: int = 1) -> Trunk:
-    """A trunk in eval mode with weights loaded.
+def build_backbone(name: str, output_stride: int | None = None, weights: str = "auto", stages: int = 1) -> Backbone:
+    """A backbone in eval mode with weights loaded.
 
     Args:
         name: a key of `BACKBONES`.
         output_stride: pixels of the image per feature of the last stage; None: the backbone's own.
         weights: `auto` for the ImageNet weights, `none` for random ones, or a file: safetensors, or torch's format
-            without pickled objects; with the names of timm, torchvision or the trunk itself.
-        stages: how many of the last stages make up the last one's features; see `Trunk.join`.
+            without pickled objects; with the names of timm, torchvision or the backbone itself.
+        stages: how many of the last stages make up the last one's features; see `Backbone.join`.
 
     Raises:
         ValueError: unknown name, impossible stride, or weights that are missing or do not fit. Random weights come
             only where they were asked for.
     """
     stride = choose_stride(name, output_stride)
-    trunk = BACKBONES[name].build(stride)
+    backbone = BACKBONES[name].build(stride)
     if weights == "auto":
-        trunk.load_state_dict(fit(trunk, BACKBONES[name].imagenet(trunk)))
+        backbone.load_state_dict(fit(backbone, BACKBONES[name].imagenet(backbone)))
     elif weights != "none":
-        _load_file(trunk, Path(weights).expanduser())
-    return trunk.join(stages).eval()
+        _load_file(backbone, Path(weights).expanduser())
+    return backbone.join(stages).eval()
 
 
-def _load_file(trunk: Trunk, path: Path) -> None:
+def _load_file(backbone: Backbone, path: Path) -> None:
     tensors = read_tensors(path)
     try:
-        trunk.load_state_dict(fit(trunk, tensors))
+        backbone.load_state_dict(fit(backbone, tensors))
     except Misfit as misfit:
-        if other := _recognise(tensors):
+        if other := _recognize(tensors):
             raise ValueError(
-                f"{path} holds the weights of {other}, not of {trunk.name}. Name another file, or --backbone {other}."
+                f"{path} holds the weights of {other}, not of {backbone.name}. Name another file, or --backbone "
+                f"{other}."
             ) from None
-        raise ValueError(f"{path} does not hold the weights of {trunk.name}: {misfit}.") from None
+        raise ValueError(f"{path} does not hold the weights of {backbone.name}: {misfit}.") from None
 
 
-def _recognise(tensors: dict[str, Tensor]) -> str | None:
+def _recognize(tensors: dict[str, Tensor]) -> str | None:
     """The backbone that tensors fit, if there is one."""
     for name, backbone in BACKBONES.items():
         with torch.device("meta"):  # names and shapes, without memory for them
-            trunk = backbone.build(backbone.default_stride)
+            backbone = backbone.build(backbone.default_stride)
         try:
-            fit(trunk, tensors)
+            fit(backbone, tensors)
             return name
         except Misfit:
             pass

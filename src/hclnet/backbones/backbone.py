@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 Features = dict[str, Float[Tensor, "b _ _ _"]]  # by stage, b x c x h x w
-StageChange = Callable[[str, Float[Tensor, "b c h w"]], Float[Tensor, "b c h w"]]
+FeatureHook = Callable[[str, Float[Tensor, "b c h w"]], Float[Tensor, "b c h w"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class StageInfo:
     stride: int
 
 
-class Trunk(nn.Module):
+class Backbone(nn.Module):
     """A backbone as a list of named stages; it has no hooks.
 
     Attributes:
@@ -33,9 +33,9 @@ class Trunk(nn.Module):
             output stride says so); a backbone may have more after them. A pool ends the stage before it.
         info: channels and stride by stage.
         last: the stage that class maps are computed from unless a method says otherwise.
-        branch_width: channels of the 3x3 convolutions of a classifier branch on this trunk.
+        branch_width: channels of the 3x3 convolutions of a classifier branch on this backbone.
         mean, std: of the input, per channel, for images in 0..1.
-        names: the trunk's name of each tensor, by its name in the model that the stages were taken from.
+        names: the backbone's name of each tensor, by its name in the model that the stages were taken from.
         joined: stages whose channels stand before the last one's own in its features; see `join`.
     """
 
@@ -68,14 +68,15 @@ class Trunk(nn.Module):
         """Pixels of the image per feature of the last stage."""
         return self.info[self.last].stride
 
-    def join(self, count: int) -> Trunk:
-        """Let the features of the last stage be those of the last `count` stages, at its grid; once. Returns the trunk.
+    def join(self, count: int) -> Backbone:
+        """Let the features of the last stage be those of the last `count` stages, at its grid; once. Returns the
+        backbone.
 
         What comes after the last stage, such as a head, still sees the last one's own channels. A stage with a finer
         grid is averaged down.
 
         Raises:
-            ValueError: the trunk has fewer stages.
+            ValueError: the backbone has fewer stages.
         """
         assert not self.joined
         names = list(self.info)
@@ -88,12 +89,12 @@ class Trunk(nn.Module):
         return self
 
     def forward(
-        self, images: Float[Tensor, "b 3 h w"], wanted: Iterable[str], change: StageChange | None = None
+        self, images: Float[Tensor, "b 3 h w"], wanted: Iterable[str], change: FeatureHook | None = None
     ) -> Features:
         """Features of the wanted stages; stages after the last wanted one are not run.
 
         Args:
-            images: normalised by `mean` and `std`.
+            images: normalized by `mean` and `std`.
             wanted: names of stages.
             change: called with each stage's name and output while walking; what it returns goes on (ADL).
         """
@@ -112,7 +113,7 @@ class Trunk(nn.Module):
                     break
         return features
 
-    def folded(self) -> Trunk:
+    def folded(self) -> Backbone:
         """A copy for inference with every batch norm folded into the convolution before it: a third less time."""
         copy = deepcopy(self).eval().requires_grad_(False)
         convolution: nn.Conv2d | None = None

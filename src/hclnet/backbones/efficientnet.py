@@ -10,7 +10,7 @@ import timm
 from timm.data import IMAGENET_INCEPTION_MEAN, IMAGENET_INCEPTION_STD
 from torch import Tensor, nn
 
-from hclnet.backbones.backbone import StageInfo, Trunk
+from hclnet.backbones.backbone import Backbone, StageInfo
 from hclnet.backbones.weights import read_tensors
 
 OUTPUT_STRIDES = (8, 16, 32)
@@ -22,7 +22,7 @@ _CHANNELS = {
 _MEGABYTES = {"efficientnet_lite0": 17, "efficientnet_lite1": 20, "efficientnet_lite2": 23}  # to fetch
 
 
-def _trunk(name: str, output_stride: int = 16) -> Trunk:
+def _backbone(name: str, output_stride: int = 16) -> Backbone:
     """Stages 1-5, then `head`, whose 1280 channels ImageNet's classes see."""
     model = timm.create_model(f"tf_{name}", pretrained=False, output_stride=output_stride)
     blocks = list(model.blocks)
@@ -36,10 +36,10 @@ def _trunk(name: str, output_stride: int = 16) -> Trunk:
     }
     strides = (min(stride, output_stride) for stride in (2, 4, 8, 16, 32, 32))
     info = dict(zip(stages, map(StageInfo, _CHANNELS[name], strides)))
-    return Trunk(name, stages, info, "stage5", 256, IMAGENET_INCEPTION_MEAN, IMAGENET_INCEPTION_STD, model)
+    return Backbone(name, stages, info, "stage5", 256, IMAGENET_INCEPTION_MEAN, IMAGENET_INCEPTION_STD, model)
 
 
-TRUNKS = {name: partial(_trunk, name) for name in _CHANNELS}
+ARCHITECTURES = {name: partial(_backbone, name) for name in _CHANNELS}
 
 
 def packaged_weights(name: str = "efficientnet_lite0") -> Path:
@@ -59,16 +59,17 @@ def packaged_weights(name: str = "efficientnet_lite0") -> Path:
     return Path(getattr(module, f"EfficientnetLite{name[-1]}ModelFile").get_model_file_path())
 
 
-def imagenet(trunk: Trunk) -> dict[str, Tensor]:
+def imagenet(backbone: Backbone) -> dict[str, Tensor]:
     """The packaged ImageNet weights: the tensors of timm's model in timm's order, under other names.
 
     Raises:
         ValueError: the package is missing, or its file is damaged.
     """
-    return read_tensors(packaged_weights(trunk.name))
+    return read_tensors(packaged_weights(backbone.name))
 
 
 def classifier() -> tuple[Tensor, Tensor]:
-    """Weight (1000 x 1280) and bias (1000) of Lite0's packaged ImageNet classifier, which is no part of the trunk."""
+    """Weight (1000 x 1280) and bias (1000) of Lite0's packaged ImageNet classifier, which is no part of the
+    backbone."""
     *_, weight, bias = read_tensors(packaged_weights()).values()
     return weight, bias

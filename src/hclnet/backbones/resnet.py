@@ -6,18 +6,18 @@ import timm
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from hclnet.backbones.backbone import StageInfo, Trunk
+from hclnet.backbones.backbone import Backbone, StageInfo
 from hclnet.backbones.weights import hub_tensors
 
 _TIMM_NAME = "resnet50.tv_in1k"
 OUTPUT_STRIDES = (8, 16, 32)
 
 
-def resnet50(output_stride: int = 16) -> Trunk:
-    """The trunk: the stem, then its four groups of blocks, with 64, 256, 512, 1024 and 2048 channels.
+def resnet50(output_stride: int = 16) -> Backbone:
+    """The backbone: the stem, then its four groups of blocks, with 64, 256, 512, 1024 and 2048 channels.
 
     Below output stride 32 the last groups are dilated, so that weights trained at 32 mean the same. A branch has 512
-    channels: with the 1024 of VGG-16, two branches on 2048 channels would outweigh the trunk twice.
+    channels: with the 1024 of VGG-16, two branches on 2048 channels would outweigh the backbone twice.
     """
     model = timm.create_model(_TIMM_NAME, pretrained=False, num_classes=0, output_stride=output_stride)
     stages = {
@@ -29,9 +29,9 @@ def resnet50(output_stride: int = 16) -> Trunk:
     }
     channels, strides = (64, 256, 512, 1024, 2048), (2, 4, 8, 16, 32)
     info = {name: StageInfo(c, min(s, output_stride)) for name, c, s in zip(stages, channels, strides)}
-    return Trunk("resnet50", stages, info, "stage5", 512, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, model)
+    return Backbone("resnet50", stages, info, "stage5", 512, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, model)
 
 
-def imagenet(trunk: Trunk) -> dict[str, Tensor]:
+def imagenet(backbone: Backbone) -> dict[str, Tensor]:
     """The ImageNet weights: torchvision's first, which the field's figures are measured with."""
-    return hub_tensors(trunk, _TIMM_NAME, "resnet50")
+    return hub_tensors(backbone, _TIMM_NAME, "resnet50")

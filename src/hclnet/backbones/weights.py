@@ -1,4 +1,4 @@
-"""Weights of a trunk: from a file, a package that installs with pip, or timm's hub. Never silently random."""
+"""Weights of a backbone: from a file, a package that installs with pip, or timm's hub. Never silently random."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hclnet.backbones.backbone import Trunk
+from hclnet.backbones.backbone import Backbone
 
-# What torchvision and timm call the tensors after the trunk.
+# What torchvision and timm call the tensors after the backbone.
 _CLASSIFIER = ("classifier.", "fc.", "head.", "pre_logits.")
 _MOST = 3  # names in a message
 
@@ -21,7 +21,7 @@ Tensors = Mapping[str, Tensor]
 
 
 class Misfit(ValueError):
-    """Tensors are not those of the trunk; the text says which."""
+    """Tensors are not those of the backbone; the text says which."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -59,23 +59,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def fit(trunk: Trunk, tensors: Tensors) -> dict[str, Tensor]:
-    """The trunk's state dict from tensors under the names of timm and torchvision, of the trunk itself, or of any
+def fit(backbone: Backbone, tensors: Tensors) -> dict[str, Tensor]:
+    """The backbone's state dict from tensors under the names of timm and torchvision, of the backbone itself, or of any
     library that keeps the same tensors in the same order.
 
-    A prefix that all share (`module.`, a localizer's `trunk.`) and the tensors of a classifier are left out.
+    A prefix that all share (`module.`, a localizer's `backbone.`) and the tensors of a classifier are left out.
 
     Raises:
         Misfit: tensors are missing, too many or of another shape.
     """
-    own = trunk.state_dict()
-    for names in (trunk.names, {key: key for key in own}):
+    own = backbone.state_dict()
+    for names in (backbone.names, {key: key for key in own}):
         if (prefix := _prefix(next(iter(names)), tensors)) is not None:
             inner = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
             return _by_name(own, names, inner)
     if _kinds(list(tensors.items())[: len(own)]) == _kinds(own.items()):
         return dict(zip(own, tensors.values()))
-    raise Misfit(f"it has {_some(list(tensors))}, and nothing that is called {_some(list(trunk.names))}")
+    raise Misfit(f"it has {_some(list(tensors))}, and nothing that is called {_some(list(backbone.names))}")
 
 
 def _by_name(own: Tensors, names: Mapping[str, str], tensors: Tensors) -> dict[str, Tensor]:
@@ -94,11 +94,11 @@ def _by_name(own: Tensors, names: Mapping[str, str], tensors: Tensors) -> dict[s
     return {key: tensors.get(name, own[key]) for name, key in names.items()}
 
 
-def hub_tensors(trunk: Trunk, model: str, torchvision_weights: str) -> dict[str, Tensor]:
+def hub_tensors(backbone: Backbone, model: str, torchvision_weights: str) -> dict[str, Tensor]:
     """ImageNet weights from timm's hub, which keeps them on disk once they are there.
 
     Args:
-        trunk: that they are for.
+        backbone: that they are for.
         model: timm's name of the model and its weights.
         torchvision_weights: torchvision's name for the same, which knows an address for people without the hub.
 
@@ -113,7 +113,7 @@ def hub_tensors(trunk: Trunk, model: str, torchvision_weights: str) -> dict[str,
 
         address = get_model_weights(torchvision_weights).IMAGENET1K_V1.url
         raise ValueError(
-            f"The ImageNet weights of {trunk.name} are not on this machine and can't be had from timm's hub "
+            f"The ImageNet weights of {backbone.name} are not on this machine and can't be had from timm's hub "
             f"({repository}: {_reason(error)}). Fetch them where there is a network, for example from "
             f"{address}, and give the file with --weights FILE; or start from random weights with --weights none."
         ) from None

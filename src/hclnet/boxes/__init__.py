@@ -1,4 +1,4 @@
-"""From a class map to a box. A class map is normalised to a heatmap in 0..1 (`normalise`) and cut into 256 levels,
+"""From a class map to a box. A class map is normalized to a heatmap in 0..1 (`normalize`) and cut into 256 levels,
 `floor(255 h)` (`to_levels`). The component tree of the level map (`component_tree`) holds every 8-connected component
 of all 256 masks `levels > t` at once. A box rule (`parse_rule`) picks the level t whose mask is the object's, and the
 object's box (`box`), in map pixels; `scale` takes it to the image. `find_objects` tells several objects apart.
@@ -8,13 +8,13 @@ object's box (`box`), in map pixels; `scale` takes it to the image. `find_object
 from hclnet.boxes.auto import Choice
 from hclnet.boxes.contours import Contours, contours
 from hclnet.boxes.geometry import best_iou, iou, scale
-from hclnet.boxes.levels import NORMALISATIONS, normalise, parse_normalisation, steady, to_levels
+from hclnet.boxes.levels import NORMALIZATIONS, normalize, parse_normalization, steady, to_levels
 from hclnet.boxes.objects import MapObject, find_objects
 from hclnet.boxes.rules import RULES, Auto, Fixed, Otsu3, Rule, box, parse_rule
 from hclnet.boxes.tree import ComponentTree, component_tree
 
 __all__ = [
-    "NORMALISATIONS",
+    "NORMALIZATIONS",
     "RULES",
     "Auto",
     "Choice",
@@ -30,8 +30,8 @@ __all__ = [
     "contours",
     "find_objects",
     "iou",
-    "normalise",
-    "parse_normalisation",
+    "normalize",
+    "parse_normalization",
     "parse_rule",
     "scale",
     "steady",

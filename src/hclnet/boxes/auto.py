@@ -1,12 +1,13 @@
-"""The box rule `auto`: no threshold, and no true box where it is used; its constants were set on cut-out animals.
+"""The box rule `auto`: no threshold, and no ground-truth box where it is used; its constants were set on cut-out
+animals.
 
 Which level of a map is the object's edge can't be told from the map alone: on the maps of one branch the best single
 level lies near 0.45 of the maximum, on those of two branches near 0.7, at twice the image size at 0.3 and 0.5. The
-trunk's features can tell it, since an object's differ from its surroundings' whatever method drew the map. Their
-answer is the `objectness` (see `hclnet.maps.foreground`): a value for every cell of the features, above 0 where they
+backbone's features can tell it, since an object's differ from its surroundings' whatever method drew the map. Their
+answer is the `foreground` (see `hclnet.maps.foreground`): a value for every cell of the features, above 0 where they
 are more like what the class maps point at, on all training images, than like what they pass over.
 
-1. A = the pixels whose objectness, interpolated, is above 0. M(t) = `levels > t`, the mask at level t.
+1. A = the pixels whose foreground score, interpolated, is above 0. M(t) = `levels > t`, the mask at level t.
    J(t) = |A and M(t)| / |A or M(t)|: how well it agrees with A.
 2. One box is the mean over t of the boxes of the largest component of M(t), weighted by J(t)^8: levels that agree
    about equally well share the say, others have none.
@@ -16,7 +17,8 @@ are more like what the class maps point at, on all training images, than like wh
 
 J, and with it the choice among levels, is the same for any map with the same masks, however its values are spread.
 
-Without objectness (a localizer that was never trained here, such as the packaged ImageNet classifier), only the map is
+Without a foreground score (a localizer that was never trained here, such as the packaged ImageNet classifier), only the
+map is
 left: of the levels above its 65th percentile, the box that most others overlap by half, each weighted by a (1 - a) for
 a box that takes the share a of the image; the answer is the weighted mean of those that overlap it.
 
@@ -37,7 +39,7 @@ _SHARPNESS = 8  # exponent of J; from 4 to 32 the accuracy is the same within a 
 _BLUR = 0.5  # cells by which what answers reaches beyond the object, on each side
 _MOST_BLUR = 0.3  # of a side's length: a box smaller than a cell keeps an inside
 _ROUNDING = 1e-6  # pixels
-_BACKGROUND = 65  # percent of the map, without objectness
+_BACKGROUND = 65  # percent of the map, without a foreground score
 
 
 class Choice(NamedTuple):
@@ -52,19 +54,19 @@ class Choice(NamedTuple):
     box: Int32[np.ndarray, " 4"]
 
 
-def choose_by_objectness(
+def choose_by_foreground(
     levels: UInt8[np.ndarray, "h w"],
     boxes: Int32[np.ndarray, "256 4"],
-    objectness: Float32[np.ndarray, "gh gw"],
+    foreground: Float32[np.ndarray, "gh gw"],
 ) -> Choice:
-    """The level and the box that agree best with the objectness; see the module.
+    """The level and the box that agree best with the foreground score; see the module.
 
     Args:
         levels: the level map.
         boxes: for each t the box of the largest component of `levels > t`, zeros where there is none.
-        objectness: for each cell of the features, over the whole image.
+        foreground: for each cell of the features, over the whole image.
     """
-    likely = likely_pixels(levels, objectness)
+    likely = likely_pixels(levels, foreground)
     agreement = _agreement(levels, likely)
     agreement[~_has_area(boxes)] = 0
     best = agreement.max()
@@ -72,18 +74,19 @@ def choose_by_objectness(
         return choose_by_map(levels, boxes)
     weight = (agreement / best) ** _SHARPNESS
     mean = (_weighted_mean(boxes, weight) + _heaviest_component(likely, levels)) / 2
-    return Choice(int(agreement.argmax()), tightened(mean, levels.shape, objectness.shape))
+    return Choice(int(agreement.argmax()), tightened(mean, levels.shape, foreground.shape))
 
 
 def likely_pixels(
-    levels: UInt8[np.ndarray, "h w"], objectness: Float32[np.ndarray, "gh gw"]
+    levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, "gh gw"]
 ) -> Bool[np.ndarray, "h w"]:
-    """Where the objectness, interpolated, is above 0: A."""
-    return cv2.resize(objectness, levels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0
+    """Where the foreground score, interpolated, is above 0: A."""
+    return cv2.resize(foreground, levels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0
 
 
 def choose_by_map(levels: UInt8[np.ndarray, "h w"], boxes: Int32[np.ndarray, "256 4"]) -> Choice:
-    """The level and the box that most levels above the background agree on, for want of objectness; see the module."""
+    """The level and the box that most levels above the background agree on, for want of a foreground score; see the
+    module."""
     present = _has_area(boxes)
     if not present.any():
         return Choice(0, np.zeros(4, dtype=np.int32))
@@ -124,7 +127,7 @@ def tightened(
     Args:
         box: half-open, map pixels.
         shape: height and width of the map.
-        cells: how many of the objectness it has, down and across.
+        cells: how many of the foreground score it has, down and across.
     """
     blur = _BLUR * np.array(shape[::-1]) / np.array(cells[::-1])
     inwards = np.minimum(blur, _MOST_BLUR * (box[2:] - box[:2]))

@@ -26,16 +26,16 @@ def iou(boxes: Real[np.ndarray, "n 4"], others: Real[np.ndarray, "m 4"]) -> Floa
 
 
 def best_iou(
-    boxes: Real[np.ndarray, "n 4"], true_boxes: Real[np.ndarray, "m 4"], inclusive: bool = False
+    boxes: Real[np.ndarray, "n 4"], gt_boxes: Real[np.ndarray, "m 4"], inclusive: bool = False
 ) -> Float64[np.ndarray, " n"]:
-    """Of every box the best IoU with any true box, 0..1; 0 without true boxes.
+    """Of every box the best IoU with any ground-truth box, 0..1; 0 without ground-truth boxes.
 
     Args:
         boxes: half-open, or inclusive.
-        true_boxes: as `boxes`.
+        gt_boxes: as `boxes`.
         inclusive: the pixel at `x1, y1` belongs to the box, whose width is `x1 - x0 + 1`, as in wsolevaluation.
     """
-    return _best_iou(boxes, true_boxes.astype(np.float64), 1 if inclusive else 0)
+    return _best_iou(boxes, gt_boxes.astype(np.float64), 1 if inclusive else 0)
 
 
 def scale(
@@ -65,13 +65,13 @@ def _area(boxes: Float64[np.ndarray, "*n 4"]) -> Float64[np.ndarray, "*n"]:
 # `no_type_check` keeps run-time checkers of annotations out of what numba compiles.
 @compiled(nogil=True)
 @no_type_check
-def _best_iou(boxes, true_boxes, extra):
+def _best_iou(boxes, gt_boxes, extra):
     best = np.zeros(len(boxes), dtype=np.float64)
     for i in range(len(boxes)):
         x0, y0, x1, y1 = boxes[i]
         area = max(x1 - x0 + extra, 0) * max(y1 - y0 + extra, 0)
-        for j in range(len(true_boxes)):
-            u0, v0, u1, v1 = true_boxes[j]
+        for j in range(len(gt_boxes)):
+            u0, v0, u1, v1 = gt_boxes[j]
             overlap = max(min(x1, u1) - max(x0, u0) + extra, 0.0) * max(min(y1, v1) - max(y0, v0) + extra, 0.0)
             if overlap > 0:
                 true_area = max(u1 - u0 + extra, 0.0) * max(v1 - v0 + extra, 0.0)

@@ -1,7 +1,7 @@
 """A class map becomes a heatmap in 0..1, and the heatmap becomes 256 levels.
 
-The normalisations are those compared in Kim et al., "Normalization Matters in Weakly Supervised Object Localization",
-ICCV 2021. Which one is used moves the localisation figures by several points, so it is an option, never an assumption.
+The normalizations are those compared in Kim et al., "Normalization Matters in Weakly Supervised Object Localization",
+ICCV 2021. Which one is used moves the localization figures by several points, so it is an option, never an assumption.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, Float64, Real, UInt8
 
 from hclnet.caches import compiled
 
-NORMALISATIONS = ("minmax", "max", "pas", "ivr:P")
+NORMALIZATIONS = ("minmax", "max", "pas", "ivr:P")
 PAS_PERCENTILE = 90
 _FAR = 1e300  # from here on a difference may overflow
 _NOT_FINITE = (
@@ -23,8 +23,8 @@ _NOT_FINITE = (
 )
 
 
-def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Float32[np.ndarray, "*batch h w"]:
-    """Heatmaps in 0..1, each normalised by itself.
+def normalize(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Float32[np.ndarray, "*batch h w"]:
+    """Heatmaps in 0..1, each normalized by itself.
 
     A constant map says nothing about where, and gives zeros. So does an `ivr:P` map of which more than 100 - P percent
     share the maximum.
@@ -38,9 +38,9 @@ def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Floa
     Raises:
         ValueError: `how` is unknown, or a map is empty or not finite.
     """
-    kind, percentile = parse_normalisation(how)
+    kind, percentile = parse_normalization(how)
     if 0 in map.shape[-2:]:
-        raise ValueError(f"cannot normalise maps of shape {map.shape}: each must have at least one pixel.")
+        raise ValueError(f"cannot normalize maps of shape {map.shape}: each must have at least one pixel.")
     if kind == "minmax":
         wide = _wide(map)
         heatmaps = np.empty(map.shape, dtype=np.float32)
@@ -69,14 +69,14 @@ def normalise(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Floa
 
 
 def steady(map: Real[np.ndarray, "h w"], from_zero: bool = False, wide: bool = False) -> Float[np.ndarray, "h w"]:
-    """A map in float32 (`wide`: in float64) that has lost nothing on the way, so that it can be resized and normalised.
+    """A map in float32 (`wide`: in float64) that has lost nothing on the way, so that it can be resized and normalized.
 
     What that type holds as it is stays as it is, to the bit. A map of which it would lose the steps (a far offset, 64
-    bits of an integer) or the range (1e300, 1e-46) is brought to 0..1 before it is cut: no normalisation sees that.
+    bits of an integer) or the range (1e300, 1e-46) is brought to 0..1 before it is cut: no normalization sees that.
 
     Args:
         map: numbers of any kind.
-        from_zero: the normalisation asks where zero is (`max`): the map is only divided, by its largest magnitude.
+        from_zero: the normalization asks where zero is (`max`): the map is only divided, by its largest magnitude.
 
     Raises:
         ValueError: the map is empty or not finite.
@@ -116,16 +116,16 @@ def to_levels(heatmap: Float[np.ndarray, "*batch h w"]) -> UInt8[np.ndarray, "*b
     levels = np.empty(heatmap.shape, dtype=np.uint8)
     if not _floor(np.ascontiguousarray(wide).reshape(-1), levels.reshape(-1)):
         raise ValueError(
-            f"a heatmap must lie in 0..1, and this one spans {heatmap.min()} to {heatmap.max()}: normalise it first."
+            f"a heatmap must lie in 0..1, and this one spans {heatmap.min()} to {heatmap.max()}: normalize it first."
         )
     return levels
 
 
-def parse_normalisation(how: str) -> tuple[str, float]:
-    """The kind of a normalisation and its percentile: `("ivr", 35.0)`, `("minmax", 0.0)`.
+def parse_normalization(how: str) -> tuple[str, float]:
+    """The kind of a normalization and its percentile: `("ivr", 35.0)`, `("minmax", 0.0)`.
 
     Raises:
-        ValueError: there is no such normalisation.
+        ValueError: there is no such normalization.
     """
     kind, colon, argument = how.partition(":")
     if kind in ("minmax", "max", "pas") and not colon:
@@ -138,7 +138,7 @@ def parse_normalisation(how: str) -> tuple[str, float]:
         if 0 <= percentile < 100:
             return kind, percentile
     raise ValueError(
-        f"there is no map normalisation {how!r}; choose one of {', '.join(NORMALISATIONS)} with 0 <= P < 100, "
+        f"there is no map normalization {how!r}; choose one of {', '.join(NORMALIZATIONS)} with 0 <= P < 100, "
         "such as ivr:35."
     )
 
@@ -155,11 +155,11 @@ def _divide(
 
 
 # `no_type_check` keeps run-time checkers of annotations out of what numba compiles. Products and quotients are float64
-# as in numpy's way of the other normalisations.
+# as in numpy's way of the other normalizations.
 @compiled(nogil=True)
 @no_type_check
 def _minmax(maps, heatmaps):
-    """Min-max normalise each row into `heatmaps`, flat; whether all is finite."""
+    """Min-max normalize each row into `heatmaps`, flat; whether all is finite."""
     count, pixels = maps.shape
     for k in range(count):
         low = high = maps[k, 0]

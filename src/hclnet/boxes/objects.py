@@ -4,11 +4,11 @@ A box rule answers for one object. Where the map has several peaks, each may be 
 from the highest level down, and each goes to the peak that it hangs together with. Where two peaks meet, they are two
 objects if the lower one rises above their meeting point by at least 20 % of its own height, and has at least 20 % of
 the other's pixels there; else they are one. Pixels are those that the rule looks at: `levels > t` at its level t, and
-for `auto` with objectness those that look like an object.
+for `auto` with foreground score those that look like an object.
 
-One object has the rule's own box. The boxes of several are those of their pixels; under `auto` with objectness every
-side then moves inwards by half a cell, as in `hclnet.boxes.auto`. The mask of an object is what `levels > t` has in its
-box, and of several, among its own pixels.
+One object has the rule's own box. The boxes of several are those of their pixels; under `auto` with a foreground score
+every side then moves inwards by half a cell, as in `hclnet.boxes.auto`. The mask of an object is what `levels > t` has
+in its box, and of several, among its own pixels.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class MapObject(NamedTuple):
 def find_objects(
     levels: UInt8[np.ndarray, "h w"],
     rule: Rule,
-    objectness: Float32[np.ndarray, "gh gw"] | None = None,
+    foreground: Float32[np.ndarray, "gh gw"] | None = None,
     most: int = 1,
 ) -> list[MapObject]:
     """The objects in a level map, highest peak first; none if the map is empty.
@@ -52,23 +52,23 @@ def find_objects(
     Args:
         levels: the level map.
         rule: the box rule. With `most` 1 its box is the answer.
-        objectness: for each cell of the trunk's features, over the whole image, for rules that ask for it.
+        foreground: for each cell of the backbone's features, over the whole image, for rules that ask for it.
         most: how many at most.
     """
-    choice = rule.choose(levels, component_tree(levels).largest_boxes(), objectness)
+    choice = rule.choose(levels, component_tree(levels).largest_boxes(), foreground)
     if choice.box[2] <= choice.box[0]:
         return []
     above = levels > choice.level
     alone = [_object(levels, choice.box, above)]
     if most == 1:
         return alone
-    likely = likely_pixels(levels, objectness) if isinstance(rule, Auto) and objectness is not None else None
+    likely = likely_pixels(levels, foreground) if isinstance(rule, Auto) and foreground is not None else None
     looked_at = above if likely is None or not likely.any() else likely
     found = []
     for pixels in _apart(levels, looked_at):
         box = _bounding_box(pixels)
         if looked_at is likely:
-            box = tightened(box.astype(np.float64), levels.shape, objectness.shape)
+            box = tightened(box.astype(np.float64), levels.shape, foreground.shape)
         if (_within(box, above) & pixels).any():
             found.append(_object(levels, box, above & pixels))
     found.sort(key=lambda one: -one.peak)

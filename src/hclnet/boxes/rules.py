@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol, no_type_check, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from hclnet.boxes.auto import Choice, choose_by_map, choose_by_objectness
+from hclnet.boxes.auto import Choice, choose_by_foreground, choose_by_map
 from hclnet.boxes.tree import component_tree
 from hclnet.caches import compiled
 
@@ -31,14 +31,14 @@ class Rule(Protocol):
         self,
         levels: UInt8[np.ndarray, "h w"],
         boxes: Int32[np.ndarray, "256 4"],
-        objectness: Float32[np.ndarray, "gh gw"] | None = None,
+        foreground: Float32[np.ndarray, "gh gw"] | None = None,
     ) -> Choice:
         """The level t, 0..255, and the box.
 
         Args:
             levels: the level map.
             boxes: for each t the box of the largest component of `levels > t`, zeros where there is none.
-            objectness: for each cell of the trunk's features, over the whole image; see `hclnet.boxes.auto`.
+            foreground: for each cell of the backbone's features, over the whole image; see `hclnet.boxes.auto`.
         """
         ...
 
@@ -57,7 +57,7 @@ class _Threshold:
         self,
         levels: UInt8[np.ndarray, "h w"],
         boxes: Int32[np.ndarray, "256 4"],
-        objectness: Float32[np.ndarray, "gh gw"] | None = None,
+        foreground: Float32[np.ndarray, "gh gw"] | None = None,
     ) -> Choice:
         return Choice(t := self.level(levels), boxes[t])
 
@@ -112,7 +112,7 @@ class Otsu3(_Threshold):
 
 @dataclass(frozen=True, slots=True)
 class Auto:
-    """No threshold: the box that the map and the trunk's objectness agree on; see `hclnet.boxes.auto`."""
+    """No threshold: the box that the map and the backbone's foreground score agree on; see `hclnet.boxes.auto`."""
 
     example: ClassVar[str] = "auto"
 
@@ -125,9 +125,9 @@ class Auto:
         self,
         levels: UInt8[np.ndarray, "h w"],
         boxes: Int32[np.ndarray, "256 4"],
-        objectness: Float32[np.ndarray, "gh gw"] | None = None,
+        foreground: Float32[np.ndarray, "gh gw"] | None = None,
     ) -> Choice:
-        return choose_by_map(levels, boxes) if objectness is None else choose_by_objectness(levels, boxes, objectness)
+        return choose_by_map(levels, boxes) if foreground is None else choose_by_foreground(levels, boxes, foreground)
 
     def __str__(self) -> str:
         return "auto"
@@ -153,16 +153,16 @@ def parse_rule(text: str) -> Rule:
 
 
 def box(
-    levels: UInt8[np.ndarray, "h w"], rule: Rule, objectness: Float32[np.ndarray, "gh gw"] | None = None
+    levels: UInt8[np.ndarray, "h w"], rule: Rule, foreground: Float32[np.ndarray, "gh gw"] | None = None
 ) -> tuple[int, int, int, int]:
     """The box of a level map that the rule picks; half-open, map pixels; zeros if there is none.
 
     Args:
         levels: the level map.
         rule: the box rule.
-        objectness: for each cell of the trunk's features, over the whole image, for rules that ask for it.
+        foreground: for each cell of the backbone's features, over the whole image, for rules that ask for it.
     """
-    x0, y0, x1, y1 = rule.choose(levels, component_tree(levels).largest_boxes(), objectness).box.tolist()
+    x0, y0, x1, y1 = rule.choose(levels, component_tree(levels).largest_boxes(), foreground).box.tolist()
     return x0, y0, x1, y1
 
 

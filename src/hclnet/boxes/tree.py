@@ -52,13 +52,14 @@ class ComponentTree:
         best = best_nodes(self.level, self.parent, self.first, self.area.astype(np.float64))
         return np.where(best[:, None] >= 0, self.box[best], np.int32(0))
 
-    def best_iou(self, true_boxes: Real[np.ndarray, "m 4"]) -> Float64[np.ndarray, " 256"]:
-        """For each t, the best IoU of any component of `levels > t` with any true box; 0 where either is missing.
+    def best_iou(self, gt_boxes: Real[np.ndarray, "m 4"]) -> Float64[np.ndarray, " 256"]:
+        """For each t, the best IoU of any component of `levels > t` with any ground-truth box; 0 where either is
+        missing.
 
         Args:
-            true_boxes: half-open, map pixels, not necessarily whole.
+            gt_boxes: half-open, map pixels, not necessarily whole.
         """
-        overlap = best_iou(self.box, true_boxes)
+        overlap = best_iou(self.box, gt_boxes)
         best = best_nodes(self.level, self.parent, self.first, overlap)
         return np.where(best >= 0, overlap[best], 0.0)
 
@@ -117,7 +118,7 @@ EIGHT, FOUR = _representatives(8), _representatives(4)
 def _outlines() -> Integer[np.ndarray, " 256"]:
     """For each set of neighbours: by how much a pixel among them adds to twice the area within the outline.
 
-    The outline of a component is the polygon through the centres of its border pixels. Of each 2 x 2 window it holds a
+    The outline of a component is the polygon through the centers of its border pixels. Of each 2 x 2 window it holds a
     half if three of the pixels belong to the component, and all if four do. So a pixel that joins two or three others
     in a window adds one half.
     """

@@ -18,6 +18,9 @@ from hclnet.configs import experiment_names, preset_names
 class Verbs(TyperGroup):
     """What a user can mend is told in a sentence, not a traceback; `HCLNET_DEBUG=1` shows the traceback."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [_new_option(word) for word in args])
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -33,6 +36,20 @@ class Verbs(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("Stopped.", err=True)
             raise typer.Exit(130) from None
+
+
+_OLD_OPTIONS = {
+    "--no-object-class": "--background-class",
+    "--presence": "--rejection",
+    "--truth": "--ground-truth",
+    "--normalise": "--cam-normalization",
+}
+
+
+def _new_option(word: str) -> str:
+    """An option by the name that it has now; version 0.1's go on being taken, and no help shows them."""
+    name, equals, value = word.partition("=")
+    return _OLD_OPTIONS.get(name, name) + equals + value
 
 
 app = typer.Typer(
@@ -65,7 +82,9 @@ Size = Annotated[
         help="Images are resized to a square of this side, px.", show_default="448, and boxes are drawn at 672"
     ),
 ]
-Tune = Annotated[str | None, typer.Option(help="heads: frozen trunk, fast; all: fine-tune it.", show_default="heads")]
+Tune = Annotated[
+    str | None, typer.Option(help="heads: frozen backbone, fast; all: fine-tune it.", show_default="heads")
+]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", show_default="12")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same machine: same figures.", show_default="0")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", show_default="auto")]
@@ -93,7 +112,7 @@ Box = Annotated[
 ]
 Protocol = Annotated[str, typer.Option(help="What is measured how: hclnet or wsoleval; see docs/protocols.md.")]
 Fusion = Annotated[str | None, typer.Option(help="max, addition or l1.", show_default="the run's")]
-NoObjectClass = Annotated[
+BackgroundClass = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
@@ -151,7 +170,7 @@ def train(
     epochs: Epochs = None,
     seed: Seed = None,
     device: Device = None,
-    no_object_class: NoObjectClass = None,
+    background_class: BackgroundClass = None,
     on_bad_image: OnBadImage = None,
     as_classes: AsClasses = False,
     preset: Preset = None,
@@ -172,7 +191,7 @@ def train(
     out = out or Path("runs") / f"{method or 'hclnet'}-{seed or 0}"
     given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or [])}
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
-    recipe |= _given(no_object_class=no_object_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
+    recipe |= _given(background_class=background_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
     result = api.train(data, out, method, resume, typer.echo, not no_report, **{**given, **recipe})
     if not result.finished:
         typer.echo(f"Stopped after {result.epochs} whole epochs. {out} can be used as it is, or go on with --resume.")
@@ -202,7 +221,7 @@ def evaluate(
     json_file: JsonFile = None,
     no_report: NoReport = False,
 ) -> None:
-    """Score a run: classification, and localisation where there are true boxes."""
+    """Score a run: classification, and localization where there are ground-truth boxes."""
     from hclnet.cli.tables import figures_table
     from hclnet.storage import check_writable, write_json
     from hclnet.workflows import api
@@ -228,15 +247,15 @@ def evaluate(
 def calibrate(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
     data: Annotated[
-        str | None, typer.Option(help="A data set with true boxes: twenty will do.", show_default="the run's")
+        str | None, typer.Option(help="A data set with ground-truth boxes: twenty will do.", show_default="the run's")
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="The part that is used.", show_default="train; with --presence test"),
+        typer.Option(help="The part that is used.", show_default="train; with --rejection test"),
     ] = None,
-    presence: Annotated[
+    rejection: Annotated[
         bool,
-        typer.Option("--presence", help="On labels, not boxes: the probability below which a class is not there."),
+        typer.Option("--rejection", help="On labels, not boxes: the probability below which a class is not there."),
     ] = False,
     fusion: Fusion = None,
     device: Device = None,
@@ -248,12 +267,12 @@ def calibrate(
     settings: SetMaps = None,
     json_file: JsonFile = None,
 ) -> None:
-    """Choose a run's box threshold on whatever true boxes there are, and say how sure it is."""
+    """Choose a run's box threshold on whatever ground-truth boxes there are, and say how sure it is."""
     from hclnet.cli.calibration import calibrate_run
 
     maps = _settings_of_maps(settings, None, fusion)
     policy = (on_bad_image, as_classes, ignore_unknown_classes)
-    calibrate_run(run, data, split, device or "auto", json_file, presence, policy, maps)
+    calibrate_run(run, data, split, device or "auto", json_file, rejection, policy, maps)
 
 
 @app.command()
@@ -262,12 +281,12 @@ def score(
         list[Path],
         typer.Argument(help="A folder of <image id>.npy, or an .npz or .safetensors file.", show_default=False),
     ],
-    truth: Annotated[str, typer.Option(help="A data set with boxes or masks.", show_default=False)],
+    ground_truth: Annotated[str, typer.Option(help="A data set with boxes or masks.", show_default=False)],
     split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
     protocol: Protocol = "hclnet",
     box: Annotated[str | None, typer.Option(help="Box rule of GT-known.", show_default="auto")] = None,
     map_size: Annotated[int, typer.Option(min=8, help="Side that maps are brought to, px.")] = 224,
-    normalise: Annotated[str, typer.Option(help="minmax, max, pas or ivr:P; of protocol hclnet.")] = "minmax",
+    cam_normalization: Annotated[str, typer.Option(help="minmax, max, pas or ivr:P; of protocol hclnet.")] = "minmax",
     json_file: JsonFile = None,
     records: Annotated[
         Path | None, typer.Option(help="Write per-image records here (.npz).", show_default=False)
@@ -276,7 +295,7 @@ def score(
     """Score heatmaps that anything made; those of several methods side by side, the first as the baseline."""
     from hclnet.cli.score import score_files
 
-    score_files(maps, truth, split, protocol, box, map_size, normalise, json_file, records)
+    score_files(maps, ground_truth, split, protocol, box, map_size, cam_normalization, json_file, records)
 
 
 @app.command()
@@ -292,7 +311,7 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, help="Trainings per method; the table has median and spread.")] = 1,
     seed: Annotated[int | None, typer.Option(help="The first seed.", show_default="0")] = None,
     device: Device = None,
-    no_object_class: NoObjectClass = None,
+    background_class: BackgroundClass = None,
     on_bad_image: OnBadImage = None,
     as_classes: AsClasses = False,
     settings: Set = None,
@@ -311,7 +330,7 @@ def compare(
     from hclnet.workflows.compare import markdown, split_specs
 
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
-    recipe |= _given(no_object_class=no_object_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
+    recipe |= _given(background_class=background_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
     given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or []), **recipe}
     try:
         rows = run_compare(data, split_specs(methods), out, seeds, split, typer.echo, not no_report, protocol, **given)

@@ -8,9 +8,9 @@ from typing import Any
 
 import typer
 
-from hclnet.metrics import Calibration, Presence, change
+from hclnet.metrics import Calibration, Rejection, change
 from hclnet.storage import check_writable, write_json
-from hclnet.workflows.calibrate import calibrate, calibrate_presence
+from hclnet.workflows.calibrate import calibrate, calibrate_rejection
 
 
 def calibrate_run(
@@ -19,36 +19,36 @@ def calibrate_run(
     split: str | None,
     device: str,
     json_file: Path | None,
-    presence: bool,
+    rejection: bool,
     policy: tuple[str | None, bool, bool],
     maps: dict[str, Any],
 ) -> None:
     """Calibrate a run, and print how sure the threshold is.
 
     Raises:
-        ValueError: see `hclnet.workflows.calibrate` and `hclnet.calibrate_presence`.
+        ValueError: see `hclnet.workflows.calibrate` and `hclnet.calibrate_rejection`.
     """
-    split, (on_bad_image, *classes) = split or ("test" if presence else "train"), policy
+    split, (on_bad_image, *classes) = split or ("test" if rejection else "train"), policy
     if json_file:
         check_writable(json_file.parent)
-    choose = calibrate_presence if presence else calibrate
+    choose = calibrate_rejection if rejection else calibrate
     found = choose(run, data, split, device, on_bad_image, typer.echo, *classes, **maps)
     for line in told(found):
         typer.echo(line)
-    typer.echo(f"Written into {run}; {'--min-score 0' if presence else '--box auto'} goes without it.")
+    typer.echo(f"Written into {run}; {'--min-score 0' if rejection else '--box auto'} goes without it.")
     if json_file:
         write_json(json_file, asdict(found), indent=2)
 
 
-def told(found: Calibration | Presence) -> list[str]:
+def told(found: Calibration | Rejection) -> list[str]:
     """What a calibration says, for a person."""
-    return _of_boxes(found) if isinstance(found, Calibration) else _of_presence(found)
+    return _of_boxes(found) if isinstance(found, Calibration) else _of_rejection(found)
 
 
 def _of_boxes(found: Calibration) -> list[str]:
     low, high = found.threshold_interval
     lines = [
-        f"Box rule fixed:{found.threshold}, from {found.images} images with true boxes. 95 % interval of the "
+        f"Box rule fixed:{found.threshold}, from {found.images} images with ground-truth boxes. 95 % interval of the "
         f"threshold: {low:.2f} to {high:.2f}.",
         f"GT-known on images that had no part in choosing it: {_percent(found.gt_known)}.",
         f"The rule auto on the same images: {100 * found.rule_gt_known:.1f} %. The threshold minus auto, in points: "
@@ -61,7 +61,7 @@ def _of_boxes(found: Calibration) -> list[str]:
     return lines
 
 
-def _of_presence(found: Presence) -> list[str]:
+def _of_rejection(found: Rejection) -> list[str]:
     low, high = (100 * v for v in found.min_score_interval)
     return [
         f"A class is not there below a probability of {_short(100 * found.min_score)} %, from {found.images} images. "

@@ -17,12 +17,12 @@ from hclnet.workflows.score import Score, score
 
 def score_files(
     maps: Sequence[Path],
-    truth: str,
+    ground_truth: str,
     split: str,
     protocol: str,
     box: str | None,
     map_size: int,
-    normalise: str,
+    cam_normalization: str,
     json_file: Path | None,
     records: Path | None,
 ) -> list[dict[str, Any]]:
@@ -37,8 +37,10 @@ def score_files(
     for path in maps:
         doubts: list[str] = []
         with bar(f"Scoring {path.name}") as progress:
-            scores.append(score(path, truth, split, protocol, box, map_size, normalise, progress, doubts.append))
-        if len(scores) == 1:  # they are of the truth, which is the same for all
+            scores.append(
+                score(path, ground_truth, split, protocol, box, map_size, cam_normalization, progress, doubts.append)
+            )
+        if len(scores) == 1:  # they are of the ground truth, which is the same for all
             for doubt in doubts:
                 typer.echo(doubt)
     rows = [one.figures for one in scores]

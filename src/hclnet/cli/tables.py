@@ -100,7 +100,7 @@ def methods_table() -> None:
         method = get_method(name)
         fusion = f" Fusion: {method.fusion}." if method.fusion else ""
         console.print(f"[bold]{name}[/bold]  {method.paper}.{fusion}")
-        if method.changes_images:
+        if method.augments_batches:
             console.print("  Needs --tune all: it changes the images while training.")
         if method.frozen:
             console.print(f"  With --tune heads {method.frozen}")

@@ -1,6 +1,6 @@
-"""Step 1 of the flow: files -> one table of labelled images, and apart from it the truth -> batches.
+"""Step 1 of the flow: files -> one table of labelled images, and apart from it the ground truth -> batches.
 
-A layout of files is one module here with `KIND`, `LOOKED_FOR` and two functions: `recognise(path) -> bool` and
+A layout of files is one module here with `KIND`, `LOOKED_FOR` and two functions: `recognize(path) -> bool` and
 `read(path, seed) -> DataSet`; the path is a folder or a file. To add one, write the module and name it in `READERS`.
 What holds for all of them is in `rules`.
 """
@@ -27,7 +27,7 @@ _NAMED = 12  # classes that a description names
 
 
 def read(root: str | Path, seed: int = 0, as_classes: bool = False) -> DataSet:
-    """The data set at a path, of whatever kind is recognised there.
+    """The data set at a path, of whatever kind is recognized there.
 
     Args:
         root: a folder, or a manifest.
@@ -35,7 +35,7 @@ def read(root: str | Path, seed: int = 0, as_classes: bool = False) -> DataSet:
         as_classes: each folder in `root` is a class, also one that is called like a split or like a part of a data set.
 
     Raises:
-        ValueError: there is nothing at the path, or nothing that any reader recognises; the message says what was
+        ValueError: there is nothing at the path, or nothing that any reader recognizes; the message says what was
             looked for and what is there. Or what is there is malformed, or against the rules (`rules.checked`).
     """
     root = Path(os.path.expanduser(root))  # noqa: PTH111, Path.expanduser() fails on ~name where there is no such user
@@ -46,7 +46,7 @@ def read(root: str | Path, seed: int = 0, as_classes: bool = False) -> DataSet:
     if as_classes:
         raise ValueError(f"{shown(root)} is not a folder: --as-classes is for folders of classes.")
     for reader in READERS:
-        if reader.recognise(root):
+        if reader.recognize(root):
             return checked(reader.read(root, seed))
     if not root.is_dir():
         raise ValueError(
@@ -54,7 +54,7 @@ def read(root: str | Path, seed: int = 0, as_classes: bool = False) -> DataSet:
             "be unpacked first."
         )
     looked = "\n".join(f"  - {reader.KIND}: {reader.LOOKED_FOR}" for reader in READERS)
-    inside = [p for p in folders_in(root) if any(reader.recognise(p) for reader in READERS)]
+    inside = [p for p in folders_in(root) if any(reader.recognize(p) for reader in READERS)]
     below = f"\nDo you mean {' or '.join(map(shown, inside[:3]))}?" if inside else ""
     hint = foreign_layout(root) or below or maybe_manifest(root) or unread_files(root)
     raise ValueError(
@@ -72,18 +72,18 @@ def find_split(dataset: DataSet, split: str) -> str:
 def describe(dataset: DataSet) -> str:
     """One line about a data set for a person, and one for each of its notes."""
     counts = ", ".join(f"{count} {split}" for split, count in dataset.counts().items())
-    truth = [
+    ground_truth = [
         f"{len(known):,} with {what}"
-        for known, what in ((dataset.truth.boxes, "boxes"), (dataset.truth.masks, "masks"))
+        for known, what in ((dataset.ground_truth.boxes, "boxes"), (dataset.ground_truth.masks, "masks"))
         if known
     ]
-    truth = f", {', '.join(truth)} (for scoring only)" if truth else ", no boxes"
+    ground_truth = f", {', '.join(ground_truth)} (for scoring only)" if ground_truth else ", no boxes"
     number = len(dataset.classes)
     names = ", ".join(map(shown, dataset.classes[:_NAMED])) + (
         f" and {number - _NAMED} more" if number > _NAMED else ""
     )
     classes = f"{number} class{'' if number == 1 else 'es'}"
-    lines = [f"{shown(dataset.root)}: {dataset.kind}, {classes}, {counts}{truth}. Classes: {names}"]
+    lines = [f"{shown(dataset.root)}: {dataset.kind}, {classes}, {counts}{ground_truth}. Classes: {names}"]
     return "\n".join(lines + [f"  {note}" for note in dataset.notes])
 
 

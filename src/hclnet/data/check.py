@@ -17,9 +17,9 @@ from hclnet.data.broken import THREADS
 from hclnet.data.files import shown
 from hclnet.data.ground_truth import box_doubts, box_fault, reaches_outside
 from hclnet.data.images import check_image, image_size, open_image, pages_of
-from hclnet.data.masks import files_of, read_grey, same_shape, shape_fault
+from hclnet.data.masks import files_of, read_gray, same_shape, shape_fault
 from hclnet.progress import Report
-from hclnet.types import DataSet, MaskFiles, Sample, Skipped, Truth
+from hclnet.types import DataSet, GroundTruth, MaskFiles, Sample, Skipped
 
 MOST_ALIKE = 10_000
 """Pairs that look alike are listed up to this number: of one product on one background, all pictures look alike."""
@@ -91,8 +91,8 @@ def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
 
     Copies are found by the digest of the upright RGB pixels, so a PNG made of a JPEG is one. (Images of more than 8192
     pixels on the shorter side are reduced first; there only equal files are copies for sure.) Look-alikes need both a
-    256-bit difference hash (the sign of the step from each cell of a 17 x 16 grey picture to the next) that differs in
-    at most 24 bits, and 16 x 16 colour pictures that differ by at most 6 of 255 in the mean. Measured on 940 photos of
+    256-bit difference hash (the sign of the step from each cell of a 17 x 16 gray picture to the next) that differs in
+    at most 24 bits, and 16 x 16 color pictures that differ by at most 6 of 255 in the mean. Measured on 940 photos of
     47 kinds of animals: of 441,330 pairs of different ones none came near (26 bits and 20 levels); of copies at half
     size 99 % were found, re-saved as JPEG of quality 30 97 %, cropped by 1 % 96 %, but cropped by 3 % only 6 %.
 
@@ -116,15 +116,15 @@ def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
         findings.copies = _copies(whole)
         findings.alike = list(_alike(whole))
         for sample, look in whole:
-            if reason := _box_fault(dataset.truth, sample, look.size):
+            if reason := _box_fault(dataset.ground_truth, sample, look.size):
                 findings.boxes.append(Skipped(sample, reason))
-        masked = [(s, look) for s, look in whole if s.id in dataset.truth.masks]
-        masks = [dataset.truth.masks[s.id] for s, _ in masked]
-        boxes = [dataset.truth.boxes_in(s.id, look.size) for s, look in masked]
+        masked = [(s, look) for s, look in whole if s.id in dataset.ground_truth.masks]
+        masks = [dataset.ground_truth.masks[s.id] for s, _ in masked]
+        boxes = [dataset.ground_truth.boxes_in(s.id, look.size) for s, look in masked]
         faults = pool.map(_mask_fault, masks, [look.size for _, look in masked], boxes)
         findings.masks = [Skipped(s, reason) for (s, _), reason in zip(masked, faults) if reason]
     sizes = {sample.id: look.size for sample, look in whole}
-    findings.remarks = [*_remarks(dataset), *box_doubts(dataset.truth, samples, sizes), *_stacks(whole)]
+    findings.remarks = [*_remarks(dataset), *box_doubts(dataset.ground_truth, samples, sizes), *_stacks(whole)]
     return findings
 
 
@@ -179,8 +179,8 @@ def _look(path: Path) -> _Look | str:
         return str(error)
     pixels = hashlib.blake2b(f"{size}".encode(), digest_size=16)
     pixels.update(image.tobytes())
-    grey = np.asarray(image.convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX))
-    steps = np.packbits(grey[:, 1:] > grey[:, :-1])
+    gray = np.asarray(image.convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX))
+    steps = np.packbits(gray[:, 1:] > gray[:, :-1])
     small = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BOX))
     return _Look(size, hashlib.blake2b(data, digest_size=16).digest(), pixels.digest(), steps, small, pages)
 
@@ -229,11 +229,11 @@ def _alike(whole: Sequence[tuple[Sample, _Look]]) -> Iterator[tuple[Sample, Samp
         yield samples[one], samples[other]
 
 
-def _box_fault(truth: Truth, sample: Sample, size: tuple[int, int]) -> str | None:
-    told = truth.sizes.get(sample.id, size)
+def _box_fault(ground_truth: GroundTruth, sample: Sample, size: tuple[int, int]) -> str | None:
+    told = ground_truth.sizes.get(sample.id, size)
     if not same_shape(told, size):
         return f"boxes are of a picture of {told[0]} x {told[1]}, the image is {size[0]} x {size[1]}, of another shape"
-    for box in truth.boxes_in(sample.id, size):
+    for box in ground_truth.boxes_in(sample.id, size):
         if fault := box_fault(box, size):
             return fault
         if reaches_outside(box, size):
@@ -247,7 +247,7 @@ def _mask_fault(files: MaskFiles, size: tuple[int, int], boxes: Float[np.ndarray
         try:
             check_image(path)
             open_image(path)
-            values = read_grey(path)
+            values = read_gray(path)
         except ValueError as error:
             return str(error)
         if fault := shape_fault(path, size):
@@ -262,10 +262,10 @@ def _mask_fault(files: MaskFiles, size: tuple[int, int], boxes: Float[np.ndarray
 
 def _extent(path: Path, size: tuple[int, int]) -> list[float]:
     """The box of what is bright in a mask, in pixels of the image."""
-    grey = read_grey(path)
-    held = grey > grey.max() / 2
+    gray = read_gray(path)
+    held = gray > gray.max() / 2
     ys, xs = np.flatnonzero(held.any(1)), np.flatnonzero(held.any(0))
-    scale = np.array([size[0] / grey.shape[1], size[1] / grey.shape[0]] * 2)
+    scale = np.array([size[0] / gray.shape[1], size[1] / gray.shape[0]] * 2)
     return (np.array([xs[0], ys[0], xs[-1] + 1, ys[-1] + 1]) * scale).tolist()
 
 
@@ -295,10 +295,10 @@ def _remarks(dataset: DataSet, few: int = 10) -> Iterator[str]:
         yield f"fewer than {few} training images of {_some(small)}"
     if set(counts) == {"train"}:
         yield "there is nothing to test on: only training images"
-    known = dataset.truth.boxes or dataset.truth.masks
+    known = dataset.ground_truth.boxes or dataset.ground_truth.masks
     scored = {s.split for s in dataset.samples if s.id in known}
     if without := sum(s.id not in known for s in dataset.samples if s.split in scored):
-        what = "box" if dataset.truth.boxes else "mask"
+        what = "box" if dataset.ground_truth.boxes else "mask"
         yield f"{without:,} images have no {what}; they count for classification only"
 
 

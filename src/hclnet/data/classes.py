@@ -71,7 +71,7 @@ def without_classes(dataset: DataSet, names: Collection[str]) -> DataSet:
     smaller = replace(
         dataset,
         samples=tuple(s for s in dataset.samples if s.label not in lost),
-        truth=dataset.truth.without(gone) if gone else dataset.truth,
+        ground_truth=dataset.ground_truth.without(gone) if gone else dataset.ground_truth,
         skipped=tuple(one for one in dataset.skipped if one.sample.label not in lost),
     )
     return with_classes(smaller, kept)

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from hclnet.data.files import read_lines
-from hclnet.types import DataSet, MaskFiles, Sample, Truth
+from hclnet.types import DataSet, GroundTruth, MaskFiles, Sample
 
 KIND = "CUB-200-2011 layout"
 _FILES = ("images.txt", "image_class_labels.txt", "classes.txt", "train_test_split.txt", "bounding_boxes.txt")
 LOOKED_FOR = ", ".join(_FILES) + " and images/ (segmentations/ where present)"
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     return (root / "images.txt").is_file() and (root / "image_class_labels.txt").is_file()
 
 
@@ -71,7 +71,11 @@ def read(root: Path, seed: int = 0) -> DataSet:
         if mask.is_file():
             masks[sample_id] = MaskFiles((mask,))
     return DataSet(
-        root, KIND, readable([names[class_id] for class_id in order]), tuple(samples.values()), Truth(boxes, masks)
+        root,
+        KIND,
+        readable([names[class_id] for class_id in order]),
+        tuple(samples.values()),
+        GroundTruth(boxes, masks),
     )
 
 

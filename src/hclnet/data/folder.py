@@ -21,7 +21,7 @@ _OF_ANNOTATIONS = frozenset(
 )
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     if not root.is_dir():
         return False
     folders = folders_in(root)

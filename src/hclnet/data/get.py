@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hclnet.data.cub import read as read_cub
-from hclnet.data.cub import recognise as is_cub
+from hclnet.data.cub import recognize as is_cub
 from hclnet.data.files import shown
 from hclnet.progress import Report
 from hclnet.types import DataSet
@@ -46,13 +46,13 @@ class Source:
         page: for a person to look at.
         archives: all are unpacked into one folder.
         top: the folder in them whose content goes to the top.
-        recognise, read: of the data set's reader.
+        recognize, read: of the data set's reader.
     """
 
     page: str
     archives: tuple[Archive, ...]
     top: str
-    recognise: Callable[[Path], bool]
+    recognize: Callable[[Path], bool]
     read: Callable[[Path], DataSet]
 
 
@@ -97,7 +97,7 @@ def get(name: str, out: Path, bar: Bar, wait: float = 1.0) -> DataSet:
     if name not in SOURCES:
         raise ValueError(f"There is nothing to get by the name of {name!r}; there is {', '.join(SOURCES)}.")
     source = SOURCES[name]
-    if source.recognise(out):
+    if source.recognize(out):
         return source.read(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{shown(out)} is there and holds something else. Name another folder, which is made then.")

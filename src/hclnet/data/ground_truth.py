@@ -1,4 +1,5 @@
-"""Are true boxes what they have to be? Of a wrong unit or shape they would make every figure 0 without a word."""
+"""Are ground-truth boxes what they have to be? Of a wrong unit or shape they would make every figure 0 without a
+word."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hclnet.data.files import shown
-from hclnet.types import Sample, Truth
+from hclnet.types import GroundTruth, Sample
 
 SLACK = 1.0
 """Pixels by which a box may reach over the edge: rounding, or counting from 1."""
@@ -23,16 +24,18 @@ Name = Callable[[int], str]
 Faults = Bool[np.ndarray, "n"]
 
 
-def check_boxes(truth: Truth, samples: Sequence[Sample], sizes: Mapping[str, Size] | None = None) -> tuple[str, ...]:
+def check_boxes(
+    ground_truth: GroundTruth, samples: Sequence[Sample], sizes: Mapping[str, Size] | None = None
+) -> tuple[str, ...]:
     """Refuse boxes by which nothing can be scored, and say what is strange about the others.
 
     A reader calls it without sizes, since it opens no image; whoever makes a metric calls it again with them.
 
     Args:
-        truth: boxes by sample id.
+        ground_truth: boxes by sample id.
         samples: those whose boxes are looked at.
-        sizes: width and height of the images, as far as they are known; the sizes that came with the truth are known
-            anyhow.
+        sizes: width and height of the images, as far as they are known; the sizes that came with the ground truth are
+            known anyhow.
 
     Returns:
         A sentence for each suspicion, to be told to a person: boxes that reach outside of their image, that seem to be
@@ -42,7 +45,7 @@ def check_boxes(truth: Truth, samples: Sequence[Sample], sizes: Mapping[str, Siz
         ValueError: a box is not finite, has no area, lies within 0..1 or outside of its image. The message counts them,
             names the first ones and says what they may be.
     """
-    boxes, size, name = _listed(truth, samples, sizes)
+    boxes, size, name = _listed(ground_truth, samples, sizes)
     for bad, what, why in _faults(boxes, size):
         if bad.any():
             rows = np.flatnonzero(bad)
@@ -52,9 +55,11 @@ def check_boxes(truth: Truth, samples: Sequence[Sample], sizes: Mapping[str, Siz
     return tuple(_doubts(boxes, size, name))
 
 
-def box_doubts(truth: Truth, samples: Sequence[Sample], sizes: Mapping[str, Size] | None = None) -> tuple[str, ...]:
+def box_doubts(
+    ground_truth: GroundTruth, samples: Sequence[Sample], sizes: Mapping[str, Size] | None = None
+) -> tuple[str, ...]:
     """What `check_boxes` returns, of the boxes that have no fault."""
-    boxes, size, name = _listed(truth, samples, sizes)
+    boxes, size, name = _listed(ground_truth, samples, sizes)
     fit = np.flatnonzero(~np.any([bad for bad, *_ in _faults(boxes, size)], axis=0))
     return tuple(_doubts(boxes[fit], size[fit], lambda k: name(fit[k])))
 
@@ -98,11 +103,13 @@ def _faults(boxes: Boxes, size: Sizes) -> Iterator[tuple[Faults, str, str]]:
     yield away, "lie outside of their image", f"{need} {_drawn_elsewhere(boxes, size)}"
 
 
-def _listed(truth: Truth, samples: Sequence[Sample], sizes: Mapping[str, Size] | None) -> tuple[Boxes, Sizes, Name]:
+def _listed(
+    ground_truth: GroundTruth, samples: Sequence[Sample], sizes: Mapping[str, Size] | None
+) -> tuple[Boxes, Sizes, Name]:
     """All boxes in pixels of their images, the sizes of these, NaN where unknown, and what gives a box's image."""
-    ids = [s.id for s in samples if s.id in truth.boxes and len(truth.boxes[s.id])]
-    known = {**truth.sizes, **(sizes or {})}
-    found = [truth.boxes_in(key, known[key]) if key in known else truth.boxes[key] for key in ids]
+    ids = [s.id for s in samples if s.id in ground_truth.boxes and len(ground_truth.boxes[s.id])]
+    known = {**ground_truth.sizes, **(sizes or {})}
+    found = [ground_truth.boxes_in(key, known[key]) if key in known else ground_truth.boxes[key] for key in ids]
     owner = np.repeat(np.arange(len(ids)), [len(boxes) for boxes in found])
     size = np.array([known.get(key, (np.nan, np.nan)) for key in ids], dtype=np.float64).reshape(-1, 2)
     return np.concatenate([np.zeros((0, 4)), *found]), size[owner], lambda k: shown(ids[owner[k]])
@@ -161,4 +168,4 @@ def _told(box: Float[np.ndarray, "4"], size: Float[np.ndarray, "2"] | None = Non
 
 
 def _counted(number: int) -> str:
-    return f"{number:,} true box{'' if number == 1 else 'es'}"
+    return f"{number:,} ground-truth box{'' if number == 1 else 'es'}"

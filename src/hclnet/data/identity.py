@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hclnet.types import DataSet, MaskFiles, Truth
+from hclnet.types import DataSet, GroundTruth, MaskFiles
 
 _SHORT = 8
 
@@ -24,17 +24,17 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fingerprint(images: Iterable[tuple[str, str, str]], truth: str = "") -> str:
+def fingerprint(images: Iterable[tuple[str, str, str]], ground_truth: str = "") -> str:
     """Of images, in whatever order they come.
 
     Args:
         images: of each its id, its class and the digest of its file.
-        truth: `truth_fingerprint` of the same images.
+        ground_truth: `truth_fingerprint` of the same images.
     """
     digest = hashlib.sha256()
     for image in sorted(images):
         _add(digest, *image)
-    _add(digest, truth)
+    _add(digest, ground_truth)
     return digest.hexdigest()
 
 
@@ -50,7 +50,7 @@ def images_of(dataset: DataSet, split: str) -> str:
 
 def truth_of(dataset: DataSet, split: str) -> str:
     """Of the boxes and masks of the images of a split that can be read; empty if they have none."""
-    return truth_fingerprint(dataset.truth, [s.id for s in dataset.samples if s.split == split])
+    return truth_fingerprint(dataset.ground_truth, [s.id for s in dataset.samples if s.split == split])
 
 
 def _rows(dataset: DataSet, split: str) -> list[tuple[str, str, str]]:
@@ -58,16 +58,16 @@ def _rows(dataset: DataSet, split: str) -> list[tuple[str, str, str]]:
     return [(s.id, dataset.classes[s.label], dataset.digests.get(s.id, "")) for s in samples]
 
 
-def truth_fingerprint(truth: Truth, ids: Iterable[str]) -> str:
+def truth_fingerprint(ground_truth: GroundTruth, ids: Iterable[str]) -> str:
     """Of the boxes and masks of these images; empty if they have none."""
     digest, any_known = hashlib.sha256(), False
     for name in sorted(ids):
-        boxes, masks = truth.boxes.get(name), truth.masks.get(name)
+        boxes, masks = ground_truth.boxes.get(name), ground_truth.masks.get(name)
         if boxes is None and masks is None:
             continue
         any_known = True
         values = [] if boxes is None else np.asarray(boxes, dtype=np.float64).ravel().tolist()
-        _add(digest, name, repr(values), repr(truth.sizes.get(name)), *_mask_digests(masks))
+        _add(digest, name, repr(values), repr(ground_truth.sizes.get(name)), *_mask_digests(masks))
     return digest.hexdigest() if any_known else ""
 
 

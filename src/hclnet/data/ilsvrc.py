@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from hclnet.data.files import is_image_name, read_lines, shown
-from hclnet.types import DataSet, Sample, Truth
+from hclnet.types import DataSet, GroundTruth, Sample
 
 KIND = "ILSVRC CLS-LOC layout"
 LOOKED_FOR = (
@@ -64,7 +64,7 @@ class _Image:
         return self.name.rpartition(".")[0]
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     return _home(root) is not None
 
 
@@ -73,7 +73,8 @@ def read(root: Path, seed: int = 0) -> DataSet:
 
     Classes are in the order of their WordNet ids, and are called by them or, where `LOC_synset_mapping.txt` or
     `map_clsloc.txt` is there, by the first of their names. The class of a flat validation image is that of
-    `LOC_val_solution.csv`, else of the devkit's ground truth, else of its box file. Boxes of training images are not
+    `LOC_val_solution.csv`, else of the devkit's ground truth, else of its box file. Boxes of training images are
+    not
     read: nothing is scored by them.
 
     Raises:
@@ -96,17 +97,17 @@ def read(root: Path, seed: int = 0) -> DataSet:
         for wnid in wnids
         for entry in train.get(wnid, ())
     ]
-    truth = Truth()
+    ground_truth = GroundTruth()
     for image in val:
         wnid = labels[image.name]
         samples.append(Sample(f"val/{image.name}", image.path, index[wnid], "val"))
         if boxes := drawn.get(image.stem):
             own = [corners for name, corners in zip(boxes.wnids, boxes.corners) if name == wnid]
             if own:
-                truth.boxes[f"val/{image.name}"] = np.array(own, dtype=np.float64)
+                ground_truth.boxes[f"val/{image.name}"] = np.array(own, dtype=np.float64)
             if own and boxes.size:
-                truth.sizes[f"val/{image.name}"] = boxes.size
-    wrong = [image for image in val if image.stem in drawn and f"val/{image.name}" not in truth.boxes]
+                ground_truth.sizes[f"val/{image.name}"] = boxes.size
+    wrong = [image for image in val if image.stem in drawn and f"val/{image.name}" not in ground_truth.boxes]
     if len(wrong) > _WRONG * len(val):
         first, others = wrong[0], drawn[wrong[0].stem].wnids
         raise ValueError(
@@ -117,7 +118,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
     notes = [f"no class folder in train/ has an image: {len(wnids)} classes, those of val/"] if not train else []
     if not drawn:
         notes.append(f"no boxes: none in {', '.join(f'{name}/' for name in _BOXES[:4])}, no {_SOLUTION}")
-    return DataSet(root, KIND, _names(wnids, places), tuple(samples), truth, tuple(notes))
+    return DataSet(root, KIND, _names(wnids, places), tuple(samples), ground_truth, tuple(notes))
 
 
 def _home(root: Path) -> Path | None:
@@ -231,9 +232,9 @@ def _labels(root: Path, places: Sequence[Path], flat: Sequence[_Image], drawn: M
     if solution := _find(places, _SOLUTION):
         known, source = _solution(solution), solution
         found = {image.name: known[image.stem].wnids[0] for image in flat if image.stem in known}
-    elif (source := _find(places, *_GROUND_TRUTH)) and (truth := _ground_truth(source, places)):
+    elif (source := _find(places, *_GROUND_TRUTH)) and (ground_truth := _ground_truth(source, places)):
         numbers = {image.name: int(_FLAT.fullmatch(image.name)[1]) for image in flat}
-        found = {name: truth[number - 1] for name, number in numbers.items() if 0 < number <= len(truth)}
+        found = {name: ground_truth[number - 1] for name, number in numbers.items() if 0 < number <= len(ground_truth)}
     else:
         why = f" {source} has numbers, and what they mean is not there: {_what_order(places)}." if source else ""
         source = Path(_BOXES[0])

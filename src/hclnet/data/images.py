@@ -14,16 +14,16 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from hclnet.data.files import shown
-from hclnet.data.grey import eight_bits, is_deep
+from hclnet.data.gray import eight_bits, is_deep
 from hclnet.data.sniff import what_it_is
 from hclnet.data.whole import Damaged, check_whole
-from hclnet.types import Grey
+from hclnet.types import Gray
 
 MOST_PIXELS = 2**29
 """Width x height of the largest image that is read: 20,000 x 20,000 and a third more."""
 
-OWN = Grey()
-"""Grey of more than 8 bits by each image's own values."""
+OWN = Gray()
+"""Gray of more than 8 bits by each image's own values."""
 
 _LARGE = 2**26  # from here on an image is decoded alone and made smaller before anything else is done with it
 _alone = threading.Lock()
@@ -40,14 +40,14 @@ _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1"
 _REMARKS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)  # as `warnings.filters` holds it
 
 
-def open_image(path: str | Path, at_least: int | None = None, grey: Grey = OWN) -> Image.Image:
+def open_image(path: str | Path, at_least: int | None = None, gray: Gray = OWN) -> Image.Image:
     """An upright RGB image: EXIF rotation applied, the first frame of an animation, transparency laid on white.
 
     Args:
         path: of the file.
         at_least: both sides may be reduced to no less than this, pixels. A JPEG is then decoded at half, a quarter or
             an eighth of its size, in a fraction of the time and memory; others are reduced if they are very large.
-        grey: how grey of more than 8 bits becomes 8 bits; by default each image by its own values.
+        gray: how gray of more than 8 bits becomes 8 bits; by default each image by its own values.
 
     Raises:
         ValueError: the file is missing, empty, damaged (`hclnet.data.whole`), not an image that can be decoded, or
@@ -59,17 +59,17 @@ def open_image(path: str | Path, at_least: int | None = None, grey: Grey = OWN) 
             image.draft(None, (at_least, at_least))
         if image.width * image.height > _LARGE:
             stack.enter_context(_alone)
-        return upright_rgb(image, at_least, grey)
+        return upright_rgb(image, at_least, gray)
 
 
-def load_square(path: str | Path, size: int, grey: Grey = OWN) -> UInt8[np.ndarray, "size size 3"]:
-    """What a model of side `size` sees of a file: the whole upright image, squashed; `grey` as in `open_image`.
+def load_square(path: str | Path, size: int, gray: Gray = OWN) -> UInt8[np.ndarray, "size size 3"]:
+    """What a model of side `size` sees of a file: the whole upright image, squashed; `gray` as in `open_image`.
 
     Raises:
         ValueError: as `open_image`.
     """
     # Three times the size leaves the result as good as the same: Pillow's own measure for reducing in two steps.
-    return squash(open_image(path, 3 * size, grey), size)
+    return squash(open_image(path, 3 * size, gray), size)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -83,14 +83,14 @@ def image_size(path: str | Path) -> tuple[int, int]:
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
-def upright_rgb(image: Image.Image, at_least: int | None = None, grey: Grey = OWN) -> Image.Image:
+def upright_rgb(image: Image.Image, at_least: int | None = None, gray: Gray = OWN) -> Image.Image:
     """The same picture as RGB, its first frame, the right way up; if very large, reduced as far as `at_least` lets.
 
-    Grey of more than 8 bits becomes 8 bits as `grey` says.
+    Gray of more than 8 bits becomes 8 bits as `gray` says.
     """
     turn = _TURNS.get(_orientation(image))
     if is_deep(image):
-        image = eight_bits(image, grey)
+        image = eight_bits(image, gray)
     elif image.mode == "LAB":
         lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         image = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
@@ -115,7 +115,7 @@ def enlarged(size: int) -> int:
 
 
 def ten_crops(images: UInt8[np.ndarray, "b l l 3"], size: int) -> Iterator[UInt8[np.ndarray, "b size size 3"]]:
-    """Of each image the four corners and the centre, and their mirror images (reading 17)."""
+    """Of each image the four corners and the center, and their mirror images (reading 17)."""
     last = images.shape[1] - size
     for y, x in ((0, 0), (0, last), (last, 0), (last, last), (last // 2, last // 2)):
         crop = np.ascontiguousarray(images[:, y : y + size, x : x + size])

@@ -16,7 +16,7 @@ import numpy as np
 from hclnet.data.cub import readable
 from hclnet.data.files import read_lines, shown
 from hclnet.data.splits import by_split, split_of, unknown_split
-from hclnet.types import DataSet, MaskFiles, Sample, Truth
+from hclnet.types import DataSet, GroundTruth, MaskFiles, Sample
 
 KIND = "wsolevaluation lists"
 LOOKED_FOR = (
@@ -26,7 +26,7 @@ LOOKED_FOR = (
 _IDS = "image_ids.txt"
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     return bool(_homes(root))
 
 
@@ -42,16 +42,16 @@ def read(root: Path, seed: int = 0) -> DataSet:
         ValueError: a file is missing or malformed; the message gives the file and the line.
     """
     samples: dict[str, Sample] = {}
-    truth, notes = Truth(), []
+    ground_truth, notes = GroundTruth(), []
     labels: dict[str, dict[str, int]] = {}
     for split, home in _homes(root).items():
         labels[split] = _labels(home)
-        truth.sizes.update(_sizes(home, labels[split]))
+        ground_truth.sizes.update(_sizes(home, labels[split]))
         places = _places(root, home)
         boxes, masks = _localization(home, labels[split])
-        truth.boxes.update({name: np.array(found, dtype=np.float64) for name, found in boxes.items()})
+        ground_truth.boxes.update({name: np.array(found, dtype=np.float64) for name, found in boxes.items()})
         mask_root = _root_of([files[0][0] for files in masks.values()], places) or places[0]
-        truth.masks.update({name: _mask_files(mask_root, *files) for name, files in masks.items()})
+        ground_truth.masks.update({name: _mask_files(mask_root, *files) for name, files in masks.items()})
         image_root = _root_of(list(labels[split]), places)
         if not image_root:
             notes.append(
@@ -67,7 +67,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
     numbers = sorted({sample.label for sample in samples.values()})
     index = {number: k for k, number in enumerate(numbers)}
     listed = [Sample(s.id, s.path, index[s.label], s.split) for s in samples.values()]
-    return DataSet(root, KIND, _names(numbers, labels), tuple(listed), truth, tuple(notes))
+    return DataSet(root, KIND, _names(numbers, labels), tuple(listed), ground_truth, tuple(notes))
 
 
 def _homes(root: Path) -> dict[str, Path]:

@@ -14,7 +14,7 @@ from hclnet.data.columns import BOX, SPLIT_OTHERS, columns_of
 from hclnet.data.files import shown
 from hclnet.data.splits import NAMES, held_out, made_note, split_of
 from hclnet.data.table import Row, Table, read_table
-from hclnet.types import DataSet, MaskFiles, Sample, Truth
+from hclnet.types import DataSet, GroundTruth, MaskFiles, Sample
 
 KIND = "manifest"
 LOOKED_FOR = (
@@ -37,7 +37,7 @@ class _Image:
     ignore: Path | None = None
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     if root.is_file():
         return root.suffix.lower() in (".csv", ".parquet")
     return any((root / name).is_file() for name in _FILES)
@@ -80,7 +80,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
     samples = tuple(Sample(key, i.path, index[i.label], i.split) for key, i in images.items())
     boxes = {key: np.array(i.boxes, dtype=np.float64) for key, i in images.items() if i.boxes}
     masks = {key: MaskFiles(tuple(i.masks), i.ignore) for key, i in images.items() if i.masks}
-    return DataSet(root, KIND, tuple(classes), samples, Truth(boxes, masks), tuple(notes))
+    return DataSet(root, KIND, tuple(classes), samples, GroundTruth(boxes, masks), tuple(notes))
 
 
 def _file(root: Path) -> Path:

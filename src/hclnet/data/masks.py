@@ -10,17 +10,17 @@ from jaxtyping import Integer, Real
 from PIL import Image
 
 from hclnet.data.files import shown
-from hclnet.data.grey import is_deep
+from hclnet.data.gray import is_deep
 from hclnet.data.ground_truth import check_boxes
 from hclnet.data.images import image_size
 from hclnet.data.whole import check_whole
-from hclnet.types import MaskFiles, Sample, Truth
+from hclnet.types import GroundTruth, MaskFiles, Sample
 
 Size = tuple[int, int]
 
 
 def check_truth(
-    truth: Truth,
+    ground_truth: GroundTruth,
     samples: Sequence[Sample],
     sizes: Integer[np.ndarray, "n 2"],
     tell: Callable[[str], None] | None = None,
@@ -28,7 +28,7 @@ def check_truth(
     """Refuse boxes and masks by which every figure would be wrong without a word; called wherever a metric is made.
 
     Args:
-        truth: boxes and masks by sample id.
+        ground_truth: boxes and masks by sample id.
         samples: that are scored.
         sizes: width and height of their images, pixels.
         tell: called with a sentence for each thing that is strange and may yet be right.
@@ -37,10 +37,15 @@ def check_truth(
         ValueError: as `hclnet.data.ground_truth.check_boxes`; or a mask is of another shape than its image.
     """
     known = {sample.id: (int(width), int(height)) for sample, (width, height) in zip(samples, sizes)}
-    for doubt in check_boxes(truth, samples, known):
+    for doubt in check_boxes(ground_truth, samples, known):
         if tell:
             tell(doubt)
-    masked = [(path, known[s.id]) for s in samples if s.id in truth.masks for path in files_of(truth.masks[s.id])]
+    masked = [
+        (path, known[s.id])
+        for s in samples
+        if s.id in ground_truth.masks
+        for path in files_of(ground_truth.masks[s.id])
+    ]
     wrong = [told for path, size in masked if (told := shape_fault(path, size))]
     if wrong:
         more = f"; and {len(wrong) - 3:,} more" if len(wrong) > 3 else ""
@@ -82,7 +87,7 @@ def same_shape(one: Size, size: Size) -> bool:
     return abs(one[0] * size[1] - one[1] * size[0]) <= max(size)
 
 
-def read_grey(path: Path) -> Real[np.ndarray, "h w"]:
+def read_gray(path: Path) -> Real[np.ndarray, "h w"]:
     """The values of a mask's file, brighter where it holds: 8 bits, or in float32 what has more.
 
     Raises:
@@ -93,14 +98,14 @@ def read_grey(path: Path) -> Real[np.ndarray, "h w"]:
         with Image.open(path) as image:
             if is_deep(image):
                 return np.nan_to_num(np.asarray(image).astype(np.float32), nan=0, posinf=0, neginf=0)
-            grey = np.asarray(image.convert("L"))
+            gray = np.asarray(image.convert("L"))
     except FileNotFoundError:
         raise ValueError(f"There is no mask file {shown(path)}.") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(f"The mask {shown(path)} can't be read: {error}. Replace it by a whole image.") from None
-    if set(np.flatnonzero(np.bincount(grey.ravel(), minlength=256)).tolist()) in ({0, 1, 255}, {1, 255}):
+    if set(np.flatnonzero(np.bincount(gray.ravel(), minlength=256)).tolist()) in ({0, 1, 255}, {1, 255}):
         raise ValueError(
             f"The mask {shown(path)} has the values 0, 1 and 255, as where 255 says that a pixel is to be ignored. "
             "Write the object as 255 into one file, and what is to be ignored into another."
         )
-    return grey
+    return gray

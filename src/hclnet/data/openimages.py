@@ -15,7 +15,7 @@ from pathlib import Path
 from hclnet.data.classes import in_order
 from hclnet.data.files import files_in, folders_in, is_image_name, left_out_note, shown
 from hclnet.data.splits import by_split, looks_like_split, split_of, unknown_split
-from hclnet.types import DataSet, MaskFiles, Sample, Truth
+from hclnet.types import DataSet, GroundTruth, MaskFiles, Sample
 
 KIND = "OpenImages30k layout"
 LOOKED_FOR = (
@@ -25,7 +25,7 @@ LOOKED_FOR = (
 _MASK = re.compile(r"(.+)_(ignore|m[^_].*)\.png", re.IGNORECASE)
 
 
-def recognise(root: Path) -> bool:
+def recognize(root: Path) -> bool:
     """Whether one of the first few class folders has a mask named so."""
     for home in (root, root / "masks"):
         for split in _homes(home).values():
@@ -71,7 +71,9 @@ def read(root: Path, seed: int = 0) -> DataSet:
     names = tuple(sorted({name for _, name in samples}, key=in_order))
     number = {name: k for k, name in enumerate(names)}
     numbered = tuple(replace(s, label=number[name]) for s, name in samples)
-    return DataSet(root, KIND, names, numbered, Truth(masks=dict(_mask_files(masks))), left_out_note(root, left_out))
+    return DataSet(
+        root, KIND, names, numbered, GroundTruth(masks=dict(_mask_files(masks))), left_out_note(root, left_out)
+    )
 
 
 def _homes(base: Path) -> dict[str, Path]:

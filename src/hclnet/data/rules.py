@@ -41,7 +41,7 @@ def checked(dataset: DataSet) -> DataSet:
         )
     _check_files(dataset)
     try:
-        doubts = check_boxes(dataset.truth, dataset.samples)
+        doubts = check_boxes(dataset.ground_truth, dataset.samples)
     except ValueError as error:
         doubts = (f"nothing can be scored by the boxes: {error}",)
     return replace(dataset, notes=(*dataset.notes, *doubts)) if doubts else dataset

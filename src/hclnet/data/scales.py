@@ -1,4 +1,4 @@
-"""The scale of a run's grey images of more than 8 bits, learnt from those that it is trained on."""
+"""The scale of a run's gray images of more than 8 bits, learnt from those that it is trained on."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Real
 
-from hclnet.data.grey import is_deep, scale_of
+from hclnet.data.gray import is_deep, scale_of
 from hclnet.data.images import opened
-from hclnet.types import Grey
+from hclnet.types import Gray
 
 _IMAGES = 400  # that a scale is learnt from
 _VALUES = 2**22  # of all of them together
 
 
-def learn_grey(paths: Sequence[str | Path], setting: float | str = "auto") -> Grey:
+def learn_gray(paths: Sequence[str | Path], setting: float | str = "auto") -> Gray:
     """One scale for all images of a run.
 
     Args:
-        paths: the training images. From up to 400 of those that are grey of more than 8 bits the scale is learnt: the
+        paths: the training images. From up to 400 of those that are gray of more than 8 bits the scale is learnt: the
             99.9th percentile of the values of all of them is shown as 255.
         setting: `auto`; or a number, which is shown as 255, and 0 as 0; or `file`, each image by its own depth.
     """
     if setting == "file":
-        return Grey(by_depth=True)
+        return Gray(by_depth=True)
     if not isinstance(setting, str):
-        return Grey((0, setting), (0, setting))
+        return Gray((0, setting), (0, setting))
     with ThreadPoolExecutor(4) as pool:
         modes = list(pool.map(_mode, paths))
-        found = Grey()
+        found = Gray()
         for kind in ("whole", "fractions"):
             deep = [path for path, mode in zip(paths, modes) if mode and (mode == "F") == (kind == "fractions")]
             if deep:
@@ -44,15 +44,15 @@ def learn_grey(paths: Sequence[str | Path], setting: float | str = "auto") -> Gr
     return found
 
 
-def described(grey: Grey) -> Iterator[str]:
+def described(gray: Gray) -> Iterator[str]:
     """The scales as sentences for a person."""
-    for what, scale in (("16-bit grey images", grey.whole), ("grey images of fractions", grey.fractions)):
+    for what, scale in (("16-bit gray images", gray.whole), ("gray images of fractions", gray.fractions)):
         if scale:
             yield f"{what}: {scale[0]:g}..{scale[1]:g} is shown as 0..255"
 
 
 def _mode(path: str | Path) -> str | None:
-    """Pillow's mode of a deep grey image; None of all others, and of what can't be opened: others say so."""
+    """Pillow's mode of a deep gray image; None of all others, and of what can't be opened: others say so."""
     try:
         with opened(path) as image:
             return image.mode if is_deep(image) else None

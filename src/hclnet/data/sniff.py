@@ -33,7 +33,7 @@ def what_it_is(path: str | Path) -> str:
         return "is empty (0 bytes)"
     if start[128:132] == b"DICM":
         return (
-            "is a DICOM file, which is not read here: how its values become grey (the window) is a choice. Save it as "
+            "is a DICOM file, which is not read here: how its values become gray (the window) is a choice. Save it as "
             "PNG of 8 or 16 bits with a DICOM viewer or pydicom"
         )
     if start[344:348] in (b"n+1\0", b"ni1\0"):
@@ -60,5 +60,5 @@ def _tiff(path: str | Path) -> str | None:
         return None
     return (
         f"is a TIFF of {channels} channel{'s' * (channels != 1)} of {depth} bits ({kind}), a kind that is not read. "
-        "Save what matters of it as grey (8 or 16 bits, or 32 in floating point) or as RGB of 8 bits, a file an image"
+        "Save what matters of it as gray (8 or 16 bits, or 32 in floating point) or as RGB of 8 bits, a file an image"
     )

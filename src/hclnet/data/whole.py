@@ -1,7 +1,7 @@
 """Is an image file as it was written? By its checksums, where its format has some.
 
 That a picture comes out is no answer: Pillow reads the pixels of a PNG without their checksums, and takes the zeros at
-the end of a JPEG whose download stopped for grey. Nothing is decoded here.
+the end of a JPEG whose download stopped for gray. Nothing is decoded here.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 
 def at_size(mask: Bool[np.ndarray, "h w"], size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    """The mask at a width and height in pixels: each pixel is that of the mask which its centre lies in."""
+    """The mask at a width and height in pixels: each pixel is that of the mask which its center lies in."""
     return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT).astype(bool)
 
 

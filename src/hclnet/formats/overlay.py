@@ -26,9 +26,9 @@ def _picture(one: Localization, image: object | None) -> Image.Image:
     if image is None:
         if not one.path:
             raise ValueError("This localization is of an image from memory: hand the image over, plot(image=...).")
-        return open_image(one.path, MOST, one.grey)
+        return open_image(one.path, MOST, one.gray)
     picture = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
-    return upright_rgb(picture, grey=one.grey)
+    return upright_rgb(picture, gray=one.gray)
 
 
 @lru_cache(8)
@@ -40,7 +40,7 @@ def font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def heat_picture(heatmap: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """A heatmap in colour at the image's size (matplotlib's `turbo`)."""
+    """A heatmap in color at the image's size (matplotlib's `turbo`)."""
     import matplotlib
 
     rgb = (matplotlib.colormaps["turbo"](heatmap)[..., :3] * 255).astype(np.uint8)
@@ -63,17 +63,17 @@ def overlay(one: Localization, image: object | None = None, opacity: float = 0.4
     draw = ImageDraw.Draw(picture)
     line = max(2, round(max(picture.size) / 200))
     for k, found in enumerate(one.objects):
-        colour = _COLOURS[k % len(_COLOURS)]
+        color = _COLOURS[k % len(_COLOURS)]
         x0, y0, x1, y1 = (v * s for v, s in zip(found.box, (scale_x, scale_y, scale_x, scale_y)))
-        draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=colour, width=line)
-        _tag(draw, picture.size, x0, y0, found.label, found.score, colour)
+        draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=color, width=line)
+        _tag(draw, picture.size, x0, y0, found.label, found.score, color)
     if not one.objects:
         _tag(draw, picture.size, 0, 0, one.label, one.score, "#d0d0d0")
     return picture
 
 
 def _tag(
-    draw: ImageDraw.ImageDraw, size: tuple[int, int], x: float, y: float, label: str, score: float, colour: str
+    draw: ImageDraw.ImageDraw, size: tuple[int, int], x: float, y: float, label: str, score: float, color: str
 ) -> None:
     """Label and score over a box's corner, or in it where there is no room above."""
     letters = font(max(12, round(max(size) / 28)))
@@ -82,7 +82,7 @@ def _tag(
     width, height = right - left, bottom - top + 4
     x = min(max(0, x), max(0, size[0] - width))
     y = y - height if y >= height else min(y, size[1] - height)
-    draw.rectangle((x, y, x + width, y + height), fill=colour)
+    draw.rectangle((x, y, x + width, y + height), fill=color)
     draw.text((x - left, y - top + 2), text, fill="black", font=letters)
 
 
@@ -98,7 +98,7 @@ def plot(one: Localization, image: object | None = None, ax: object | None = Non
 
 
 def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> None:
-    """Write `out/overlays/<name>.jpg`, `out/heatmaps/<name>.png` (16 bit grey, 0..1 as 0..65535) and, for each object
+    """Write `out/overlays/<name>.jpg`, `out/heatmaps/<name>.png` (16 bit gray, 0..1 as 0..65535) and, for each object
     from k = 1, `out/masks/<name>-<k>.png` (0 and 255), as asked for.
 
     Masks have the image's size, the others too, or `MOST` pixels on the longest side.
@@ -113,7 +113,7 @@ def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> No
     if "overlays" in what:
         pictures[out / "overlays" / f"{name}.jpg"] = lambda: overlay(one)
     if "heatmaps" in what:
-        pictures[out / "heatmaps" / f"{name}.png"] = lambda: _grey(one)
+        pictures[out / "heatmaps" / f"{name}.png"] = lambda: _gray(one)
     for k, found in enumerate(one.objects if "masks" in what else (), 1):
         pictures[out / "masks" / f"{name}-{k}.png"] = partial(_mask, found.mask, one.size)
     for file, picture in pictures.items():
@@ -123,11 +123,11 @@ def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> No
             part.write_bytes(data.getbuffer())
 
 
-def _grey(one: Localization) -> Image.Image:
+def _gray(one: Localization) -> Image.Image:
     shrink = max(1.0, max(one.size) / MOST)
     size = tuple(max(1, round(side / shrink)) for side in one.size)
-    grey = Image.fromarray(one.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
-    return Image.fromarray((np.asarray(grey).clip(0, 1) * 65535).round().astype(np.uint16))
+    gray = Image.fromarray(one.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    return Image.fromarray((np.asarray(gray).clip(0, 1) * 65535).round().astype(np.uint16))
 
 
 def _mask(mask: np.ndarray, size: tuple[int, int]) -> Image.Image:

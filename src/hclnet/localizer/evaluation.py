@@ -25,14 +25,14 @@ from hclnet.methods import Output
 from hclnet.metrics import Counts, Found, Scoring, Table, get_protocol, true_class_ranks
 from hclnet.progress import Report
 from hclnet.report import ImageMaps, image_maps
-from hclnet.types import MaskFiles, Records, Sample, Truth
+from hclnet.types import GroundTruth, MaskFiles, Records, Sample
 
 
 @torch.inference_mode()
 def evaluate_localizer(
     localizer: Localizer,
     samples: Sequence[Sample],
-    truth: Truth,
+    ground_truth: GroundTruth,
     variants: Sequence[Inference] | None = None,
     cache: bool = False,
     progress: Report | None = None,
@@ -42,27 +42,27 @@ def evaluate_localizer(
 ) -> list[Records]:
     """Score a localizer on images whose class, and where known whose boxes, are given.
 
-    Localisation uses the map of the true class. Classification never does: it is that of the method's own logits.
+    Localization uses the map of the true class. Classification never does: it is that of the method's own logits.
 
     Args:
         localizer: what to score.
         samples: the images.
-        truth: their boxes, as far as there are any.
+        ground_truth: their boxes, as far as there are any.
         variants: settings of maps and boxes to score, each for itself; the localizer's own by default. Features and
             branches are computed once for all of them.
-        cache: keep the trunk's features on disk, for a trunk that many localizers share.
+        cache: keep the backbone's features on disk, for a backbone that many localizers share.
         progress: called with images done and images in all.
         keep: called for every image in order, for each variant's number, with what a report draws of its maps.
-        protocol: that localisation is scored under. `wsoleval` has its own upsampling and map size, whatever the
+        protocol: that localization is scored under. `wsoleval` has its own upsampling and map size, whatever the
             variants say.
-        tell: called with a sentence for each thing that is strange about the truth.
+        tell: called with a sentence for each thing that is strange about the ground truth.
 
     Returns:
         A table of records per variant, rows in the order of the samples.
 
     Raises:
-        ValueError: an image or a mask can't be read, the truth can't be used, there is no such protocol, or the box
-            rule `auto` lacks what it needs at a size (`Localizer.check_sizes`).
+        ValueError: an image or a mask can't be read, the ground truth can't be used, there is no such protocol, or the
+            box rule `auto` lacks what it needs at a size (`Localizer.check_sizes`).
     """
     variants = list(variants or [localizer.inference])
     for variant in variants:
@@ -77,13 +77,13 @@ def evaluate_localizer(
     sizes = image_sizes(samples)
     labels = np.array([s.label for s in samples], dtype=np.int64)
     hidden = {shared: _hidden(localizer, shared, samples) for shared in groups}
-    truths = {shared: truth.without(ids) for shared, ids in hidden.items()}
-    check_truth(truth.without(set.intersection(*hidden.values())), samples, sizes, tell)
+    ground_truths = {shared: ground_truth.without(ids) for shared, ids in hidden.items()}
+    check_truth(ground_truth.without(set.intersection(*hidden.values())), samples, sizes, tell)
     k = min(5, len(localizer.classes))
     # Variants that look alike, or all by their crops, classify alike.
     classifiers = [10 if v.crops == 10 else views(v, localizer.size) for v in variants]
     classified = {by: _Classified(k) for by in classifiers}
-    masked = any(s.id in truth.masks for s in samples)
+    masked = any(s.id in ground_truth.masks for s in samples)
     tables = [Table(samples, sizes, each, masked) for each in scoring]
     done = 0
     with ThreadPoolExecutor(2) as pool:  # the component tree releases the interpreter
@@ -99,16 +99,16 @@ def evaluate_localizer(
             if 10 in classified:
                 probabilities = _by_ten_crops(localizer, samples[chunk])
                 classified[10].add(probabilities, probabilities, true)
-            likely = {s: localizer.objectness_of([features[v] for v in s], s) or [None] * count for s in merged}
+            likely = {s: localizer.foreground_of([features[v] for v in s], s) or [None] * count for s in merged}
             for shared, members in groups.items():
                 under, output = scoring[members[0]], merged[looks[shared]]
                 maps = _maps(output, shared, localizer.method.fusion, under)
                 small = _small(output, shared, localizer.method.fusion) if keep else [None] * len(maps)
                 boxes = [
-                    under.true_boxes(truths[shared].boxes_in(s.id, tuple(size)), tuple(size))
+                    under.gt_boxes(ground_truths[shared].boxes_in(s.id, tuple(size)), tuple(size))
                     for s, size in zip(samples[chunk], sizes[chunk].tolist())
                 ]
-                masks = [truths[shared].masks.get(s.id) for s in samples[chunk]]
+                masks = [ground_truths[shared].masks.get(s.id) for s in samples[chunk]]
                 look = partial(_look, scoring=under, rules=[rules[m] for m in members])
                 found_in = pool.map(look, maps, boxes, masks, small, likely[looks[shared]])
                 for row, (found, pixels, kept) in enumerate(found_in, done):
@@ -132,7 +132,7 @@ def class_probabilities(
     Args:
         localizer: with the settings of how it looks at images.
         samples: the images.
-        cache: keep the trunk's features on disk.
+        cache: keep the backbone's features on disk.
         progress: called with images done and images in all.
     """
     rows, looks, done = [], localizer.views, 0
@@ -149,7 +149,7 @@ def class_probabilities(
 
 
 def _by_ten_crops(localizer: Localizer, samples: Sequence[Sample]) -> Float[torch.Tensor, "b c"]:
-    (images,) = image_batches([s.path for s in samples], enlarged(localizer.size), len(samples), localizer.grey)
+    (images,) = image_batches([s.path for s in samples], enlarged(localizer.size), len(samples), localizer.gray)
     return localizer.crop_probabilities(images)
 
 
@@ -180,14 +180,14 @@ def protocol_of(name: str, inference: Inference) -> Scoring:
         ValueError: there is no such protocol.
     """
     if name == "hclnet":
-        return get_protocol(name, inference.map_size, inference.upsampling, inference.map_range)
+        return get_protocol(name, inference.map_size, inference.upsampling, inference.cam_normalization)
     return get_protocol(name)
 
 
 def _hidden(localizer: Localizer, settings: Inference, samples: Sequence[Sample]) -> set[str]:
     """The images of the class that is nothing to be boxed."""
     settings.check(localizer.classes)
-    return {s.id for s in samples if localizer.classes[s.label] == settings.no_object_class}
+    return {s.id for s in samples if localizer.classes[s.label] == settings.background_class}
 
 
 def _nowhere(found: Found) -> Found:
@@ -209,35 +209,35 @@ def _maps(
         return heatmaps(output, settings, default_fusion).cpu().numpy()
     if not settings.upsample_first:
         return fused_maps(output, settings, default_fusion).cpu().numpy()
-    return heatmaps(output, settings.model_copy(update={"map_range": "minmax"}), default_fusion).cpu().numpy()
+    return heatmaps(output, settings.model_copy(update={"cam_normalization": "minmax"}), default_fusion).cpu().numpy()
 
 
 def _look(
     map: Float[np.ndarray, "h w"],
-    true_boxes: Real[np.ndarray, "m 4"],
+    gt_boxes: Real[np.ndarray, "m 4"],
     mask: MaskFiles | None,
     small: tuple[np.ndarray, np.ndarray] | None,
-    objectness: Float32[np.ndarray, "gh gw"] | None,
+    foreground: Float32[np.ndarray, "gh gw"] | None,
     scoring: Scoring,
     rules: Sequence[Rule],
 ) -> tuple[list[Found], tuple[Counts, Counts] | None, ImageMaps | None]:
     heatmap = map if scoring.name == "hclnet" else scoring.heatmap(map)
     levels = scoring.levels(heatmap)
-    found = scoring.locate(levels, true_boxes, rules, objectness)
+    found = scoring.locate(levels, gt_boxes, rules, foreground)
     pixels = scoring.pixels(heatmap, levels, mask) if mask else None
-    return found, pixels, image_maps(*small, levels, scoring.upsampling, how=scoring.normalisation) if small else None
+    return found, pixels, image_maps(*small, levels, scoring.upsampling, how=scoring.normalization) if small else None
 
 
 def _feature_batches(
     localizer: Localizer, samples: Sequence[Sample], seen: Collection[View], cache: bool
 ) -> Iterator[dict[View, Features]]:
     """Features of the images by view, in batches."""
-    reads, sides = localizer.method.reads, sorted({view.size for view in seen})
+    reads, sides = localizer.method.in_features, sorted({view.size for view in seen})
     batch = inference_batch(localizer.device, sides[-1])
     if cache:
         kept = (localizer.dtype, localizer.device)
         stores = {
-            s: cached_features(localizer.trunk, reads, samples, s, *kept, View(s, True) in seen, grey=localizer.grey)
+            s: cached_features(localizer.backbone, reads, samples, s, *kept, View(s, True) in seen, gray=localizer.gray)
             for s in sides
         }
         for start in range(0, len(samples), batch):
@@ -246,6 +246,6 @@ def _feature_batches(
             yield {v: {name: of.to(localizer.device) for name, of in features.items()} for v, features in read.items()}
     else:
         paths = [s.path for s in samples]
-        for images in zip(*(image_batches(paths, side, batch, localizer.grey) for side in sides)):
+        for images in zip(*(image_batches(paths, side, batch, localizer.gray) for side in sides)):
             of = dict(zip(sides, images))
             yield {view: localizer.features(of[view.size], view.mirrored) for view in seen}

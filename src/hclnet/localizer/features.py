@@ -1,7 +1,7 @@
-"""Images -> the trunk's features, in batches; and for a frozen trunk a cache of them on disk.
+"""Images -> the backbone's features, in batches; and for a frozen backbone a cache of them on disk.
 
-With `--tune heads` the trunk never changes, so the features of an image and of its mirror image are computed once and
-kept, keyed by everything that they depend on. `HCLNET_CACHE` says where (default: the user's cache folder) and
+With `--tune heads` the backbone never changes, so the features of an image and of its mirror image are computed once
+and kept, keyed by everything that they depend on. `HCLNET_CACHE` says where (default: the user's cache folder) and
 `HCLNET_CACHE_GB` how much may lie there (default 20); the least recently used entries go first.
 """
 
@@ -25,44 +25,44 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from hclnet.backbones.backbone import Features, Trunk
+from hclnet.backbones.backbone import Backbone, Features
 from hclnet.caches import writable
 from hclnet.config import cache_home
 from hclnet.data.images import OWN, load_square
 from hclnet.device import autocast
-from hclnet.types import Grey, Sample
+from hclnet.types import Gray, Sample
 
 Progress = Callable[[int, int], None]
 
 _LAYOUT = 3  # of the cache; a change of how features are computed or stored changes it
 _FEATURES = "features"
 _THREADS = 2
-_PIXELS = 4 * 224**2  # of images that a processor walks the trunk with at once
+_PIXELS = 4 * 224**2  # of images that a processor walks the backbone with at once
 _USABLE = 0.9  # of a disk's free bytes
 _STALE = 24 * 3600  # seconds
 
 
 def inference_batch(device: torch.device, size: int) -> int:
-    """Images of a side at a time through the trunk: as many as a processor's cache holds, or as keep a GPU busy."""
+    """Images of a side at a time through the backbone: as many as a processor's cache holds, or as keep a GPU busy."""
     return 64 if device.type == "cuda" else min(max(_PIXELS // size**2, 1), 8)
 
 
 def image_batches(
-    paths: Sequence[str | Path], size: int, batch: int, grey: Grey = OWN
+    paths: Sequence[str | Path], size: int, batch: int, gray: Gray = OWN
 ) -> Iterator[UInt8[np.ndarray, "b s s 3"]]:
     """Upright images squashed to `size` x `size`, in order, decoded by threads ahead of use.
 
-    `grey` is as of `open_image`.
+    `gray` is as of `open_image`.
     """
     ahead = 2 * batch
     with ThreadPoolExecutor(_THREADS) as pool:
-        waiting = deque(pool.submit(load_square, path, size, grey) for path in paths[:ahead])
+        waiting = deque(pool.submit(load_square, path, size, gray) for path in paths[:ahead])
         rest = iter(paths[ahead:])
         images = []
         while waiting:
             images.append(waiting.popleft().result())
             if (path := next(rest, None)) is not None:
-                waiting.append(pool.submit(load_square, path, size, grey))
+                waiting.append(pool.submit(load_square, path, size, gray))
             if len(images) == batch:
                 yield np.stack(images)
                 images = []
@@ -71,24 +71,24 @@ def image_batches(
 
 
 def as_input(
-    images: UInt8[Tensor, "b s s 3"] | UInt8[np.ndarray, "b s s 3"], trunk: Trunk, device: torch.device
+    images: UInt8[Tensor, "b s s 3"] | UInt8[np.ndarray, "b s s 3"], backbone: Backbone, device: torch.device
 ) -> Float[Tensor, "b 3 s s"]:
-    """Normalised by the trunk's mean and standard deviation, channels last in memory."""
+    """Normalized by the backbone's mean and standard deviation, channels last in memory."""
     x = torch.tensor(images) if isinstance(images, np.ndarray) else images
     x = x.to(device).permute(0, 3, 1, 2).float().div_(255)
-    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (trunk.mean, trunk.std))
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
     return ((x - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def extract(
-    trunk: Trunk,
+    backbone: Backbone,
     images: Float[Tensor, "b 3 s s"],
     stages: Sequence[str],
     dtype: torch.dtype,
 ) -> Features:
     """Features of the stages, computed and returned in `dtype`."""
     with autocast(images.device, dtype):
-        features = trunk(images, stages)
+        features = backbone(images, stages)
     return {name: value.to(dtype) for name, value in features.items()}
 
 
@@ -124,7 +124,7 @@ class FeatureStore:
 
 
 def cached_features(
-    trunk: Trunk,
+    backbone: Backbone,
     stages: Sequence[str],
     samples: Sequence[Sample],
     size: int,
@@ -132,30 +132,30 @@ def cached_features(
     device: torch.device,
     mirror: bool = False,
     progress: Progress | None = None,
-    grey: Grey = OWN,
+    gray: Gray = OWN,
 ) -> FeatureStore:
-    """The features of a frozen trunk, from the cache or computed into it.
+    """The features of a frozen backbone, from the cache or computed into it.
 
     Args:
-        trunk: frozen; used in eval mode.
+        backbone: frozen; used in eval mode.
         stages: which stages' features.
         samples: the images, in the order of the store's rows.
         size: side of the square that they are resized to, pixels.
         mirror: also those of the mirror images.
         progress: called with images done and images in all; not at all where the cache has them.
-        grey: as of `open_image`.
+        gray: as of `open_image`.
 
     Raises:
         ValueError: an image can't be read, the cache can't be written, or the disk has no room.
     """
-    entry = cache_home() / _FEATURES / _key(trunk, stages, samples, size, dtype, device, mirror, grey)
+    entry = cache_home() / _FEATURES / _key(backbone, stages, samples, size, dtype, device, mirror, gray)
     store = _open(entry, stages, dtype, mirror)
     if store is None:
         root = cache_root()
-        shapes = _shapes(trunk, stages, size)
+        shapes = _shapes(backbone, stages, size)
         need = sum(2 * np.prod(s) for s in shapes.values()) * dtype.itemsize * len(samples) * (1 + mirror) // 2
         _make_room(root, int(need))
-        _compute(entry, trunk, shapes, samples, size, dtype, device, mirror, progress, grey)
+        _compute(entry, backbone, shapes, samples, size, dtype, device, mirror, progress, gray)
         store = _open(entry, stages, dtype, mirror)
     assert store is not None and len(store) == len(samples)
     with suppress(OSError):
@@ -180,7 +180,7 @@ def _open(entry: Path, stages: Sequence[str], dtype: torch.dtype, mirror: bool) 
 
 def _compute(
     entry: Path,
-    trunk: Trunk,
+    backbone: Backbone,
     shapes: dict[str, tuple[int, ...]],
     samples: Sequence[Sample],
     size: int,
@@ -188,7 +188,7 @@ def _compute(
     device: torch.device,
     mirror: bool,
     progress: Progress | None,
-    grey: Grey,
+    gray: Gray,
 ) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", suffix=".part", dir=entry.parent))
     storage = np.uint16 if dtype == torch.bfloat16 else np.float32
@@ -202,10 +202,10 @@ def _compute(
             for stage, shape in shapes.items()
         }
         done = 0
-        frozen = trunk.folded().to(device, memory_format=torch.channels_last)
+        frozen = backbone.folded().to(device, memory_format=torch.channels_last)
         with torch.inference_mode():
-            for images in image_batches([s.path for s in samples], size, inference_batch(device, size), grey):
-                x = as_input(images, trunk, device)
+            for images in image_batches([s.path for s in samples], size, inference_batch(device, size), gray):
+                x = as_input(images, backbone, device)
                 for kind in kinds:
                     features = extract(frozen, x.flip(3) if kind == "mirrored" else x, list(shapes), dtype)
                     for stage, value in features.items():
@@ -227,46 +227,46 @@ def _compute(
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _shapes(trunk: Trunk, stages: Sequence[str], size: int) -> dict[str, tuple[int, ...]]:
-    device = next(trunk.parameters()).device
+def _shapes(backbone: Backbone, stages: Sequence[str], size: int) -> dict[str, tuple[int, ...]]:
+    device = next(backbone.parameters()).device
     with torch.inference_mode():
-        features = trunk.eval()(torch.zeros(1, 3, size, size, device=device), stages)
+        features = backbone.eval()(torch.zeros(1, 3, size, size, device=device), stages)
     return {stage: (*features[stage].shape[2:], features[stage].shape[1]) for stage in stages}
 
 
-def fingerprint(trunk: Trunk) -> str:
-    """Of the trunk's weights and buffers."""
+def fingerprint(backbone: Backbone) -> str:
+    """Of the backbone's weights and buffers."""
     digest = hashlib.sha256()
-    for key, tensor in trunk.state_dict().items():
+    for key, tensor in backbone.state_dict().items():
         digest.update(key.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
 def _key(
-    trunk: Trunk,
+    backbone: Backbone,
     stages: Sequence[str],
     samples: Sequence[Sample],
     size: int,
     dtype: torch.dtype,
     device: torch.device,
     mirror: bool,
-    grey: Grey,
+    gray: Gray,
 ) -> str:
     files = [(os.fspath(s.path.resolve()), (stat := s.path.stat()).st_size, stat.st_mtime_ns) for s in samples]
     everything = {
         "layout": _LAYOUT,
         "torch": torch.__version__,
-        "trunk": trunk.name,
-        "weights": fingerprint(trunk),
-        "strides": {name: info.stride for name, info in trunk.info.items()},
-        "input": [trunk.mean, trunk.std, size],
+        "backbone": backbone.name,
+        "weights": fingerprint(backbone),
+        "strides": {name: info.stride for name, info in backbone.info.items()},
+        "input": [backbone.mean, backbone.std, size],
         "stages": list(stages),
-        "joined": list(trunk.joined),
+        "joined": list(backbone.joined),
         "dtype": str(dtype),
         "device": device.type,
         "mirror": mirror,
-        "grey": astuple(grey),
+        "gray": astuple(gray),
         "files": files,
     }
     return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:32]

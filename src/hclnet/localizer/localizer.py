@@ -19,38 +19,39 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from hclnet import __version__
-from hclnet.backbones import Features, Trunk, build_trunk
+from hclnet.backbones import Backbone, Features, build_backbone
 from hclnet.backbones.efficientnet import classifier
-from hclnet.boxes import find_objects, parse_normalisation, parse_rule, scale, to_levels
+from hclnet.boxes import find_objects, parse_normalization, parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig, check_inference, readable
 from hclnet.data.images import OWN, check_image, enlarged, image_size, load_square, squash, ten_crops
 from hclnet.device import autocast, resolve_device, resolve_precision
 from hclnet.localizer.features import as_input, extract
 from hclnet.localizer.request import as_classes, as_count, as_path_or_picture
 from hclnet.maps.augmentation import View, mean_probabilities, merge, merge_maps, views
-from hclnet.maps.foreground import Objectness, not_learnt
+from hclnet.maps.foreground import ForegroundScore, not_learnt
 from hclnet.maps.heatmap import branch_maps, heatmaps
 from hclnet.methods import Method, Output, build_method
 from hclnet.storage import whole, write_json
-from hclnet.types import Grey, Localization, LocatedObject
+from hclnet.types import Gray, Localization, LocatedObject
 
-_FORMAT = 1
+_FORMAT = 2
+_OLD_PREFIXES = {"trunk.": "backbone.", "objectness.": "foreground."}  # of tensors in format 1
 _WEIGHTS, _SETTINGS = "model.safetensors", "localizer.json"
 _PREDICTIONS = 5  # shown besides the classes asked for
 
 
 class Localizer:
-    """A trained method on its trunk, ready to use.
+    """A trained method on its backbone, ready to use.
 
     Args:
-        trunk: the backbone.
+        backbone: the backbone.
         method: on it.
         classes: names, in the order of the logits.
         size: side of the square that images are resized to, pixels.
         inference: how maps become boxes.
         precision: auto, float32 or bfloat16: what it is used in.
-        grey: how grey of more than 8 bits becomes 8 bits.
-        objectness: of the last stage that the method reads, for the box rule `auto`; by the side that images had when
+        gray: how gray of more than 8 bits becomes 8 bits.
+        foreground: of the last stage that the method reads, for the box rule `auto`; by the side that images had when
             it was learnt, pixels.
 
     Attributes:
@@ -59,27 +60,27 @@ class Localizer:
 
     def __init__(
         self,
-        trunk: Trunk,
+        backbone: Backbone,
         method: Method,
         classes: tuple[str, ...],
         size: int,
         inference: Inference,
         precision: str = "auto",
-        objectness: dict[int, Objectness] | None = None,
-        grey: Grey = OWN,
+        foreground: dict[int, ForegroundScore] | None = None,
+        gray: Gray = OWN,
     ) -> None:
-        self.trunk = trunk
+        self.backbone = backbone
         self.method = method
         self.classes = classes
         self.size = size
         self.inference = inference
         self.precision = precision
         self.trained_precision: str | None = None
-        self.objectness = dict(objectness or {})
-        self.grey = grey
+        self.foreground = dict(foreground or {})
+        self.gray = gray
         self.origin: tuple[str, str] | None = None  # data and folder of the run that it was loaded from
         parse_rule(inference.box)
-        parse_normalisation(inference.map_range)
+        parse_normalization(inference.cam_normalization)
         inference.check(classes)
         self.to("cpu")
 
@@ -87,10 +88,10 @@ class Localizer:
         """Move to a device (`auto`, `cpu`, `cuda` ...), into eval mode."""
         self.device = resolve_device(str(device))
         self.dtype = resolve_precision(self.precision, self.device)
-        for module in (self.trunk, self.method):
+        for module in (self.backbone, self.method):
             module.to(self.device, memory_format=torch.channels_last).eval()
-        self.objectness = {side: one.to(self.device) for side, one in self.objectness.items()}
-        self._folded: Trunk | None = None  # made when it is used: a localizer is often only asked for its settings
+        self.foreground = {side: one.to(self.device) for side, one in self.foreground.items()}
+        self._folded: Backbone | None = None  # made when it is used: a localizer is often only asked for its settings
         return self
 
     @property
@@ -101,33 +102,34 @@ class Localizer:
     def features(self, images: UInt8[np.ndarray, "b s s 3"], mirrored: bool = False) -> Features:
         """What the method reads of images of side `size`, or of another that a view has."""
         if self._folded is None:
-            self._folded = self.trunk.folded()
-        x = as_input(images, self.trunk, self.device)
-        return extract(self._folded, x.flip(3) if mirrored else x, self.method.reads, self.dtype)
+            self._folded = self.backbone.folded()
+        x = as_input(images, self.backbone, self.device)
+        return extract(self._folded, x.flip(3) if mirrored else x, self.method.in_features, self.dtype)
 
     def output(self, features: Features, classes: torch.Tensor | None = None) -> Output:
         """What the method makes of features, in the localizer's precision."""
         with autocast(self.device, self.dtype):
             return self.method(features, classes)
 
-    def objectness_of(
+    def foreground_of(
         self, features: Sequence[Features], seen: Sequence[View]
     ) -> list[Float32[np.ndarray, "gh gw"]] | None:
-        """The objectness of each image, by cell of the features of its looks; None if it was not learnt at their sizes.
+        """The foreground score of each image, by cell of the features of its looks; None if it was not learnt at their
+        sizes.
 
         Features change with the size of what is seen, so that what was learnt at one size says nothing at another:
         see `check_sizes`.
         """
-        if {view.size for view in seen} - set(self.objectness):
+        if {view.size for view in seen} - set(self.foreground):
             return None
-        looks = [self.objectness[view.size](of[self.method.reads[-1]]) for view, of in zip(seen, features)]
+        looks = [self.foreground[view.size](of[self.method.in_features[-1]]) for view, of in zip(seen, features)]
         return list(merge_maps(looks, seen).cpu().numpy())
 
     def check_sizes(self, settings: Inference | None = None) -> None:
         """Whether the box rule has what it needs at the sizes that are looked at.
 
-        The rule `auto` needs objectness, which is learnt at each size for itself. A localizer without any, of before
-        there was such a thing or of the packaged classifier, never needs it.
+        The rule `auto` needs a foreground score, which is learnt at each size for itself. A localizer without any, of
+        before there was such a thing or of the packaged classifier, never needs it.
 
         Args:
             settings: of maps and boxes; the localizer's own by default.
@@ -136,12 +138,12 @@ class Localizer:
             ValueError: it lacks that of a size; the message says how to add it.
         """
         settings = settings or self.inference
-        if settings.box != "auto" or not self.objectness:
+        if settings.box != "auto" or not self.foreground:
             return
         sides = {scale: views(settings.model_copy(update={"scales": (scale,)}), self.size) for scale in settings.scales}
-        lacking = {scale: seen[0].size for scale, seen in sides.items() if seen[0].size not in self.objectness}
+        lacking = {scale: seen[0].size for scale, seen in sides.items() if seen[0].size not in self.foreground}
         if lacking:
-            raise ValueError(not_learnt(lacking, self.objectness, *(self.origin or ("DATA", "RUN"))))
+            raise ValueError(not_learnt(lacking, self.foreground, *(self.origin or ("DATA", "RUN"))))
 
     @property
     def fusion(self) -> str | None:
@@ -160,7 +162,7 @@ class Localizer:
         except ValidationError as error:
             raise ValueError(readable(error)) from None
         parse_rule(inference.box)
-        parse_normalisation(inference.map_range)
+        parse_normalization(inference.cam_normalization)
         inference.check(self.classes)
         other = copy(self)
         other.inference = inference
@@ -189,12 +191,12 @@ class Localizer:
         """
         self.check_sizes()
         top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
-        classes, given = as_classes(classes, self.classes), as_path_or_picture(image, self.grey)
+        classes, given = as_classes(classes, self.classes), as_path_or_picture(image, self.gray)
         path, sides = "", {view.size for view in self.views}
         if isinstance(given, str):
             path = given
             check_image(path)
-            square, size = partial(load_square, path, grey=self.grey), image_size(path)
+            square, size = partial(load_square, path, gray=self.gray), image_size(path)
         else:
             square, size = partial(squash, given), given.size
         pixels = {side: square(side)[None] for side in sides}
@@ -209,8 +211,8 @@ class Localizer:
             asked = torch.tensor([self.classes.index(name) for name in classes])
             asked = asked[probabilities[asked].argsort(descending=True)]
         fused, parts = self._maps(features, asked)
-        (objectness,) = self.objectness_of(features, self.views) or [None]
-        return self._localization(path, size, probabilities, asked, fused, parts, objectness, max_objects)
+        (foreground,) = self.foreground_of(features, self.views) or [None]
+        return self._localization(path, size, probabilities, asked, fused, parts, foreground, max_objects)
 
     @torch.inference_mode()
     def crop_probabilities(self, images: UInt8[np.ndarray, "b l l 3"]) -> Float[torch.Tensor, "b c"]:
@@ -224,8 +226,8 @@ class Localizer:
     def _to_box(self, probabilities: torch.Tensor, top: int) -> torch.Tensor:
         """The `top` most probable classes that are objects; if the class that is none is the most probable, only it."""
         ranked = probabilities.argsort(descending=True, stable=True)
-        if self.inference.no_object_class is not None:
-            nothing = self.classes.index(self.inference.no_object_class)
+        if self.inference.background_class is not None:
+            nothing = self.classes.index(self.inference.background_class)
             ranked = ranked[:1] if ranked[0] == nothing else ranked[ranked != nothing]
         return ranked[:top]
 
@@ -243,7 +245,7 @@ class Localizer:
         asked: torch.Tensor,
         fused: np.ndarray,
         parts: np.ndarray,
-        objectness: Float32[np.ndarray, "gh gw"] | None,
+        foreground: Float32[np.ndarray, "gh gw"] | None,
         max_objects: int,
     ) -> Localization:
         rule, side = parse_rule(self.inference.box), self.inference.map_size
@@ -251,9 +253,9 @@ class Localizer:
         names = [self.classes[k] for k in asked]
         scores = probabilities[asked].tolist()
         for name, score, heatmap in zip(names, scores, fused):
-            if name == self.inference.no_object_class or score < self.inference.min_score:
+            if name == self.inference.background_class or score < self.inference.min_score:
                 continue
-            found = find_objects(to_levels(heatmap), rule, objectness, max_objects)
+            found = find_objects(to_levels(heatmap), rule, foreground, max_objects)
             for one in found:
                 x0, y0, x1, y1 = scale(one.box[None].astype(np.float64), (side, side), size)[0].tolist()
                 peak = one.peak / found[0].peak if len(found) > 1 else 1.0
@@ -262,7 +264,7 @@ class Localizer:
         shown = {*ranked[:_PREDICTIONS].tolist(), *asked.tolist()}
         predictions = tuple((self.classes[k], float(probabilities[k])) for k in ranked.tolist() if k in shown)
         return Localization(
-            path, size, tuple(objects), predictions, dict(zip(names, fused)), dict(zip(names, parts)), self.grey
+            path, size, tuple(objects), predictions, dict(zip(names, fused)), dict(zip(names, parts)), self.gray
         )
 
     def save(self, folder: str | Path) -> None:
@@ -283,23 +285,23 @@ class Localizer:
     def fingerprint(self) -> str:
         """Equal for localizers that have the same weights and classes and see images alike; settings of maps and boxes
         are apart from it."""
-        used = {f"objectness.{view.size}." for view in self.views}
+        used = {f"foreground.{view.size}." for view in self.views}
         told = hashlib.sha256(json.dumps([self._made_of(), self.classes]).encode())
         for name, tensor in sorted(self._tensors().items()):
-            if not name.startswith("objectness.") or name.startswith(tuple(used)):
+            if not name.startswith("foreground.") or name.startswith(tuple(used)):
                 told.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
                 told.update(tensor.reshape(-1).view(torch.uint8).numpy())
         return told.hexdigest()
 
     def _made_of(self) -> dict[str, Any]:
         # Runs of version 0.1 have no entry.
-        grey = {} if self.grey.by_depth else {"grey": {"whole": self.grey.whole, "fractions": self.grey.fractions}}
-        seen = {"resize": "squash", "size": self.size, "mean": self.trunk.mean, "std": self.trunk.std, **grey}
+        gray = {} if self.gray.by_depth else {"gray": {"whole": self.gray.whole, "fractions": self.gray.fractions}}
+        seen = {"resize": "squash", "size": self.size, "mean": self.backbone.mean, "std": self.backbone.std, **gray}
         return {
             "backbone": {
-                "name": self.trunk.name,
-                "output_stride": self.trunk.output_stride,
-                "stages": 1 + len(self.trunk.joined),
+                "name": self.backbone.name,
+                "output_stride": self.backbone.output_stride,
+                "stages": 1 + len(self.backbone.joined),
             },
             "method": {"name": self.method.name, "options": self.method.options.model_dump()},
             "preprocessing": seen,
@@ -308,11 +310,11 @@ class Localizer:
     def _tensors(self) -> dict[str, torch.Tensor]:
         tensors = {
             f"{part}.{key}": tensor.detach().cpu().contiguous()
-            for part, module in (("trunk", self.trunk), ("method", self.method))
+            for part, module in (("backbone", self.backbone), ("method", self.method))
             for key, tensor in module.state_dict().items()
         }
-        for side, one in self.objectness.items():
-            tensors |= {f"objectness.{side}.{k}": getattr(one, k).cpu() for k in ("weight", "bias")}
+        for side, one in self.foreground.items():
+            tensors |= {f"foreground.{side}.{k}": getattr(one, k).cpu() for k in ("weight", "bias")}
         return tensors
 
     @classmethod
@@ -333,22 +335,22 @@ class Localizer:
             raise ValueError(f"{folder} holds no localizer ({_SETTINGS}). Give the folder that `hclnet train` wrote.")
         try:
             settings = json.loads((home / _SETTINGS).read_text(encoding="utf-8"))
-            if settings["format"] != _FORMAT:
+            if settings["format"] not in (1, _FORMAT):
                 raise ValueError(
                     f"written by hclnet {settings['hclnet']}, in format {settings['format']}, not {_FORMAT}"
                 )
             classes = tuple(settings["classes"])
-            backbone, chosen = settings["backbone"], settings["method"]
-            trunk = build_trunk(backbone["name"], backbone["output_stride"], "none", backbone.get("stages", 1))
-            method = build_method(chosen["name"], trunk, len(classes), chosen["options"])
-            tensors = load_file(home / _WEIGHTS)
-            for part, module in (("trunk", trunk), ("method", method)):
+            built, chosen = settings["backbone"], settings["method"]
+            backbone = build_backbone(built["name"], built["output_stride"], "none", built.get("stages", 1))
+            method = build_method(chosen["name"], backbone, len(classes), chosen["options"])
+            tensors = {_renamed(name): tensor for name, tensor in load_file(home / _WEIGHTS).items()}
+            for part, module in (("backbone", backbone), ("method", method)):
                 module.load_state_dict(
                     {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
                 )
             size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
-            learnt = _objectness(tensors, method, trunk, size)
-            localizer = cls(trunk, method, classes, size, inference, settings["precision"], learnt, _grey(settings))
+            learnt = _foreground(tensors, method, backbone, size)
+            localizer = cls(backbone, method, classes, size, inference, settings["precision"], learnt, _gray(settings))
             localizer.trained_precision = settings.get("trained_precision")
             localizer.origin = _origin(folder if home != folder else folder.parent)
         except KeyError as error:
@@ -360,17 +362,17 @@ class Localizer:
 
     @classmethod
     def from_config(cls, config: RunConfig, classes: tuple[str, ...]) -> Localizer:
-        """An untrained one, initialised from the configuration's seed.
+        """An untrained one, initialized from the configuration's seed.
 
         Raises:
             ValueError: the configuration asks for what does not exist.
         """
         torch.manual_seed(config.seed)
-        trunk = build_trunk(config.backbone, config.output_stride, config.weights, config.stages)
-        torch.manual_seed(config.seed)  # the heads' start does not depend on how the trunk was made
-        method = build_method(config.method, trunk, len(classes), config.options)
+        backbone = build_backbone(config.backbone, config.output_stride, config.weights, config.stages)
+        torch.manual_seed(config.seed)  # the heads' start does not depend on how the backbone was made
+        method = build_method(config.method, backbone, len(classes), config.options)
         kept = (config.size, config.inference, config.precision)
-        return cls(trunk, method, classes, *kept).to(config.device)
+        return cls(backbone, method, classes, *kept).to(config.device)
 
     @classmethod
     def imagenet(cls, device: str = "auto") -> Localizer:
@@ -382,8 +384,8 @@ class Localizer:
         from timm.data import ImageNetInfo
 
         found = resolve_device(device)
-        trunk = build_trunk("efficientnet_lite0")
-        method = build_method("cam", trunk, 1000, {"convs": 0, "stage": "head"})
+        backbone = build_backbone("efficientnet_lite0")
+        method = build_method("cam", backbone, 1000, {"convs": 0, "stage": "head"})
         weight, bias = classifier()
         with torch.no_grad():
             method.branch.classifier.weight.copy_(weight[:, :, None, None])
@@ -393,15 +395,23 @@ class Localizer:
         synsets = [info.index_to_label_name(k) for k in range(1000)]
         # Two classes are called crane, two maillot: their WordNet ids tell them apart.
         unique = tuple(n if names.count(n) == 1 else f"{n} ({s})" for n, s in zip(names, synsets))
-        return cls(trunk, method, unique, 224, Inference()).to(found)
+        return cls(backbone, method, unique, 224, Inference()).to(found)
 
 
-def _grey(settings: dict[str, Any]) -> Grey:
-    """What was saved of how grey of more than 8 bits is seen; localizers of before there was such a thing go on."""
-    scales = settings["preprocessing"].get("grey")
+def _renamed(tensor: str) -> str:
+    """The name of a tensor in this format."""
+    for old, now in _OLD_PREFIXES.items():
+        if tensor.startswith(old):
+            return now + tensor.removeprefix(old)
+    return tensor
+
+
+def _gray(settings: dict[str, Any]) -> Gray:
+    """What was saved of how gray of more than 8 bits is seen; localizers of before there was such a thing go on."""
+    scales = settings["preprocessing"].get("gray")
     if scales is None:
-        return Grey(by_depth=True)
-    return Grey(**{kind: scale and (float(scale[0]), float(scale[1])) for kind, scale in scales.items()})
+        return Gray(by_depth=True)
+    return Gray(**{kind: scale and (float(scale[0]), float(scale[1])) for kind, scale in scales.items()})
 
 
 def _origin(run: Path) -> tuple[str, str] | None:
@@ -411,15 +421,17 @@ def _origin(run: Path) -> tuple[str, str] | None:
     return None
 
 
-def _objectness(tensors: dict[str, torch.Tensor], method: Method, trunk: Trunk, size: int) -> dict[int, Objectness]:
+def _foreground(
+    tensors: dict[str, torch.Tensor], method: Method, backbone: Backbone, size: int
+) -> dict[int, ForegroundScore]:
     """What was saved of it, by side. Localizers of before there was such a thing have none."""
-    stage, found = method.reads[-1], {}
+    stage, found = method.in_features[-1], {}
     for key, tensor in tensors.items():
-        if key.startswith("objectness."):
-            side, _, part = key.removeprefix("objectness.").rpartition(".")
+        if key.startswith("foreground."):
+            side, _, part = key.removeprefix("foreground.").rpartition(".")
             found.setdefault(int(side or size), {})[part] = tensor  # without a side: of when there was only one
     for parts in found.values():
         shapes = {part: tuple(tensor.shape) for part, tensor in parts.items()}
-        if shapes != {"weight": (trunk.info[stage].channels,), "bias": ()}:
-            raise ValueError(f"its objectness has {shapes}, which is not for {stage} of {trunk.name}")
-    return {side: Objectness(**parts) for side, parts in found.items()}
+        if shapes != {"weight": (backbone.info[stage].channels,), "bias": ()}:
+            raise ValueError(f"its foreground score has {shapes}, which is not for {stage} of {backbone.name}")
+    return {side: ForegroundScore(**parts) for side, parts in found.items()}

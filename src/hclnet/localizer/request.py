@@ -16,13 +16,13 @@ from PIL import Image
 
 from hclnet.data.images import OWN, upright_rgb
 from hclnet.text import shown
-from hclnet.types import Grey
+from hclnet.types import Gray
 
 TAKEN = "Give a path, a Pillow image, or an array of height x width x 3 in uint8"
 
 
-def as_path_or_picture(image: Any, grey: Grey = OWN) -> str | Image.Image:
-    """The path of an image as text, or the picture itself as upright RGB; `grey` as of `open_image`.
+def as_path_or_picture(image: Any, gray: Gray = OWN) -> str | Image.Image:
+    """The path of an image as text, or the picture itself as upright RGB; `gray` as of `open_image`.
 
     Raises:
         ValueError: it is neither, or a picture that can't be decoded.
@@ -38,7 +38,7 @@ def as_path_or_picture(image: Any, grey: Grey = OWN) -> str | Image.Image:
     if 0 in image.size:
         raise ValueError(f"The image has {image.width} x {image.height} pixels: there is nothing in it.")
     try:
-        return upright_rgb(image, grey=grey)
+        return upright_rgb(image, gray=gray)
     except Exception as error:  # a damaged file that Pillow opened raises whatever its decoder stumbles over
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise ValueError(f"The Pillow image can't be decoded: {reason}.") from None
@@ -159,7 +159,7 @@ def _of_array(array: np.ndarray) -> Image.Image:
     elif array.dtype != np.uint8:
         way = " Bring its values to 0..255 first: what 1.0 or 65535 stands for is not guessed."
     elif array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 4)):
-        way = " Of grey or transparent pixels make a Pillow image: PIL.Image.fromarray(array)."
+        way = " Of gray or transparent pixels make a Pillow image: PIL.Image.fromarray(array)."
     raise ValueError(
         f"An image given as an array is height x width x 3 in uint8: red, green, blue, 0..255. This array is "
         f"{' x '.join(map(str, array.shape)) or 'a single value'} in {array.dtype}.{way}"

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from hclnet.config import Inference
 from hclnet.methods import ClassMaps, Output
 
-_MULTIPLE = 32  # pixels: every stage of every trunk then has a whole number of features
+_MULTIPLE = 32  # pixels: every stage of every backbone then has a whole number of features
 _TINY = 1e-12
 
 

@@ -1,4 +1,5 @@
-"""Where the trunk sees an object rather than its surroundings, learnt from class labels: a linear map of its features.
+"""Where the backbone sees an object rather than its surroundings, learnt from class labels: a linear map of its
+features.
 
 The class maps of the training images say roughly where the objects are: the highest tenth of each map is nearly all
 object, the lower half nearly all surroundings. Between these two sets of cells, over all training images together,
@@ -23,7 +24,7 @@ from torch import Tensor
 from hclnet.text import shown
 
 IMAGES = 400  # at most, spread evenly over the training images: the discriminant does not change with more
-IMAGES_SEEN = 200  # at most where features are not at hand, and the trunk has to look at the images again
+IMAGES_SEEN = 200  # at most where features are not at hand, and the backbone has to look at the images again
 _CELLS = 100  # of an image at most, spread evenly over the ranks of its map
 _OBJECT = 0.9  # ranks above are object
 _SURROUNDINGS = 0.5  # ranks below are surroundings
@@ -32,7 +33,7 @@ _BINS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Objectness:
+class ForegroundScore:
     """A linear map of the features of one stage: `weight . x + bias`, above 0 for cells like objects.
 
     Attributes:
@@ -44,18 +45,18 @@ class Objectness:
     bias: Float[Tensor, ""]
 
     def __call__(self, features: Float[Tensor, "b d h w"]) -> Float[Tensor, "b h w"]:
-        """The objectness of every cell, in the precision of the weights whatever the features'."""
+        """The foreground score of every cell, in the precision of the weights whatever the features'."""
         with torch.autocast(features.device.type, enabled=False):
             return torch.einsum("bdhw,d->bhw", features.to(self.weight.dtype), self.weight) + self.bias
 
-    def to(self, device: torch.device) -> Objectness:
-        return Objectness(self.weight.to(device), self.bias.to(device))
+    def to(self, device: torch.device) -> ForegroundScore:
+        return ForegroundScore(self.weight.to(device), self.bias.to(device))
 
 
-def fit_objectness(
+def fit_foreground(
     batches: Iterable[tuple[Float[Tensor, "_ d h w"], Float[Tensor, "_ h w"]]],
-) -> Objectness | None:
-    """The objectness that class maps teach; None where they teach nothing, as flat maps do.
+) -> ForegroundScore | None:
+    """The foreground score that class maps teach; None where they teach nothing, as flat maps do.
 
     Args:
         batches: features and, of the same size, the maps of the true classes.
@@ -84,7 +85,7 @@ def fit_objectness(
     scale = (along - threshold).abs().mean()
     if not scale > 0:
         return None
-    return Objectness((weight / scale).float(), (-threshold / scale).float())
+    return ForegroundScore((weight / scale).float(), (-threshold / scale).float())
 
 
 def not_learnt(lacking: Mapping[float, int], known: Iterable[int], data: str, run: str) -> str:

@@ -16,7 +16,7 @@ Maps = Float[Tensor, "k b h w"]
 Map = Float[Tensor, "b h w"]
 
 
-def normalise(maps: Float[Tensor, "*n h w"], how: str) -> Float[Tensor, "*n h w"]:
+def normalize(maps: Float[Tensor, "*n h w"], how: str) -> Float[Tensor, "*n h w"]:
     """What f_i of eqs. (1)-(5) is (reading 7): `minmax`, `raw` or `relu`."""
     if how == "minmax":
         return minmax(maps)
@@ -25,8 +25,8 @@ def normalise(maps: Float[Tensor, "*n h w"], how: str) -> Float[Tensor, "*n h w"
 
 
 def activity(all_maps: Float[Tensor, "b c h w"], how: str) -> Map:
-    """Eq. (2): the l1-norm over classes of one branch's normalised maps."""
-    return normalise(all_maps, how).abs().sum(1)
+    """Eq. (2): the l1-norm over classes of one branch's normalized maps."""
+    return normalize(all_maps, how).abs().sum(1)
 
 
 def block_mean(maps: Maps, radius: int) -> Maps:
@@ -48,7 +48,7 @@ def fuse_l1(f: Maps, activities: Maps, radius: int = 1, weights: str = "ratio") 
     """Eqs. (3)-(5): F = sum over i of w_i f_i, with w_i from the block mean of each branch's activity.
 
     Args:
-        f: normalised maps of one class, by branch.
+        f: normalized maps of one class, by branch.
         activities: M_i of eq. (2), by branch.
         radius: r of eq. (3).
         weights: `ratio` as eq. (5) is written, with 0/0 -> 1/K, or `softmax` as the text calls it (reading 9).

@@ -7,15 +7,15 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from hclnet.boxes import normalise
+from hclnet.boxes import normalize
 from hclnet.config import Inference
 from hclnet.maps import fusion
 from hclnet.methods.base import Output
 
 
 def branch_maps(output: Output, how: str = "minmax") -> Float[Tensor, "k b h w"]:
-    """The normalised map of the class asked for, by branch, at feature resolution."""
-    return torch.stack([fusion.normalise(branch.of(output.classes), how) for branch in output.branches])
+    """The normalized map of the class asked for, by branch, at feature resolution."""
+    return torch.stack([fusion.normalize(branch.of(output.classes), how) for branch in output.branches])
 
 
 def fused_maps(output: Output, settings: Inference, default_fusion: str | None) -> Float[Tensor, "b h w"]:
@@ -23,12 +23,12 @@ def fused_maps(output: Output, settings: Inference, default_fusion: str | None) 
 
     With `upsample_first` the heatmap is not this map's, since it is fused later; this is then the nearest to it.
     """
-    f = branch_maps(output, settings.normalise)
+    f = branch_maps(output, settings.branch_normalization)
     return f[0] if len(f) == 1 else _fuse(f, _activities(output, f, settings, default_fusion), settings, default_fusion)
 
 
 def heatmaps(output: Output, settings: Inference, default_fusion: str | None) -> Float[Tensor, "b s s"]:
-    """Fused and upsampled maps of the classes asked for, side `map_size`, brought to 0..1 as `map_range` says.
+    """Fused and upsampled maps of the classes asked for, side `map_size`, brought to 0..1 as `cam_normalization` says.
 
     Args:
         output: of a method.
@@ -41,7 +41,7 @@ def heatmaps(output: Output, settings: Inference, default_fusion: str | None) ->
     if not settings.upsample_first or len(output.branches) == 1:
         large = _upsample(fused_maps(output, settings, default_fusion), settings)
     else:
-        f = branch_maps(output, settings.normalise)
+        f = branch_maps(output, settings.branch_normalization)
         activities = _activities(output, f, settings, default_fusion)
         f = torch.stack([_upsample(maps, settings) for maps in f])
         activities = None if activities is None else torch.stack([_upsample(maps, settings) for maps in activities])
@@ -52,9 +52,9 @@ def heatmaps(output: Output, settings: Inference, default_fusion: str | None) ->
             "The maps have NaN or infinite values. Most often the training has diverged: train again with a lower "
             "learning rate, such as --set lr=1e-4, or with --set precision=float32."
         )
-    if settings.map_range == "minmax":
+    if settings.cam_normalization == "minmax":
         return maps
-    ranged = torch.from_numpy(normalise(large.cpu().numpy(), settings.map_range)).to(maps.device)
+    ranged = torch.from_numpy(normalize(large.cpu().numpy(), settings.cam_normalization)).to(maps.device)
     # Where the range is no more than rounding, the map is constant, and nothing may stretch it.
     return torch.where((maps > 0).any(-1, keepdim=True).any(-2, keepdim=True), ranged, 0)
 
@@ -66,7 +66,7 @@ def _activities(
         return None
     if settings.l1_over == "class":
         return f.abs()
-    return torch.stack([fusion.activity(branch.all(), settings.normalise) for branch in output.branches])
+    return torch.stack([fusion.activity(branch.all(), settings.branch_normalization) for branch in output.branches])
 
 
 def _fuse(

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hclnet.backbones.backbone import Trunk
+from hclnet.backbones.backbone import Backbone
 from hclnet.config import readable
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch, ClassMaps
@@ -56,7 +56,7 @@ def check_tune(method: type[Method], tune: str) -> None:
     """Raises:
     ValueError: nothing would be left of the method.
     """
-    if tune == "heads" and method.changes_images:
+    if tune == "heads" and method.augments_batches:
         raise ValueError(
             f"{method.name} changes the images while training, but with --tune heads features are computed once, of "
             f"unchanged images, and kept: nothing of {method.name} would be left. Give it --tune all (in a comparison, "
@@ -65,13 +65,13 @@ def check_tune(method: type[Method], tune: str) -> None:
 
 
 def frozen_note(name: str, tune: str) -> str:
-    """What a frozen trunk leaves of a method, for a person to read; empty where it leaves all or is not frozen."""
+    """What a frozen backbone leaves of a method, for a person to read; empty where it leaves all or is not frozen."""
     text = get_method(name).frozen if tune == "heads" else ""
     return text and f"{name} with --tune heads: {text}"
 
 
-def build_method(name: str, trunk: Trunk, classes: int, options: dict[str, Any] | None = None) -> Method:
-    """A method on a trunk, freshly initialised.
+def build_method(name: str, backbone: Backbone, classes: int, options: dict[str, Any] | None = None) -> Method:
+    """A method on a backbone, freshly initialized.
 
     Raises:
         ValueError: unknown method, or options that it does not have.
@@ -83,4 +83,4 @@ def build_method(name: str, trunk: Trunk, classes: int, options: dict[str, Any] 
         raise ValueError(
             f"Options of {name}: {readable(error)}. It has {', '.join(method.Options.model_fields)}."
         ) from None
-    return method(trunk, classes, chosen)
+    return method(backbone, classes, chosen)

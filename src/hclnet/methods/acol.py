@@ -6,7 +6,7 @@ from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor
 
-from hclnet.backbones.backbone import Features, Trunk
+from hclnet.backbones.backbone import Backbone, Features
 from hclnet.config import Strict
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch
@@ -21,7 +21,7 @@ class Options(Strict):
 def erase(
     features: Float[Tensor, "b d h w"], cam: Float[Tensor, "b h w"], threshold: float
 ) -> Float[Tensor, "b d h w"]:
-    """Zero the features where the normalised map is `threshold` or more (their section 3.2)."""
+    """Zero the features where the normalized map is `threshold` or more (their section 3.2)."""
     return features * (cam < threshold).unsqueeze(1)
 
 
@@ -37,14 +37,14 @@ class ACoL(Method):
     Options = Options
     fusion = "max"
 
-    def __init__(self, trunk: Trunk, classes: int, options: Options) -> None:
-        super().__init__(trunk, classes, options)
-        channels, width = trunk.info[trunk.last].channels, options.width or trunk.branch_width
+    def __init__(self, backbone: Backbone, classes: int, options: Options) -> None:
+        super().__init__(backbone, classes, options)
+        channels, width = backbone.info[backbone.last].channels, options.width or backbone.branch_width
         self.branch_a = Branch(channels, classes, width)
         self.branch_b = Branch(channels, classes, width)
 
     def forward(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
-        x = features[self.reads[0]]
+        x = features[self.in_features[0]]
         a = self.branch_a(x)
         logits = a.logits()
         asked = logits.argmax(1) if classes is None else classes

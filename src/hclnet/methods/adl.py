@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from hclnet.backbones.backbone import Trunk
+from hclnet.backbones.backbone import Backbone
 from hclnet.methods import cam
 
 
@@ -34,7 +34,7 @@ def attend(features: Float[Tensor, "b d h w"], gamma: float, dropping: bool) -> 
 
 
 class ADL(cam.CAM):
-    """CAM's network with a block that has no parameters inside of the trunk, so that no place is relied on alone.
+    """CAM's network with a block that has no parameters inside of the backbone, so that no place is relied on alone.
 
     Training only: a block after the stride-8 stage, the stride-16 stage and the one that is classified: for VGG-16
     after pool3, pool4 and conv5_3. At each block one coin a batch decides between the drop mask (probability `drop`)
@@ -45,17 +45,17 @@ class ADL(cam.CAM):
     name = "adl"
     paper = "Choe & Shim, Attention-based Dropout Layer for Weakly Supervised Object Localization, CVPR 2019"
     Options = Options
-    changes_stages = True
+    hooks_features = True
     frozen = (
         "only the block before the head acts. Between those after stage3 and stage4 and the head nothing learns, and "
         "their features come from the cache."
     )
 
-    def __init__(self, trunk: Trunk, classes: int, options: Options) -> None:
-        super().__init__(trunk, classes, options)
-        self.blocks = frozenset({"stage3", "stage4", *self.reads})
+    def __init__(self, backbone: Backbone, classes: int, options: Options) -> None:
+        super().__init__(backbone, classes, options)
+        self.blocks = frozenset({"stage3", "stage4", *self.in_features})
 
-    def change_stage(
+    def feature_hook(
         self, stage: str, features: Float[Tensor, "b d h w"], random: np.random.Generator
     ) -> Float[Tensor, "b d h w"]:
         if stage not in self.blocks:

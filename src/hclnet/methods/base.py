@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hclnet.backbones.backbone import Features, Trunk
+from hclnet.backbones.backbone import Backbone, Features
 from hclnet.config import Strict
 from hclnet.methods.branch import ClassMaps
 
@@ -37,32 +37,34 @@ class Method(nn.Module):
     """Stage features -> class maps, and the loss that teaches it.
 
     A subclass lives in a file of its own in `hclnet.methods` (or behind an `hclnet.methods` entry point), sets the
-    class attributes, and implements `__init__(trunk, classes, options)` and `forward`. Nothing else has to know of it.
+    class attributes, and implements `__init__(backbone, classes, options)` and `forward`. Nothing else has to know of
+    it.
 
     Attributes:
         name: on the command line; the file's name.
         paper: the source, for `hclnet methods`.
         Options: the method's options with their defaults.
         fusion: how its branches' maps are fused unless the user says otherwise; None: it has one branch.
-        changes_images: it changes images while training, which needs `--tune all`: features of changed images can't be
-            cached.
-        changes_stages: it changes what stages put out while training. With `--tune heads` only the stages that it reads
+        augments_batches: it changes images while training, which needs `--tune all`: features of changed images can't
+            be cached.
+        hooks_features: it changes what stages put out while training. With `--tune heads` only the stages that it reads
             can be changed, so that it acts only there.
-        frozen: what a frozen trunk (`--tune heads`) leaves of the method, where that is not all of it; people read it.
+        frozen: what a frozen backbone (`--tune heads`) leaves of the method, where that is not all of it; people read
+            it.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str]
     Options: ClassVar[type[Strict]]
     fusion: ClassVar[str | None] = None
-    changes_images: ClassVar[bool] = False
-    changes_stages: ClassVar[bool] = False
+    augments_batches: ClassVar[bool] = False
+    hooks_features: ClassVar[bool] = False
     frozen: ClassVar[str] = ""
 
-    def __init__(self, trunk: Trunk, classes: int, options: Strict) -> None:
+    def __init__(self, backbone: Backbone, classes: int, options: Strict) -> None:
         super().__init__()
         self.options = options
-        self.reads: tuple[str, ...] = (trunk.last,)
+        self.in_features: tuple[str, ...] = (backbone.last,)
         self.num_classes = classes
 
     def __call__(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
@@ -74,32 +76,32 @@ class Method(nn.Module):
 
     def forward(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
         """Args:
-        features: of the stages in `reads`.
+        features: of the stages in `in_features`.
         classes: for each image, the class whose map is asked for; A's argmax by default.
         """
         raise NotImplementedError
 
-    def change_images(
+    def augment_batch(
         self, images: Float[Tensor, "b 3 h w"], targets: Float[Tensor, "b c"], random: np.random.Generator
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b c"]]:
-        """What the trunk sees and learns in place of a batch, in training only and if `changes_images`.
+        """What the backbone sees and learns in place of a batch, in training only and if `augments_batches`.
 
         Args:
-            images: normalised, so that the mean colour is 0; not to be changed in place.
+            images: normalized, so that the mean color is 0; not to be changed in place.
             targets: class probabilities.
             random: of this step, a function of seed, epoch and step; all chance comes from it.
         """
         raise NotImplementedError
 
-    def change_stage(
+    def feature_hook(
         self, stage: str, features: Float[Tensor, "b d h w"], random: np.random.Generator
     ) -> Float[Tensor, "b d h w"]:
-        """What goes on in place of a stage's output, in training only and if `changes_stages`.
+        """What goes on in place of a stage's output, in training only and if `hooks_features`.
 
         Args:
             stage: its name; stages come in the order in which they are walked.
             features: its output; not to be changed in place.
-            random: as for `change_images`, and after it.
+            random: as for `augment_batch`, and after it.
         """
         raise NotImplementedError
 

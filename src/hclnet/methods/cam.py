@@ -6,7 +6,7 @@ from jaxtyping import Int64
 from pydantic import Field
 from torch import Tensor
 
-from hclnet.backbones.backbone import Features, Trunk
+from hclnet.backbones.backbone import Backbone, Features
 from hclnet.config import Strict
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch
@@ -28,17 +28,17 @@ class CAM(Method):
     paper = "Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016"
     Options = Options
 
-    def __init__(self, trunk: Trunk, classes: int, options: Options) -> None:
-        super().__init__(trunk, classes, options)
-        stage = options.stage or trunk.last
-        if stage not in trunk.info:
-            raise ValueError(f"stage={stage}: {trunk.name} has no such stage; it has {', '.join(trunk.info)}.")
-        self.reads = (stage,)
-        width = options.width or trunk.branch_width
-        self.branch = Branch(trunk.info[stage].channels, classes, width, options.convs)
+    def __init__(self, backbone: Backbone, classes: int, options: Options) -> None:
+        super().__init__(backbone, classes, options)
+        stage = options.stage or backbone.last
+        if stage not in backbone.info:
+            raise ValueError(f"stage={stage}: {backbone.name} has no such stage; it has {', '.join(backbone.info)}.")
+        self.in_features = (stage,)
+        width = options.width or backbone.branch_width
+        self.branch = Branch(backbone.info[stage].channels, classes, width, options.convs)
 
     def forward(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
-        maps = self.branch(features[self.reads[0]])
+        maps = self.branch(features[self.in_features[0]])
         logits = maps.logits()
         return Output(logits, (maps,), logits.argmax(1) if classes is None else classes, {"A": logits})
 

@@ -1,4 +1,4 @@
-"""CutMix (Yun et al., ICCV 2019), as a baseline of localisation."""
+"""CutMix (Yun et al., ICCV 2019), as a baseline of localization."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Options(cam.Options):
 def cut(height: int, width: int, share: float, random: np.random.Generator) -> tuple[int, int, int, int]:
     """The box x0, y0, x1, y1 that is pasted, pixels (their eq. 2).
 
-    Its sides are sqrt(1 - share) of the image's and its centre is anywhere, so that the image cuts some of it off.
+    Its sides are sqrt(1 - share) of the image's and its center is anywhere, so that the image cuts some of it off.
 
     Args:
         share: lambda, of the image that stays.
-        random: draws the centre: x, then y.
+        random: draws the center: x, then y.
     """
     ratio = math.sqrt(1 - share)
     half_width, half_height = int(width * ratio) // 2, int(height * ratio) // 2
@@ -49,9 +49,9 @@ class CutMix(cam.CAM):
     name = "cutmix"
     paper = "Yun et al., CutMix: Regularization Strategy to Train Strong Classifiers, ICCV 2019"
     Options = Options
-    changes_images = True
+    augments_batches = True
 
-    def change_images(
+    def augment_batch(
         self, images: Float[Tensor, "b 3 h w"], targets: Float[Tensor, "b c"], random: np.random.Generator
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b c"]]:
         if random.random() >= self.options.probability:

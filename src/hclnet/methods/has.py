@@ -39,20 +39,20 @@ class HaS(cam.CAM):
     """CAM's network, taught on images with patches hidden at random, so that it can't rely on one part.
 
     Training only: for each image a patch size is chosen from `grids`, and each patch is hidden with probability `hide`
-    by the mean colour of the trunk's training images. At test the whole image is seen. (Another common setting is
+    by the mean color of the backbone's training images. At test the whole image is seen. (Another common setting is
     one grid of 4 px.)
     """
 
     name = "has"
     paper = "Singh & Lee, Hide-and-Seek: Forcing a Network to be Meticulous for WSOL and Action Localization, ICCV 2017"
     Options = Options
-    changes_images = True
+    augments_batches = True
 
-    def change_images(
+    def augment_batch(
         self, images: Float[Tensor, "b 3 h w"], targets: Float[Tensor, "b c"], random: np.random.Generator
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b c"]]:
         masks = hidden(len(images), *images.shape[2:], self.options, random)
-        # The mean colour is 0 once images are normalised. A clone keeps the order in memory, channels last.
+        # The mean color is 0 once images are normalized. A clone keeps the order in memory, channels last.
         return images.clone().masked_fill_(torch.from_numpy(masks).to(images.device).unsqueeze(1), 0), targets
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hclnet.backbones.backbone import Features, Trunk
+from hclnet.backbones.backbone import Backbone, Features
 from hclnet.config import Strict
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch, ClassMaps
@@ -32,10 +32,10 @@ class Options(Strict):
 
 def complement(cam: Float[Tensor, "b h w"], options: Options) -> Float[Tensor, "b h w"]:
     """What the next branch's features are multiplied by, 0..1: `1 - CAM` (section 3.2), or ACoL's mask."""
-    normalised = torch.sigmoid(cam) if options.cam_range == "sigmoid" else minmax(cam)
+    normalized = torch.sigmoid(cam) if options.cam_range == "sigmoid" else minmax(cam)
     if options.complement == "threshold":
-        return (normalised < options.threshold).to(normalised.dtype)
-    return 1 - normalised
+        return (normalized < options.threshold).to(normalized.dtype)
+    return 1 - normalized
 
 
 class HCLNet(Method):
@@ -46,7 +46,7 @@ class HCLNet(Method):
         2: the CAM is that of the class asked for: the true one in training, A's argmax or the user's at test.
         3: min-max per image at feature resolution in float32; a constant map gives a complement of ones.
         4: no gradient through the complement; it guides, as in ACoL.
-        6: ReLU after both 3x3 convolutions, no dropout, Xavier initialisation.
+        6: ReLU after both 3x3 convolutions, no dropout, Xavier initialization.
         12: A classifies. Another branch does so only conditioned on A's argmax, so that the class asked for, which in
             scoring is the true one, can't leak into the classification.
         13: cross entropies of all branches, weight 1 each.
@@ -58,13 +58,13 @@ class HCLNet(Method):
     Options = Options
     fusion = "addition"
 
-    def __init__(self, trunk: Trunk, classes: int, options: Options) -> None:
-        super().__init__(trunk, classes, options)
-        channels, width = trunk.info[trunk.last].channels, options.width or trunk.branch_width
+    def __init__(self, backbone: Backbone, classes: int, options: Options) -> None:
+        super().__init__(backbone, classes, options)
+        channels, width = backbone.info[backbone.last].channels, options.width or backbone.branch_width
         self.branches = nn.ModuleList(Branch(channels, classes, width) for _ in range(options.branches))
 
     def forward(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
-        x = features[self.reads[0]]
+        x = features[self.in_features[0]]
         if self.options.pools == "acol":
             x = F.avg_pool2d(F.max_pool2d(x, 3, 1, 1), 3, 1, 1)
         first = self.branches[0](x)

@@ -1,4 +1,4 @@
-"""Min-max normalisation of maps, which methods and fusion share."""
+"""Min-max normalization of maps, which methods and fusion share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ EPSILON = 1e-6
 
 
 def minmax(maps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h w"]:
-    """Min-max normalisation of each map to [0, 1]; a constant map gives zeros (reading 3)."""
+    """Min-max normalization of each map to [0, 1]; a constant map gives zeros (reading 3)."""
     maps = maps if maps.dtype == torch.float64 else maps.float()
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     # The epsilon is relative to the map's own size, so that small maps are not squeezed by it. Where the range is no

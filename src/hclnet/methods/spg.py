@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hclnet.backbones.backbone import Features, Trunk
+from hclnet.backbones.backbone import Backbone, Features
 from hclnet.config import Strict
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch, xavier
@@ -75,7 +75,7 @@ class SPG(Method):
     the conv4 block and B2 the conv5 block.
 
     The loss is CE + BCE(B2 | attention) + BCE(B1 | sigmoid of B2) + BCE(C | mean of the sigmoids of B1 and B2), weight
-    1 each, at the input's resolution; attention is A4's map of the true class, min-max normalised. That map is picked
+    1 each, at the input's resolution; attention is A4's map of the true class, min-max normalized. That map is picked
     before it is upsampled: to upsample all C maps would give the same and take 200 MB an image at C = 1000.
 
     At test A4's map is the heatmap. B and C are only run in training mode.
@@ -89,19 +89,19 @@ class SPG(Method):
         "feels guidance through C and A3 only."
     )
 
-    def __init__(self, trunk: Trunk, classes: int, options: Options) -> None:
-        super().__init__(trunk, classes, options)
-        names = list(trunk.info)
-        self.reads = (names[names.index(trunk.last) - 1], trunk.last)
-        early, late = (trunk.info[name].channels for name in self.reads)
-        self.stride = trunk.output_stride
-        width = options.width or max(trunk.branch_width // 2, 1)
+    def __init__(self, backbone: Backbone, classes: int, options: Options) -> None:
+        super().__init__(backbone, classes, options)
+        names = list(backbone.info)
+        self.in_features = (names[names.index(backbone.last) - 1], backbone.last)
+        early, late = (backbone.info[name].channels for name in self.in_features)
+        self.stride = backbone.output_stride
+        width = options.width or max(backbone.branch_width // 2, 1)
         self.branch = Branch(late, classes, width)
         self.b1, self.b2 = _block(early, width), _block(late, width)
         self.shared, self.c = _to_map(width), _to_map(width)
 
     def forward(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
-        early, late = (features[name] for name in self.reads)
+        early, late = (features[name] for name in self.in_features)
         maps = self.branch(late)
         logits = maps.logits()
         asked = logits.argmax(1) if classes is None else classes

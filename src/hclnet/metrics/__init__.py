@@ -1,8 +1,8 @@
-"""From boxes to figures. A protocol (`get_protocol`) looks at one map, the true boxes and the true mask; what it finds
-on all images is a `Table`, hence `Records`, which `save`, `load_records` and `concatenate` keep. Every metric is
-registered in one place (`METRICS`, `register`) and is a reduction of the records (`figures`, `accuracy_by_level`,
-`box_kinds`), to be read with its interval (`intervals`, `differences`) and how it was measured (the protocol's
-`describe`). `choose_threshold` is a reduction too. Nothing in here needs torch.
+"""From boxes to figures. A protocol (`get_protocol`) looks at one map, the ground-truth boxes and the ground-truth
+mask; what it finds on all images is a `Table`, hence `Records`, which `save`, `load_records` and `concatenate` keep.
+Every metric is registered in one place (`METRICS`, `register`) and is a reduction of the records (`figures`,
+`accuracy_by_level`, `box_kinds`), to be read with its interval (`intervals`, `differences`) and how it was measured
+(the protocol's `describe`). `choose_threshold` is a reduction too. Nothing in here needs torch.
 """
 
 from hclnet.metrics.calibration import FEWEST, Calibration, choose_threshold
@@ -25,10 +25,10 @@ from hclnet.metrics.intervals import (
     resamples,
 )
 from hclnet.metrics.masks import Counts, Mask
-from hclnet.metrics.presence import Presence, choose_min_score
 from hclnet.metrics.protocols import PROTOCOLS, Found, Hclnet, Scoring, WsolEval, get_protocol, look, unlocated
 from hclnet.metrics.records import Table, concatenate, load_records, save, true_class_ranks
 from hclnet.metrics.registry import METRICS, Metric, is_count, register, shown_metrics
+from hclnet.metrics.rejection import Rejection, choose_min_score
 
 __all__ = [
     "FEWEST",
@@ -43,7 +43,7 @@ __all__ = [
     "Hits",
     "Mask",
     "Metric",
-    "Presence",
+    "Rejection",
     "Resampled",
     "Scoring",
     "Table",

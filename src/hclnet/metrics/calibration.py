@@ -1,4 +1,4 @@
-"""One threshold for all maps, chosen on whatever true boxes there are, and how sure that is.
+"""One threshold for all maps, chosen on whatever ground-truth boxes there are, and how sure that is.
 
 The level at which most boxes have an IoU of 0.5 is what MaxBoxAcc names, and on twenty images it is a bad choice: the
 first of many equally good ones, found where one image more or less tips over. So each image counts by how far its IoU
@@ -34,7 +34,7 @@ class Calibration:
     Attributes:
         threshold: share of the maximum, to three digits.
         threshold_interval: where it would lie on other images of the same kind.
-        images: with true boxes, that it was chosen on.
+        images: with ground-truth boxes, that it was chosen on.
         gt_known: at the threshold on images that had no part in choosing it, 0..1, and its interval.
         rule_gt_known: of the rule that the records were made with, on the same images.
         difference: by how much `gt_known` exceeds that, and the paired interval.
@@ -49,17 +49,17 @@ class Calibration:
 
 
 def choose_threshold(records: Records) -> Calibration:
-    """The threshold for maps of which records tell; those without a true box are left out.
+    """The threshold for maps of which records tell; those without a ground-truth box are left out.
 
     Raises:
-        ValueError: there are fewer than `FEWEST` images with a true box.
+        ValueError: there are fewer than `FEWEST` images with a ground-truth box.
     """
     known = ~np.isnan(records.iou)
     count = int(known.sum())
     if count < FEWEST:
         raise ValueError(
-            f"Only {count} of these {len(records)} images have a true box; a threshold takes {FEWEST}, and twenty are "
-            "better. Draw some more, or use the rule auto, which takes none."
+            f"Only {count} of these {len(records)} images have a ground-truth box; a threshold takes {FEWEST}, and "
+            "twenty are better. Draw some more, or use the rule auto, which takes none."
         )
     iou, right_by_rule = records.level_iou[known].astype(np.float64), records.iou[known] >= 0.5
     score = 1 / (1 + np.exp((0.5 - iou) / _WIDTH))

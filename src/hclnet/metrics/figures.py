@@ -15,8 +15,8 @@ def figures(records: Records, iou_threshold: float = 0.5) -> dict[str, int | flo
     """The field's metrics of some records.
 
     `images`, `top1_cls` and `top5_cls` are over all images; the latter are missing if nothing was classified, and so
-    are the figures below that depend on it. The others are over the images with a true box, and there only if there
-    are any:
+    are the figures below that depend on it. The others are over the images with a ground-truth box, and there only if
+    there are any:
 
     - `images_with_boxes`: how many these are.
     - `top1_loc`, `top5_loc`: the true class is in the top 1, top 5, and its box has an IoU >= `iou_threshold`.
@@ -29,7 +29,7 @@ def figures(records: Records, iou_threshold: float = 0.5) -> dict[str, int | flo
       (MaxBoxAccV2), whatever `iou_threshold` is.
     - `top1_loc_best`: `top1_loc` at the level of `max_box_acc_threshold` in place of the box rule's.
 
-    And over the pixels of the images with a true mask, if there are any (`images_with_masks`):
+    And over the pixels of the images with a ground-truth mask, if there are any (`images_with_masks`):
 
     - `pxap`: area under the precision-recall curve of the pixels' scores (PxAP).
 
@@ -64,25 +64,25 @@ def accuracy_by_level(records: Records, iou_threshold: float = 0.5) -> Float64[n
     """At each level t = 0..255, the share of right boxes if all images were cut there; its maximum is MaxBoxAcc.
 
     Args:
-        records: at least one row with a true box; the others are left out.
+        records: at least one row with a ground-truth box; the others are left out.
         iou_threshold: smallest IoU of a correct box.
 
     Raises:
-        ValueError: no row has a true box.
+        ValueError: no row has a ground-truth box.
     """
     known = ~np.isnan(records.iou)
     if not known.any():
-        raise ValueError("no image has a true box, so no box is right or wrong; score images that have one.")
+        raise ValueError("no image has a ground-truth box, so no box is right or wrong; score images that have one.")
     return (records.level_iou[known] >= iou_threshold).mean(axis=0)
 
 
 def describe_protocol(figures: dict[str, Any]) -> str:
-    """In a sentence or two, how the figures of one evaluation were measured, or why there is no localisation."""
+    """In a sentence or two, how the figures of one evaluation were measured, or why there is no localization."""
     told = f"Percent of {figures['images']} images"
     if "intervals" in figures:
         told += ", with 95 % intervals over images"
     if "protocol" not in figures:
-        return f"{told}. There are no true boxes here: classification only."
+        return f"{told}. There are no ground-truth boxes here: classification only."
     protocol = figures["protocol"]
     told += f". Protocol {protocol['name']}: maps of {protocol['map_size']} px, {protocol['upsampling']} upsampling"
     if "max_box_acc_threshold" in figures:

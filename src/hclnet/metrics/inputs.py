@@ -53,7 +53,7 @@ def check_sizes(sizes: np.ndarray | None, maps: Real[np.ndarray, "b h w"]) -> In
 
 
 def check_boxes(boxes: Sequence[np.ndarray], sizes: Int64[np.ndarray, "b 2"]) -> list[Float64[np.ndarray, "_ 4"]]:
-    """The true boxes of each image, N x 4; one box may be a row of four, and no box anything empty.
+    """The ground-truth boxes of each image, N x 4; one box may be a row of four, and no box anything empty.
 
     Args:
         boxes: of each image.
@@ -122,7 +122,7 @@ def _mask_values(name: str, masks: np.ndarray, maps: Real[np.ndarray, "b h w"]) 
     if masks.dtype.kind == "f":
         return masks.astype(np.float32)
     if masks.size and masks.max() > 255:
-        raise ValueError(f"{name} have values up to {masks.max()}; whole numbers have to be grey values of 0 to 255.")
+        raise ValueError(f"{name} have values up to {masks.max()}; whole numbers have to be gray values of 0 to 255.")
     if set(np.unique(masks).tolist()) in ({0, 1, 255}, {1, 255}):
         raise ValueError(
             f"{name} have the values 0, 1 and 255, as where 255 says that a pixel is to be ignored: pass masks == 1, "

@@ -47,7 +47,7 @@ def intervals(values: Resampled) -> dict[str, list[float]]:
 
 def interval(values: Float64[np.ndarray, " r"]) -> list[float]:
     """The ends of the 95 % interval of resampled values."""
-    # A resample without any true box has no such figure.
+    # A resample without any ground-truth box has no such figure.
     tail = 100 * (1 - CONFIDENCE) / 2
     return np.nanpercentile(values, [tail, 100 - tail]).tolist()
 
@@ -70,7 +70,8 @@ def change(value: Sequence[float] | None, form: str) -> str:
 
 
 def hits(records: Records) -> dict[str, Float64[np.ndarray, " n"]]:
-    """For every image whether it is right, 0 or 1: `top1_cls`, `gt_known` and `max_box_acc`; NaN without a true box.
+    """For every image whether it is right, 0 or 1: `top1_cls`, `gt_known` and `max_box_acc`; NaN without a ground-truth
+    box.
 
     For `max_box_acc` that is at the one level that is best for all images together.
     """
@@ -89,7 +90,7 @@ def class_table(
     """For each class its number of images, and with its interval the share of `hits`, least `gt_known` first.
 
     With a baseline also by how much it is exceeded on the same images, as `<figure>_difference`. Each is
-    `[value, low, high]`, and left out for a class without a true box.
+    `[value, low, high]`, and left out for a class without a ground-truth box.
 
     Args:
         labels: true classes of the images.

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Integer, Real
 
 from hclnet.data.files import shown
-from hclnet.data.masks import read_grey
+from hclnet.data.masks import read_gray
 from hclnet.types import MaskFiles
 
 Counts = Integer[np.ndarray, " b"]
@@ -18,7 +18,7 @@ Counts = Integer[np.ndarray, " b"]
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """The true mask of an image in memory, as `MaskFiles` has it in files: pictures that show the whole image.
+    """The ground-truth mask of an image in memory, as `MaskFiles` has it in files: pictures that show the whole image.
 
     Attributes:
         foreground: one or, for several objects, more, each of any size, brighter where it holds.
@@ -32,7 +32,7 @@ class Mask:
 def read_mask(
     mask: MaskFiles | Mask, side: int, share: float, interpolation: int
 ) -> tuple[Bool[np.ndarray, "s s"], Bool[np.ndarray, "s s"]]:
-    """The true mask on a map, and what is to be ignored; the two have no pixel in common.
+    """The ground-truth mask on a map, and what is to be ignored; the two have no pixel in common.
 
     Args:
         mask: of one image.
@@ -45,8 +45,8 @@ def read_mask(
     """
 
     def read(picture: Path | Real[np.ndarray, "_ _"]) -> Bool[np.ndarray, "s s"]:
-        grey = read_grey(picture) if isinstance(picture, Path) else picture
-        return cv2.resize(grey, (side, side), interpolation=interpolation) > share * grey.max().item()
+        gray = read_gray(picture) if isinstance(picture, Path) else picture
+        return cv2.resize(gray, (side, side), interpolation=interpolation) > share * gray.max().item()
 
     foreground = np.zeros((side, side), dtype=bool)
     for picture in mask.foreground:
@@ -54,7 +54,7 @@ def read_mask(
     if (
         isinstance(mask, MaskFiles)
         and not foreground.any()
-        and not any(read_grey(path).any() for path in mask.foreground)
+        and not any(read_gray(path).any() for path in mask.foreground)
     ):
         files = ", ".join(map(shown, mask.foreground))
         raise ValueError(f"The mask {files} is empty: nothing in it is bright. Leave it out where there is no object.")
@@ -72,7 +72,7 @@ def count_pixels(
 
     Args:
         bins: of every pixel, 0 to `count - 1`.
-        foreground: the true mask.
+        foreground: the ground-truth mask.
         ignore: pixels that are not counted.
         count: of bins.
     """

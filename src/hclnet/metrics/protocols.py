@@ -1,8 +1,9 @@
-"""Protocols: how a map and the true boxes become IoUs, and with a true mask counts of pixels.
+"""Protocols: how a map and the ground-truth boxes become IoUs, and with a ground-truth mask counts of pixels.
 
 `hclnet` is our own; `wsoleval` is that of Choe et al., "Evaluating Weakly Supervised Object Localization Methods
 Right", CVPR 2020, as their code wsolevaluation computes it. docs/protocols.md says both in full. A protocol looks at a
-map once: what it finds at every level costs the same however many thresholds, IoUs and true boxes it is asked about.
+map once: what it finds at every level costs the same however many thresholds, IoUs and ground-truth boxes it is asked
+    about.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from hclnet.boxes import (
     best_iou,
     component_tree,
     contours,
-    normalise,
-    parse_normalisation,
+    normalize,
+    parse_normalization,
     scale,
     steady,
     to_levels,
@@ -37,9 +38,10 @@ class Found(NamedTuple):
     Attributes:
         level: the box rule's.
         box: the box rule's; half-open, map pixels, zeros if there is none.
-        iou: its best IoU with a true box.
+        iou: its best IoU with a ground-truth box.
         level_iou: at each level t = 0..255 the same of the largest component of `levels > t`.
-        level_best: at each level the best IoU of any component with a true box. Without true boxes IoUs are NaN.
+        level_best: at each level the best IoU of any component with a ground-truth box. Without ground-truth boxes IoUs
+            are NaN.
     """
 
     level: int
@@ -62,7 +64,7 @@ class Scoring(Protocol):
     bins: ClassVar[int]
     map_size: int
     upsampling: str
-    normalisation: str
+    normalization: str
 
     def heatmap(self, map: Real[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
         """A map of any size at `map_size`, in 0..1. ValueError if it is empty or not finite."""
@@ -72,24 +74,24 @@ class Scoring(Protocol):
         """The heatmap in 256 levels."""
         ...
 
-    def true_boxes(self, boxes: Real[np.ndarray, "m 4"], size: tuple[int, int]) -> Real[np.ndarray, "m 4"]:
+    def gt_boxes(self, boxes: Real[np.ndarray, "m 4"], size: tuple[int, int]) -> Real[np.ndarray, "m 4"]:
         """True boxes of an image of this width and height, on the map."""
         ...
 
     def locate(
         self,
         levels: UInt8[np.ndarray, "s s"],
-        true_boxes: Real[np.ndarray, "m 4"],
+        gt_boxes: Real[np.ndarray, "m 4"],
         rules: Sequence[Rule],
-        objectness: Float32[np.ndarray, "gh gw"] | None = None,
+        foreground: Float32[np.ndarray, "gh gw"] | None = None,
     ) -> list[Found]:
-        """What a level map contributes under each box rule; `objectness` is for rules that ask for it."""
+        """What a level map contributes under each box rule; `foreground` is for rules that ask for it."""
         ...
 
     def pixels(
         self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles | Mask
     ) -> tuple[Counts, Counts]:
-        """Pixels in each bin inside and outside of the true mask."""
+        """Pixels in each bin inside and outside of the ground-truth mask."""
         ...
 
     def describe(self, rule: str) -> dict[str, str | int]:
@@ -99,12 +101,12 @@ class Scoring(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hclnet:
-    """Our own protocol, the default: 8-connected components by pixels, half-open boxes, true boxes as they are.
+    """Our own protocol, the default: 8-connected components by pixels, half-open boxes, ground-truth boxes as they are.
 
     Args:
         map_size: side of the level maps, pixels.
         upsampling: of smaller maps, `bilinear` or `bicubic`; larger ones are averaged down.
-        normalisation: see `hclnet.boxes.normalise`.
+        normalization: see `hclnet.boxes.normalize`.
     """
 
     name: ClassVar[str] = "hclnet"
@@ -112,42 +114,42 @@ class Hclnet:
 
     map_size: int = 224
     upsampling: str = "bilinear"
-    normalisation: str = "minmax"
+    normalization: str = "minmax"
 
     def heatmap(self, map: Real[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
         enlarged = cv2.INTER_LINEAR if self.upsampling == "bilinear" else cv2.INTER_CUBIC
         how = cv2.INTER_AREA if max(map.shape) > self.map_size else enlarged
-        values = steady(map, from_zero=self.normalisation == "max")
+        values = steady(map, from_zero=self.normalization == "max")
         if map.shape != (self.map_size, self.map_size) and (values == values[0, 0]).all():
             return np.zeros((self.map_size, self.map_size), dtype=np.float32)  # else rounding errors would be stretched
-        return normalise(_resize(values, self.map_size, how), self.normalisation)
+        return normalize(_resize(values, self.map_size, how), self.normalization)
 
     def levels(self, heatmap: Float[np.ndarray, "s s"]) -> UInt8[np.ndarray, "s s"]:
         return to_levels(heatmap)
 
-    def true_boxes(self, boxes: Real[np.ndarray, "m 4"], size: tuple[int, int]) -> Float64[np.ndarray, "m 4"]:
+    def gt_boxes(self, boxes: Real[np.ndarray, "m 4"], size: tuple[int, int]) -> Float64[np.ndarray, "m 4"]:
         return scale(boxes, size, (self.map_size, self.map_size))
 
     def locate(
         self,
         levels: UInt8[np.ndarray, "s s"],
-        true_boxes: Real[np.ndarray, "m 4"],
+        gt_boxes: Real[np.ndarray, "m 4"],
         rules: Sequence[Rule],
-        objectness: Float32[np.ndarray, "gh gw"] | None = None,
+        foreground: Float32[np.ndarray, "gh gw"] | None = None,
     ) -> list[Found]:
         tree = component_tree(levels)
         boxes = tree.largest_boxes()
-        chosen = [rule.choose(levels, boxes, objectness) for rule in rules]
-        if not len(true_boxes):
+        chosen = [rule.choose(levels, boxes, foreground) for rule in rules]
+        if not len(gt_boxes):
             return [_nothing(choice) for choice in chosen]
-        level_iou, level_best = best_iou(boxes, true_boxes), tree.best_iou(true_boxes)
-        ious = best_iou(np.stack([choice.box for choice in chosen]), true_boxes)
+        level_iou, level_best = best_iou(boxes, gt_boxes), tree.best_iou(gt_boxes)
+        ious = best_iou(np.stack([choice.box for choice in chosen]), gt_boxes)
         return [Found(*choice, iou, level_iou, level_best) for choice, iou in zip(chosen, ious.tolist())]
 
     def pixels(
         self, heatmap: Float[np.ndarray, "s s"], levels: UInt8[np.ndarray, "s s"], mask: MaskFiles | Mask
     ) -> tuple[Counts, Counts]:
-        # Sampled at the centres of pixels.
+        # Sampled at the centers of pixels.
         foreground, ignore = read_mask(mask, self.map_size, 0.5, cv2.INTER_NEAREST_EXACT)
         return count_pixels(levels, foreground, ignore, self.bins)
 
@@ -156,17 +158,18 @@ class Hclnet:
             "name": self.name,
             "map_size": self.map_size,
             "upsampling": self.upsampling,
-            "normalisation": self.normalisation,
+            "normalization": self.normalization,
             "levels": "floor(255 h) > t, t = 0..255",
             "components": "8-connected; the one with the most pixels, or for max_box_acc_v2 every one",
-            "iou": "half-open boxes; true boxes scaled to the map, not rounded",
+            "iou": "half-open boxes; ground-truth boxes scaled to the map, not rounded",
             "rule": rule,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class WsolEval:
-    """wsolevaluation's, to the letter: OpenCV's contours, inclusive boxes cut at the edge, true boxes in whole pixels.
+    """wsolevaluation's, to the letter: OpenCV's contours, inclusive boxes cut at the edge, ground-truth boxes in whole
+    pixels.
 
     Args:
         map_size: side of the level maps, pixels; 224 in wsolevaluation.
@@ -175,7 +178,7 @@ class WsolEval:
     name: ClassVar[str] = "wsoleval"
     bins: ClassVar[int] = 1001
     upsampling: ClassVar[str] = "bicubic"
-    normalisation: ClassVar[str] = "minmax"
+    normalization: ClassVar[str] = "minmax"
 
     map_size: int = 224
 
@@ -188,20 +191,20 @@ class WsolEval:
     def levels(self, heatmap: Float[np.ndarray, "s s"]) -> UInt8[np.ndarray, "s s"]:
         return (heatmap * 255).astype(np.uint8)
 
-    def true_boxes(self, boxes: Real[np.ndarray, "m 4"], size: tuple[int, int]) -> Int64[np.ndarray, "m 4"]:
+    def gt_boxes(self, boxes: Real[np.ndarray, "m 4"], size: tuple[int, int]) -> Int64[np.ndarray, "m 4"]:
         return scale(boxes, size, (self.map_size, self.map_size)).astype(np.int64)
 
     def locate(
         self,
         levels: UInt8[np.ndarray, "s s"],
-        true_boxes: Real[np.ndarray, "m 4"],
+        gt_boxes: Real[np.ndarray, "m 4"],
         rules: Sequence[Rule],
-        objectness: Float32[np.ndarray, "gh gw"] | None = None,
+        foreground: Float32[np.ndarray, "gh gw"] | None = None,
     ) -> list[Found]:
         found = contours(levels)
         boxes = found.largest_boxes()
-        chosen = [rule.choose(levels, boxes, objectness) for rule in rules]
-        if not len(true_boxes):
+        chosen = [rule.choose(levels, boxes, foreground) for rule in rules]
+        if not len(gt_boxes):
             return [_nothing(choice) for choice in chosen]
         # Its "no contour" is the box 0, 0, 0, 0, which holds the pixel in the corner.
         edge = np.array([levels.shape[1] - 1, levels.shape[0] - 1])
@@ -209,7 +212,7 @@ class WsolEval:
         def overlap(half_open: Int32[np.ndarray, "n 4"]) -> Float64[np.ndarray, " n"]:
             cut = half_open.copy()
             cut[:, 2:] = np.minimum(cut[:, 2:], edge)
-            return best_iou(cut, true_boxes, inclusive=True)
+            return best_iou(cut, gt_boxes, inclusive=True)
 
         level_iou = overlap(boxes)
         level_best = found.best(overlap, nothing=level_iou[-1])
@@ -229,10 +232,10 @@ class WsolEval:
             "name": self.name,
             "map_size": self.map_size,
             "upsampling": self.upsampling,
-            "normalisation": self.normalisation,
+            "normalization": self.normalization,
             "levels": "uint8(255 h) > t, t = 0..254",
             "components": "OpenCV's contours; the one of the largest area, or for max_box_acc_v2 every one, holes too",
-            "iou": "inclusive boxes, x1 and y1 at most the last pixel; true boxes scaled to the map and truncated",
+            "iou": "inclusive boxes, x1 and y1 at most the last pixel; ground-truth boxes scaled to the map, truncated",
             "rule": rule,
         }
 
@@ -242,7 +245,7 @@ PROTOCOLS: dict[str, type[Scoring]] = {"hclnet": Hclnet, "wsoleval": WsolEval}
 
 def look(
     map: Real[np.ndarray, "h w"],
-    true_boxes: Real[np.ndarray, "m 4"],
+    gt_boxes: Real[np.ndarray, "m 4"],
     size: tuple[int, int],
     mask: MaskFiles | Mask | None,
     scoring: Scoring,
@@ -252,9 +255,9 @@ def look(
 
     Args:
         map: of the true class.
-        true_boxes: in pixels of an image of `size`; with no rows where none are known.
+        gt_boxes: in pixels of an image of `size`; with no rows where none are known.
         size: width and height of that image.
-        mask: the true mask, or None.
+        mask: the ground-truth mask, or None.
         scoring: the protocol.
         rules: box rules. Without one no box is looked for.
 
@@ -266,7 +269,7 @@ def look(
     """
     heatmap = scoring.heatmap(map)
     levels = scoring.levels(heatmap)
-    found = scoring.locate(levels, scoring.true_boxes(true_boxes, size), rules) if rules else []
+    found = scoring.locate(levels, scoring.gt_boxes(gt_boxes, size), rules) if rules else []
     return found, scoring.pixels(heatmap, levels, mask) if mask else None
 
 
@@ -274,20 +277,20 @@ _EDGES = np.append(np.arange(0, 1, 0.001), [1.0, 2.0])
 
 
 def get_protocol(
-    name: str, map_size: int = 224, upsampling: str = "bilinear", normalisation: str = "minmax"
+    name: str, map_size: int = 224, upsampling: str = "bilinear", normalization: str = "minmax"
 ) -> Scoring:
-    """The protocol of a name; `upsampling` and `normalisation` are of our own only.
+    """The protocol of a name; `upsampling` and `normalization` are of our own only.
 
     Raises:
-        ValueError: there is no such protocol, or it has no such normalisation.
+        ValueError: there is no such protocol, or it has no such normalization.
     """
     if name not in PROTOCOLS:
         raise ValueError(f"there is no protocol {name!r}; choose one of {', '.join(PROTOCOLS)}.")
-    parse_normalisation(normalisation)  # whether there is such a one, now and not at the first map
+    parse_normalization(normalization)  # whether there is such a one, now and not at the first map
     if name == "hclnet":
-        return Hclnet(map_size, upsampling, normalisation)
-    if normalisation != "minmax":
-        raise ValueError(f"protocol {name} normalises by minmax; {normalisation} is for protocol hclnet.")
+        return Hclnet(map_size, upsampling, normalization)
+    if normalization != "minmax":
+        raise ValueError(f"protocol {name} normalizes by minmax; {normalization} is for protocol hclnet.")
     return WsolEval(map_size)
 
 

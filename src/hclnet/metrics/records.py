@@ -21,13 +21,13 @@ _COLUMNS = tuple(field.name for field in fields(Records) if field.name != "proto
 
 
 class Table:
-    """Records in the making: the localisation columns, filled row by row, in any order.
+    """Records in the making: the localization columns, filled row by row, in any order.
 
     Args:
         samples: the images, a row each.
         sizes: their width and height, pixels.
         protocol: that is scored under.
-        masks: whether any of them has a true mask.
+        masks: whether any of them has a ground-truth mask.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Table:
         )
 
     def put(self, row: int, found: Found, pixels: tuple[Counts, Counts] | None) -> None:
-        """What was found on a map, and its pixels in and out of the true mask if there is one."""
+        """What was found on a map, and its pixels in and out of the ground-truth mask if there is one."""
         records, side = self._records, self._protocol.map_size
         size = tuple(records.sizes[row].tolist())
         records.boxes[row] = scale(found.box[None], (side, side), size)[0]

@@ -38,8 +38,8 @@ class Metric:
         key: in `metrics.figures`, files and `--json`.
         counts: what is summed over the images.
         value: the metric, of those sums in the same order, each r x k; r values, NaN where nothing was counted.
-        needs: of the records: `classes` (they were classified), `boxes`, `masks` (of the ground truth). Where the
-            records lack one of them, they have no such metric.
+        needs: of the records: `classes` (they were classified), `boxes`, `masks` (of the ground truth). Where
+            the records lack one of them, they have no such metric.
         name: as tables call it. One without a name is in files only.
         heading: the same in two short lines, for a narrow column.
         meaning: what it says, in a few words.

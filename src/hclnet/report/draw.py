@@ -1,4 +1,4 @@
-"""Charts as paths in a 1000 x 1000 square that the page stretches, with ticks in percent of it; colours of heat."""
+"""Charts as paths in a 1000 x 1000 square that the page stretches, with ticks in percent of it; colors of heat."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from hclnet.report.model import Chart, Mark, Series
 
 _SIDE = 1000
-# Told apart by dashes as well as by colour: eight of each, out of step, before a pair comes again.
+# Told apart by dashes as well as by color: eight of each, out of step, before a pair comes again.
 HUES = 8
 _DASHES = ("", "9 4", "2 3", "9 3 2 3", "14 5")
 
@@ -54,10 +54,10 @@ def dash(k: int) -> str:
     return _DASHES[k % len(_DASHES)]
 
 
-def heat_colours() -> str:
+def heat_colors() -> str:
     """Red, green and blue of the 256 levels, in base64.
 
-    matplotlib's inferno: its lightness rises evenly, so it reads the same to colour-blind eyes and in grey.
+    matplotlib's inferno: its lightness rises evenly, so it reads the same to color-blind eyes and in gray.
     """
     import matplotlib
 

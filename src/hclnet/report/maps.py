@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Integer, UInt8, UInt16
 
-from hclnet.boxes.levels import PAS_PERCENTILE, parse_normalisation
+from hclnet.boxes.levels import PAS_PERCENTILE, parse_normalization
 
 _FLAT = 1e-6  # of hclnet.maps.fusion.minmax: a smaller range, relative to the values, is rounding
 
@@ -39,9 +39,9 @@ class ImageMaps:
     Attributes:
         grid: the fused map at feature resolution.
         corrections: see `corrections`.
-        branches: the branches' normalised maps at feature resolution, 0..1 as 0..65535.
+        branches: the branches' normalized maps at feature resolution, 0..1 as 0..65535.
         level: the level t at which the box rule cut.
-        span: which values of the upsampled, min-max normalised grid are 0 and 1 in the heatmap; None: 0 and 1.
+        span: which values of the upsampled, min-max normalized grid are 0 and 1 in the heatmap; None: 0 and 1.
     """
 
     grid: Float32[np.ndarray, "h w"]
@@ -76,7 +76,7 @@ def taps(length: int, side: int, upsampling: str) -> Taps:
 def upsampled_levels(
     grid: Float[np.ndarray, "h w"], rows: Taps, columns: Taps, span: tuple[float, float] | None = None
 ) -> UInt8[np.ndarray, "sh sw"]:
-    """Levels of the upsampled, min-max normalised grid, in float64, one operation after the other.
+    """Levels of the upsampled, min-max normalized grid, in float64, one operation after the other.
 
     The page's `levels` does the same in the same order, so that both round alike.
     """
@@ -91,14 +91,14 @@ def upsampled_levels(
 
 
 def span_of(grid: Float[np.ndarray, "h w"], rows: Taps, columns: Taps, how: str) -> tuple[float, float] | None:
-    """The `span` of a normalisation: all of them stretch the map between two of its values.
+    """The `span` of a normalization: all of them stretch the map between two of its values.
 
     Args:
         grid: the fused map.
         rows, columns: its upsampling.
-        how: see `hclnet.boxes.normalise`.
+        how: see `hclnet.boxes.normalize`.
     """
-    kind, percentile = parse_normalisation(how)
+    kind, percentile = parse_normalization(how)
     values = _upsampled(grid, rows, columns)
     low, range_ = values.min(), np.ptp(values)
     if kind == "minmax" or not range_:
@@ -144,11 +144,11 @@ def image_maps(
 
     Args:
         grid: the fused map at feature resolution.
-        branches: the normalised maps of the branches, 0..1.
+        branches: the normalized maps of the branches, 0..1.
         levels: the level map that was boxed.
         upsampling: how the grid became the levels.
         level: at which the box rule cut.
-        how: the heatmap was normalised.
+        how: the heatmap was normalized.
     """
     (height, width), side = grid.shape, len(levels)
     rows, columns = taps(height, side, upsampling), taps(width, side, upsampling)

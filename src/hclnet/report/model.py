@@ -137,7 +137,7 @@ class Page:
         lede: a sentence or two under it.
         classes: names, by label.
         columns: the methods whose pictures are shown, at least one.
-        true_boxes: by sample id, image pixels.
+        gt_boxes: by sample id, image pixels.
         results: the table, if the images were scored.
         charts: in order.
         facts: terms and what they are, for the foot of the page.
@@ -150,7 +150,7 @@ class Page:
     lede: str
     classes: tuple[str, ...]
     columns: tuple[Column, ...]
-    true_boxes: Mapping[str, Real[np.ndarray, "_ 4"]]
+    gt_boxes: Mapping[str, Real[np.ndarray, "_ 4"]]
     results: Results | None = None
     charts: tuple[Chart, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from hclnet.data.images import open_image
 from hclnet.metrics import accuracy_by_level, box_kinds, describe_kinds, shown_metrics
-from hclnet.report.draw import drawn_chart, heat_colours
+from hclnet.report.draw import drawn_chart, heat_colors
 from hclnet.report.maps import ImageMaps, Taps, taps
 from hclnet.report.model import Column, Page, Results, Spread
 from hclnet.storage import whole
@@ -64,7 +64,7 @@ def pieces(page: Page) -> Iterator[str]:
         kinds=describe_kinds(),
         images=len(page.columns[0].records),
         embedded=len(shown),
-        known=bool(page.true_boxes),
+        known=bool(page.gt_boxes),
         left_out=_left_out(page, len(shown)),
     )
 
@@ -72,7 +72,7 @@ def pieces(page: Page) -> Iterator[str]:
 def choose(page: Page) -> list[int]:
     """The images that are embedded, worst first: all, or one half the worst and the other a seeded sample of the rest.
 
-    The worst have the lowest IoU, mean over the columns; without true boxes, the wrong class and then the least
+    The worst have the lowest IoU, mean over the columns; without ground-truth boxes, the wrong class and then the least
     certain of it.
     """
     order = worst_first(page.columns)
@@ -85,7 +85,8 @@ def choose(page: Page) -> list[int]:
 
 
 def worst_first(columns: Sequence[Column]) -> list[int]:
-    """Rows in order of the mean IoU over the columns; those without a true box after them, wrong classes first."""
+    """Rows in order of the mean IoU over the columns; those without a ground-truth box after them, wrong classes
+    first."""
     overlap = np.mean([column.records.iou for column in columns], axis=0)
     wrong = np.mean([column.records.rank > 0 for column in columns], axis=0)
     certain = np.mean([column.records.top_scores[:, 0] for column in columns], axis=0)
@@ -115,7 +116,7 @@ def _left_out(page: Page, shown: int) -> str:
     if shown == total:
         return ""
     half = page.pictures // 2
-    worst = "the lowest IoU" if page.true_boxes else "a wrong class, the surest of it first,"
+    worst = "the lowest IoU" if page.gt_boxes else "a wrong class, the surest of it first,"
     over = " (mean over the methods)" if len(page.columns) > 1 else ""
     return (
         f"This file holds the pictures of {shown:,} of the {total:,} images: {half:,} with {worst}{over}, and "
@@ -169,19 +170,19 @@ def _data(page: Page, shown: list[int]) -> dict[str, Any]:
     records = page.columns[0].records
     slots = np.full(len(records), -1)
     slots[shown] = np.arange(len(shown))
-    truth = [page.true_boxes[name].ravel().tolist() if name in page.true_boxes else [] for name in records.ids]
+    ground_truth = [page.gt_boxes[name].ravel().tolist() if name in page.gt_boxes else [] for name in records.ids]
     used: dict[str, Taps] = {}
     return {
         "classes": list(page.classes),
         "kinds": list(describe_kinds()),
         "iou_threshold": 0.5,
-        "heat": heat_colours(),
+        "heat": heat_colors(),
         "chunk": _CHUNK,
         "images": {
             "id": records.ids,
             "label": records.labels.tolist(),
             "size": records.sizes.tolist(),
-            "truth": truth,
+            "truth": ground_truth,
             "slot": slots.tolist(),
             "rank": np.argsort(worst_first(page.columns)).tolist(),
         },
@@ -218,7 +219,7 @@ def _column(column: Column, page: Page, used: dict[str, Taps]) -> dict[str, Any]
         "level": [maps.level for maps in column.maps],
         "box": on_map.ravel().tolist(),
         "iou": [None if np.isnan(v) else v for v in records.iou.tolist()],
-        "kind": [-1 if kind is None else kinds.index(kind) for kind in box_kinds(records, page.true_boxes)],
+        "kind": [-1 if kind is None else kinds.index(kind) for kind in box_kinds(records, page.gt_boxes)],
         "rank": records.rank.tolist(),
         "top": records.top_classes.tolist(),
         "score": np.round(records.top_scores.astype(np.float64), 4).tolist(),

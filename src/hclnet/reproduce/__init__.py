@@ -61,7 +61,7 @@ def reproduce(
         preset: the recipe, by name or as a file; the paper's own for the experiment by default.
         seeds: trainings per method. Figures show the first.
         split: that is scored.
-        protocol: that localisation is scored under.
+        protocol: that localization is scored under.
         images: of a figure: how many test images are drawn by lot, or their ids with commas between.
         tell: called with lines for a person.
         settings: of training, maps and boxes, for all methods alike, over those of the preset.

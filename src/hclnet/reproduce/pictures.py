@@ -76,8 +76,8 @@ def draw_figure(
     dataset = with_recorded_splits(dataset, out)  # its classes are in the order that the records have
     records = next(iter(methods.values())).records
     picked = choose(records, images, rows[0]["seed"])
-    truth = boxes_of(dataset, records)
-    lines = [_line(experiment.panels, methods, dataset, truth, row) for row in picked]
+    ground_truth = boxes_of(dataset, records)
+    lines = [_line(experiment.panels, methods, dataset, ground_truth, row) for row in picked]
     heads = [_head(panel) for panel in experiment.panels]
     labels = [f"{dataset.classes[records.labels[row]]}   {Path(records.ids[row]).name}" for row in picked]
     content = {
@@ -94,7 +94,7 @@ def draw_figure(
             }
             for row in picked
         ],
-        "measured": _measured(experiment, methods, dataset, truth, Path(data)),
+        "measured": _measured(experiment, methods, dataset, ground_truth, Path(data)),
         "recipe": caption(rows),
         "runs": {name: row["run"] for name, row in zip(experiment.specs, rows)},
     }
@@ -172,7 +172,7 @@ def _line(
     records = next(iter(methods.values())).records
     label = dataset.classes[records.labels[row]]
     located = {name: one.localizer.locate(records.paths[row], classes=[label]) for name, one in methods.items()}
-    truth = boxes.get(records.ids[row], np.zeros((0, 4)))
+    own = boxes.get(records.ids[row], np.zeros((0, 4)))
     pictures = []
     for panel in panels:
         kind, *of = panel.split(":")
@@ -183,7 +183,7 @@ def _line(
             map = _view(kind, of, located[of[0]])
             picture = Image.blend(picture, heat_picture(map, picture.size), _OPACITY)
         if kind in ("image", "heat"):
-            _outline(picture, truth * scale, _TRUE)
+            _outline(picture, own * scale, _TRUE)
         if kind == "heat" and (box := methods[of[0]].records.boxes[row]).any():
             _outline(picture, box[None] * scale, _FOUND)
         pictures.append(picture)
@@ -209,12 +209,12 @@ def _head(panel: str) -> str:
     return told.get(kind) or (of[0] if kind == "heat" else f"{of[0]}, branch {of[1]}")
 
 
-def _outline(picture: Image.Image, boxes: Real[np.ndarray, "n 4"], colour: str) -> None:
+def _outline(picture: Image.Image, boxes: Real[np.ndarray, "n 4"], color: str) -> None:
     draw = ImageDraw.Draw(picture)
     for x0, y0, x1, y1 in boxes.tolist():
         corners = (x0, y0, max(x0, x1 - 1), max(y0, y1 - 1))
         draw.rectangle(corners, outline="white", width=5)  # a rim, to be seen on any heat
-        draw.rectangle((corners[0] + 1, corners[1] + 1, corners[2] - 1, corners[3] - 1), outline=colour, width=3)
+        draw.rectangle((corners[0] + 1, corners[1] + 1, corners[2] - 1, corners[3] - 1), outline=color, width=3)
 
 
 def _chosen(images: str, count: int, seed: int) -> str:
@@ -226,7 +226,8 @@ def _chosen(images: str, count: int, seed: int) -> str:
 def _measured(
     experiment: FigureOf, methods: Mapping[str, Shown], dataset: DataSet, boxes: TrueBoxes, data: Path
 ) -> list[dict[str, Any]]:
-    """Tables over all test images, in percent with 95 % intervals; those for which the data set has the truth."""
+    """Tables over all test images, in percent with 95 % intervals; those for which the data set has the
+    ground truth."""
     records = next(iter(methods.values())).records
     tables = []
     if "kinds" in experiment.measure and not np.isnan(records.iou).all():
@@ -235,10 +236,11 @@ def _measured(
                 "title": "In which way boxes are wrong",
                 "heads": [*KINDS, "box on object", "object in box"],
                 "rows": {name: _kinds(one.records, boxes) for name, one in methods.items()},
-                "caption": f"Percent of the {int((~np.isnan(records.iou)).sum())} test images with a true box, at the "
-                "box rule, with 95 % intervals over images. "
+                "caption": f"Percent of the {int((~np.isnan(records.iou)).sum())} test images with a ground-truth box, "
+                "at the box rule, with 95 % intervals over images. "
                 + " ".join(f"{kind.capitalize()}: {text}." for kind, text in describe_kinds().items())
-                + " Box on object, object in box: mean share of the box that lies in the true box, and the reverse.",
+                + " Box on object, object in box: mean share of the box that lies in the ground-truth box, and the "
+                "reverse.",
             }
         )
     samples = {s.id: s for s in dataset.samples}

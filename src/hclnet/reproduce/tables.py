@@ -64,7 +64,7 @@ def _units(several: bool, data: str, boxed: bool) -> str:
     return (
         f"Errors in percent, as the paper has them: 100 - accuracy; lower is better. Lines “paper” are {QUOTED}, "
         f"measured by its authors on the data set of the title; lines “here” are measured by hclnet on {data}, with "
-        f"{spread} in brackets. " + (best if boxed else f"{data} has no true boxes: classification only.")
+        f"{spread} in brackets. " + (best if boxed else f"{data} has no ground-truth boxes: classification only.")
     )
 
 

@@ -1,6 +1,6 @@
 """`parts`: drawn birds whose class is on the head while the body, most of the box, only hints at it.
 
-An instrument for localisation: everything about an image is known. Head, beak and crown decide the class; the plumage
+An instrument for localization: everything about an image is known. Head, beak and crown decide the class; the plumage
 of the body goes with it as often as `PartsOptions.body_cue` says; scene, pose and occlusion are independent of it.
 
 At `body_cue` 0 the body carries nothing about the class: no method that learns from labels alone has a reason to cover
@@ -76,7 +76,7 @@ class PartsOptions:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """One image and its exact truth.
+    """One image and its exact ground_truth.
 
     Attributes:
         image: red, green and blue.
@@ -229,7 +229,7 @@ def write(
 ) -> None:
     """Draw a data set into `folder`, laid out as CUB-200-2011.
 
-    Beside CUB's `images/`, `segmentations/` (0 or 255) and text files it has `part_masks/` (grey, numbered as
+    Beside CUB's `images/`, `segmentations/` (0 or 255) and text files it has `part_masks/` (gray, numbered as
     `part_masks/parts.txt` tells) and `parts.json` (the options). Files of those names are overwritten, others left.
 
     Args:

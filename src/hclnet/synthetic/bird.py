@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from hclnet.synthetic.head import HeadFrame, head_reach, paint_head
-from hclnet.synthetic.paint import FEATHER, QUILL, Brush, Colour, mix, scaled, smoothstep, spline
+from hclnet.synthetic.paint import FEATHER, QUILL, Brush, Color, mix, scaled, smoothstep, spline
 from hclnet.synthetic.species import Plumage, Species
 
 PARTS: tuple[str, ...] = ("background", "body", "head", "beak", "crown", "tail", "legs")
@@ -156,7 +156,7 @@ class Bird:
         angle: float,
         length: float,
         width: float,
-        colour: Colour,
+        color: Color,
         part: int,
         bars: float = 0.0,
         edge: float = 1.3,
@@ -164,15 +164,15 @@ class Bird:
         """One long feather with its shaft, and dark bars across it."""
         one = np.ones(1)
         brush.feathers(
-            root[None], angle * one, length * one, width * one, np.array(colour)[None], [part], edge, shape=QUILL
+            root[None], angle * one, length * one, width * one, np.array(color)[None], [part], edge, shape=QUILL
         )
         ahead = np.array([np.cos(angle), np.sin(angle)])
         side = np.array([-ahead[1], ahead[0]]) * width * 0.34
         if bars > 0.35:
             for at in np.arange(0.34, 0.95, 0.17):
                 a, b = root + ahead * length * at, root + ahead * length * (at + 0.055)
-                brush.fill(np.array([a - side, b, a + side, b + ahead * 0.03]), mix(colour, self.plumage.mark, 0.75))
-        brush.line(np.array([root + ahead * length * 0.2, root + ahead * length * 0.94]), scaled(colour, 0.66), 0.004)
+                brush.fill(np.array([a - side, b, a + side, b + ahead * 0.03]), mix(color, self.plumage.mark, 0.75))
+        brush.line(np.array([root + ahead * length * 0.2, root + ahead * length * 0.94]), scaled(color, 0.66), 0.004)
 
     def _legs(self, brush: Brush, rng: np.random.Generator) -> None:
         tone = (112.0, 88.0, 78.0)
@@ -188,7 +188,7 @@ class Bird:
                 brush.line(toe + np.array([0.0, 0.004]), scaled(tone, 1.15), 0.012)
 
     def _body(self, brush: Brush, rng: np.random.Generator) -> None:
-        coat, head = self.plumage, self.species.head_colour
+        coat, head = self.plumage, self.species.head_color
         split = self.neck
         for k, (x, y, r) in enumerate(self.spine):
             brush.disc(np.array([x, y]), r * 0.985, head if k >= split else coat.back, HEAD if k >= split else BODY)
@@ -208,10 +208,10 @@ class Bird:
         angle = angle + v * 0.16 + rng.normal(0, 0.09, t.size)
         dorsal = smoothstep(-0.20, 0.40, v + 0.08 * rng.standard_normal(t.size))[:, None]
         throat = smoothstep(0.55, 0.8, t)[:, None] * (1 - dorsal)
-        colour = np.array(coat.back) * dorsal + np.array(coat.breast) * (1 - dorsal)
-        colour = colour * (1 - 0.10 * throat) + np.array(coat.back) * (0.10 * throat)
-        colour = np.where(on_head[:, None], np.array(head), colour)
-        colour = colour * (1 + 0.055 * rng.standard_normal((t.size, 1)))
+        color = np.array(coat.back) * dorsal + np.array(coat.breast) * (1 - dorsal)
+        color = color * (1 - 0.10 * throat) + np.array(coat.back) * (0.10 * throat)
+        color = np.where(on_head[:, None], np.array(head), color)
+        color = color * (1 + 0.055 * rng.standard_normal((t.size, 1)))
         parts = np.where(on_head, HEAD, BODY)
         # The discs have marked the inside; feathers mark the outline that they ruffle, and the line of the neck.
         inside = (t < split_t - 0.25) & (np.abs(v) < 0.7)
@@ -222,8 +222,8 @@ class Bird:
         spot = low & (pattern < 0.40 * coat.spots) & (pattern > 0)
         streak = low & ~spot & (rng.random(t.size) < 0.5 * coat.streaks)
         barred = (v < 0.3) & ~on_head & ~spot & ~streak & (np.sin(t * 70 + v) > 0.30) & (coat.bars > 0.3)
-        colour = np.where(barred[:, None], colour + (mark - colour) * (0.75 * coat.bars), colour)
-        brush.feathers(place, angle, size, size * np.where(on_head, 0.55, 0.42), colour, parts, edge=0.90)
+        color = np.where(barred[:, None], color + (mark - color) * (0.75 * coat.bars), color)
+        brush.feathers(place, angle, size, size * np.where(on_head, 0.55, 0.42), color, parts, edge=0.90)
         ahead = np.stack([np.cos(angle), np.sin(angle)], -1)
         ink = mix(coat.mark, coat.back, 0.28)
         for p, d, s in zip(place[streak], ahead[streak], size[streak], strict=True):
@@ -283,16 +283,16 @@ class Bird:
         deep = np.array(coat.wing)
         lit = np.array(mix(coat.wing, coat.back, 0.6))
         for k in range(6):  # primaries: the longest lowest, each next one laid above it
-            colour = deep * (0.78 + 0.045 * k) * rng.uniform(0.96, 1.04)
+            color = deep * (0.78 + 0.045 * k) * rng.uniform(0.96, 1.04)
             self._quill(
                 brush, spot(0.30 - 0.02 * k, -0.07 + 0.022 * k), base + bend * (0.02 + 0.012 * k),
-                reach * (0.72 - 0.045 * k), 0.075, tuple(colour), BODY, edge=1.35,
+                reach * (0.72 - 0.045 * k), 0.075, tuple(color), BODY, edge=1.35,
             )  # fmt: skip
         for k in range(6):  # secondaries
-            colour = mix(tuple(deep), tuple(lit), 0.25 + 0.1 * k)
+            color = mix(tuple(deep), tuple(lit), 0.25 + 0.1 * k)
             self._quill(
                 brush, spot(0.20 + 0.012 * k, -0.13 + 0.043 * k), base + bend * (0.05 - 0.045 * k),
-                reach * (0.50 - 0.018 * k), 0.082, scaled(colour, 0.95 + 0.025 * k), BODY, edge=1.4,
+                reach * (0.50 - 0.018 * k), 0.082, scaled(color, 0.95 + 0.025 * k), BODY, edge=1.4,
             )  # fmt: skip
         pale = np.array(mix(coat.breast, (250, 246, 236), 0.4))
         for row, (at, length, width) in enumerate(((0.24, 0.20, 0.068), (0.13, 0.165, 0.062), (0.04, 0.13, 0.056))):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from hclnet.synthetic.paint import FEATHER, SPIKE, Brush, Colour, mix, scaled, spline
+from hclnet.synthetic.paint import FEATHER, SPIKE, Brush, Color, mix, scaled, spline
 from hclnet.synthetic.species import Species
 
 
@@ -16,14 +16,14 @@ class HeadFrame:
     """Where the head is in the bird's frame, and which way it looks.
 
     Attributes:
-        centre: middle of the skull.
+        center: middle of the skull.
         radius: of the skull.
         gaze: tilt of the beak, radians, up is positive.
         yaw: how far the face turns to the viewer, 0 a profile, 1 a quarter turn.
         back: whether it looks over its back.
     """
 
-    centre: Float[np.ndarray, " 2"]
+    center: Float[np.ndarray, " 2"]
     radius: float
     gaze: float
     yaw: float
@@ -34,7 +34,7 @@ class HeadFrame:
         points = np.asarray(points, np.float64) * self.radius
         cos, sin = np.cos(self.gaze), np.sin(self.gaze)
         x, y = points[..., 0] * cos - points[..., 1] * sin, points[..., 0] * sin + points[..., 1] * cos
-        return np.stack([-x if self.back else x, y], -1) + self.centre
+        return np.stack([-x if self.back else x, y], -1) + self.center
 
     def angles(self, angle: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """A direction in head coordinates to one in the bird's frame."""
@@ -88,7 +88,7 @@ def paint_head(
 
 
 def _crown(brush: Brush, frame: HeadFrame, species: Species, rng: np.random.Generator, part: int) -> None:
-    ink = species.crown_colour
+    ink = species.crown_color
 
     def quills(
         roots: np.ndarray, angles: np.ndarray, lengths: np.ndarray, width: float, shape: np.ndarray = FEATHER
@@ -151,7 +151,7 @@ def _crown(brush: Brush, frame: HeadFrame, species: Species, rng: np.random.Gene
 
 
 def _patch(brush: Brush, frame: HeadFrame, species: Species, rng: np.random.Generator, part: int) -> None:
-    ink = species.patch_colour
+    ink = species.patch_color
     ex, ey = _eye_at(frame)
     if species.patch == "mask":
         outline = [
@@ -181,8 +181,8 @@ def _patch(brush: Brush, frame: HeadFrame, species: Species, rng: np.random.Gene
         return
     brush.fill(frame.place(spline(np.array(outline), 40, closed=True)), ink, part)
     n = 22
-    centre = np.mean(outline, 0)
-    p = centre + (np.array(outline)[rng.integers(len(outline), size=n)] - centre) * rng.uniform(0.0, 0.85, (n, 1))
+    center = np.mean(outline, 0)
+    p = center + (np.array(outline)[rng.integers(len(outline), size=n)] - center) * rng.uniform(0.0, 0.85, (n, 1))
     p = p[np.argsort(p[:, 0], kind="stable")]
     size = np.full(n, 0.27 * frame.radius)
     tone = np.array(ink) * rng.uniform(0.86, 1.08, (n, 1))
@@ -199,8 +199,8 @@ def _eye(brush: Brush, frame: HeadFrame, species: Species, part: int) -> None:
     at = np.array(_eye_at(frame))
     r = frame.radius
     if species.patch == "ring":
-        brush.disc(frame.place(at), 0.40 * r, scaled(species.patch_colour, 0.75), part)
-        brush.disc(frame.place(at + np.array([0.01, 0.02])), 0.355 * r, species.patch_colour)
+        brush.disc(frame.place(at), 0.40 * r, scaled(species.patch_color, 0.75), part)
+        brush.disc(frame.place(at + np.array([0.01, 0.02])), 0.355 * r, species.patch_color)
     brush.disc(frame.place(at), 0.235 * r, (26, 20, 20), part)
     brush.disc(frame.place(at), 0.195 * r, (104, 62, 34))
     brush.disc(frame.place(at), 0.150 * r, (12, 10, 12))
@@ -208,7 +208,7 @@ def _eye(brush: Brush, frame: HeadFrame, species: Species, part: int) -> None:
 
 
 def _beak(brush: Brush, frame: HeadFrame, species: Species, part: int) -> None:
-    ink: Colour = species.beak_colour
+    ink: Color = species.beak_color
     upper, lower = (np.array(p, np.float64) for p in _BEAKS[species.beak])
 
     def shape(points: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Brushes: anti-aliased polygons in a turned and scaled frame, splines, feathers and soft noise.
 
-A canvas is `H W 4` uint8: red, green, blue and coverage. Every shape is laid over it with one call, so colour is
+A canvas is `H W 4` uint8: red, green, blue and coverage. Every shape is laid over it with one call, so color is
 blended with what lies behind and coverage grows by the same amount; the coverage of a bird is its soft mask.
 """
 
@@ -12,20 +12,20 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 
 _SHIFT = 4
 _ONE = 1 << _SHIFT
 
 
-def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """The colour `share` (0..1) of the way from `a` to `b`, 0..255 a channel."""
+def mix(a: Color, b: Color, share: float) -> Color:
+    """The color `share` (0..1) of the way from `a` to `b`, 0..255 a channel."""
     return (a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share, a[2] + (b[2] - a[2]) * share)
 
 
-def scaled(colour: Colour, factor: float) -> Colour:
-    """`colour` times `factor`, held to 0..255 a channel."""
-    r, g, b = colour
+def scaled(color: Color, factor: float) -> Color:
+    """`color` times `factor`, held to 0..255 a channel."""
+    r, g, b = color
     return (min(255.0, r * factor), min(255.0, g * factor), min(255.0, b * factor))
 
 
@@ -100,26 +100,26 @@ class Brush:
     def _fixed(self, points: Float[np.ndarray, "... 2"]) -> np.ndarray:
         return np.rint(self.pixels(points) * _ONE).astype(np.int32)
 
-    def fill(self, points: Float[np.ndarray, "n 2"], colour: Colour, part: int = 0) -> None:
+    def fill(self, points: Float[np.ndarray, "n 2"], color: Color, part: int = 0) -> None:
         """A filled polygon. `part` 0 leaves the part map as it is."""
         fixed = self._fixed(points)[None]
-        cv2.fillPoly(self.canvas, fixed, (*colour, 255.0), cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(self.canvas, fixed, (*color, 255.0), cv2.LINE_AA, _SHIFT)
         if part and self.labels is not None:
             cv2.fillPoly(self.labels, fixed, part, cv2.LINE_8, _SHIFT)
 
-    def line(self, points: Float[np.ndarray, "n 2"], colour: Colour, width: float, part: int = 0) -> None:
+    def line(self, points: Float[np.ndarray, "n 2"], color: Color, width: float, part: int = 0) -> None:
         """An open line, `width` in the frame's unit and at least one canvas pixel."""
         fixed = self._fixed(points)[None]
         thick = max(1, round(width * self.scale))
-        cv2.polylines(self.canvas, fixed, False, (*colour, 255.0), thick, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(self.canvas, fixed, False, (*color, 255.0), thick, cv2.LINE_AA, _SHIFT)
         if part and self.labels is not None:
             cv2.polylines(self.labels, fixed, False, part, thick, cv2.LINE_8, _SHIFT)
 
-    def disc(self, centre: Float[np.ndarray, " 2"], radius: float, colour: Colour, part: int = 0) -> None:
+    def disc(self, center: Float[np.ndarray, " 2"], radius: float, color: Color, part: int = 0) -> None:
         """A filled circle."""
-        x, y = (int(v) for v in self._fixed(np.asarray(centre)))
+        x, y = (int(v) for v in self._fixed(np.asarray(center)))
         r = max(1, round(radius * self.scale * _ONE))
-        cv2.circle(self.canvas, (x, y), r, (*colour, 255.0), -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(self.canvas, (x, y), r, (*color, 255.0), -1, cv2.LINE_AA, _SHIFT)
         if part and self.labels is not None:
             cv2.circle(self.labels, (x, y), r, part, -1, cv2.LINE_8, _SHIFT)
 
@@ -129,7 +129,7 @@ class Brush:
         angles: Float[np.ndarray, " n"],
         lengths: Float[np.ndarray, " n"],
         widths: Float[np.ndarray, " n"],
-        colours: Float[np.ndarray, "n 3"],
+        colors: Float[np.ndarray, "n 3"],
         parts: Sequence[int] | np.ndarray,
         edge: float = 0.8,
         shape: Float[np.ndarray, "m 2"] | None = None,
@@ -140,7 +140,7 @@ class Brush:
             roots: where each is rooted.
             angles: which way each points, radians.
             lengths, widths: in the frame's unit.
-            colours: of the vanes, 0..255.
+            colors: of the vanes, 0..255.
             parts: part numbers, 0 for none.
             edge: brightness of the outline against the vane.
             shape: convex outline of length and width 1, rooted at the origin and pointing along x.
@@ -151,8 +151,8 @@ class Brush:
         size = np.stack([lengths, widths], -1)[:, None]
         whole = self._fixed(outline[None] * size @ turn + roots[:, None])
         inner = self._fixed(outline[None] * size * (0.93, 0.74) @ turn + roots[:, None])
-        dark = np.clip(colours * edge, 0, 255).tolist()
-        light = np.clip(colours, 0, 255).tolist()
+        dark = np.clip(colors * edge, 0, 255).tolist()
+        light = np.clip(colors, 0, 255).tolist()
         canvas, labels = self.canvas, self.labels
         for i, part in enumerate(np.asarray(parts).tolist()):
             cv2.fillConvexPoly(canvas, whole[i], (*dark[i], 255.0), cv2.LINE_AA, _SHIFT)

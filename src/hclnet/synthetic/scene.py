@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from hclnet.synthetic.paint import Brush, Colour, blur, mix, noise, scaled, smoothstep, spline
+from hclnet.synthetic.paint import Brush, Color, blur, mix, noise, scaled, smoothstep, spline
 
 # Sky, middle, ground; leaves; lights.
-_PALETTES: tuple[tuple[tuple[Colour, Colour, Colour], tuple[Colour, ...], tuple[Colour, ...]], ...] = (
+_PALETTES: tuple[tuple[tuple[Color, Color, Color], tuple[Color, ...], tuple[Color, ...]], ...] = (
     (((178, 206, 168), (92, 132, 82), (44, 66, 42)), ((70, 116, 52), (110, 148, 66), (46, 88, 56)), ((226, 238, 190),)),
     (
         ((196, 220, 240), (146, 180, 190), (88, 116, 84)),
@@ -36,18 +36,18 @@ _PALETTES: tuple[tuple[tuple[Colour, Colour, Colour], tuple[Colour, ...], tuple[
     ),
 )
 
-_BLOOMS: tuple[Colour, ...] = (
+_BLOOMS: tuple[Color, ...] = (
     (200, 40, 50), (240, 190, 60), (238, 130, 100), (150, 90, 190), (70, 140, 220), (240, 236, 222), (222, 104, 150),
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The colours of one scene and its light: `sun` is its side, -1 left to 1 right."""
+    """The colors of one scene and its light: `sun` is its side, -1 left to 1 right."""
 
     palette: int
     setting: str
-    bark: Colour
+    bark: Color
     sun: float
     warmth: float
 
@@ -59,7 +59,7 @@ class Look:
 
 
 _SETTINGS = ("wood", "wood", "meadow", "open")
-_BARKS: tuple[Colour, ...] = ((104, 82, 64), (126, 112, 98), (84, 66, 58), (140, 116, 88))
+_BARKS: tuple[Color, ...] = ((104, 82, 64), (126, 112, 98), (84, 66, 58), (140, 116, 88))
 
 
 def _square(canvas: UInt8[np.ndarray, "h w 4"]) -> Brush:
@@ -79,7 +79,7 @@ def leaf(
     angle: float,
     length: float,
     width: float,
-    colour: Colour,
+    color: Color,
     part: int = 0,
     veins: bool = True,
 ) -> None:
@@ -91,21 +91,21 @@ def leaf(
     half = _LEAF[:, 2] * (0.5 * width)
     left, right = rib + half[:, None] * side, rib - half[:, None] * side
     up = side[1] < 0
-    light, dark = mix(colour, (255, 255, 210), 0.16), scaled(colour, 0.74)
+    light, dark = mix(color, (255, 255, 210), 0.16), scaled(color, 0.74)
     brush.fill(np.vstack([rib, left[::-1]]), light if up else dark, part)
     brush.fill(np.vstack([rib, right[::-1]]), dark if up else light, part)
     if veins:
-        brush.line(rib, mix(colour, (240, 244, 200), 0.42), length * 0.018)
+        brush.line(rib, mix(color, (240, 244, 200), 0.42), length * 0.018)
         for k in (2, 3, 4, 5, 6):
             ahead_k = min(8, k + 2)
             for edge in (left, right):
                 brush.line(
-                    np.array([rib[k], rib[k] + (edge[ahead_k] - rib[k]) * 0.8]), scaled(colour, 0.86), length * 0.008
+                    np.array([rib[k], rib[k] + (edge[ahead_k] - rib[k]) * 0.8]), scaled(color, 0.86), length * 0.008
                 )
 
 
 def _leaves(
-    rng: np.random.Generator, brush: Brush, count: int, size: tuple[float, float], inks: tuple[Colour, ...], dim: float
+    rng: np.random.Generator, brush: Brush, count: int, size: tuple[float, float], inks: tuple[Color, ...], dim: float
 ) -> None:
     for _ in range(count):
         ink = scaled(inks[int(rng.integers(len(inks)))], dim * rng.uniform(0.75, 1.25))
@@ -114,7 +114,7 @@ def _leaves(
         leaf(brush, root, angle, length, length * rng.uniform(0.34, 0.6), ink, veins=False)
 
 
-def _blades(rng: np.random.Generator, brush: Brush, count: int, inks: tuple[Colour, ...]) -> None:
+def _blades(rng: np.random.Generator, brush: Brush, count: int, inks: tuple[Color, ...]) -> None:
     for _ in range(count):  # grass, from the lower edge
         x, tall, lean, wide = (
             rng.uniform(-0.1, 1.1),
@@ -159,10 +159,10 @@ def background(rng: np.random.Generator, look: Look, size: int, clutter: float) 
     far[..., :3] = np.clip(image, 0, 255)
     brush = _square(far)
     share = {"wood": 1.0, "meadow": 0.45, "open": 0.3}[look.setting]
-    for _ in range(int((rng.integers(0, 3) + 2 * clutter) * share)):  # trunks
+    for _ in range(int((rng.integers(0, 3) + 2 * clutter) * share)):  # backbones
         x, lean, wide = rng.uniform(0, 1), rng.normal(0, 0.12), rng.uniform(0.02, 0.08)
-        trunk = np.array([(x, 1.05), (x + lean * 0.5 + rng.normal(0, 0.02), 0.5), (x + lean, -0.05)])
-        brush.line(spline(trunk, 12), scaled(look.bark, rng.uniform(0.5, 1.1)), wide)
+        backbone = np.array([(x, 1.05), (x + lean * 0.5 + rng.normal(0, 0.02), 0.5), (x + lean, -0.05)])
+        brush.line(spline(backbone, 12), scaled(look.bark, rng.uniform(0.5, 1.1)), wide)
     _leaves(rng, brush, int((26 + 44 * clutter) * share), (0.10, 0.28), inks, 0.95)
     far = blur(far, half * 0.030)
     brush = _square(far)
@@ -258,15 +258,15 @@ def _branch(
     middle: np.ndarray,
     scale: float,
     h: int,
-    inks: tuple[Colour, ...],
+    inks: tuple[Color, ...],
 ) -> None:
     slope, thick = rng.normal(0, 0.12), scale * rng.uniform(0.075, 0.15)
-    centre = middle + np.array([0.0, thick * 0.5 - 0.01 * scale])
+    center = middle + np.array([0.0, thick * 0.5 - 0.01 * scale])
     bow = rng.normal(0, 0.05, 2) * h
-    left = np.array([-0.05 * h, centre[1] - slope * (centre[0] + 0.05 * h) + bow[0]])
-    right = np.array([1.05 * h, centre[1] + slope * (1.05 * h - centre[0]) + bow[1]])
+    left = np.array([-0.05 * h, center[1] - slope * (center[0] + 0.05 * h) + bow[0]])
+    right = np.array([1.05 * h, center[1] + slope * (1.05 * h - center[0]) + bow[1]])
     near = 0.25 * scale * np.array([1.0, slope])
-    curve = spline(np.vstack([left, centre - near, centre, centre + near, right]), 60)
+    curve = spline(np.vstack([left, center - near, center, center + near, right]), 60)
     taper = np.linspace(1.15, 0.72, 60) if rng.random() < 0.5 else np.linspace(0.72, 1.15, 60)
     wobble = 1 + 0.06 * np.sin(np.linspace(0, 40, 60) + rng.uniform(0, 6))
     r = (thick * 0.5 * taper * wobble)[:, None] * (0.0, 1.0)
@@ -307,7 +307,7 @@ def in_front(
     bird: Bool[np.ndarray, "h w"],
     head: Bool[np.ndarray, "h w"],
 ) -> UInt8[np.ndarray, "size size 4"]:
-    """Leaves and stems between the viewer and the bird, colour times coverage and coverage.
+    """Leaves and stems between the viewer and the bird, color times coverage and coverage.
 
     Args:
         bird, head: where the bird is and where its skull is, at any one square size.
@@ -345,8 +345,8 @@ def _sprig(
     root: np.ndarray,
     angle: float,
     reach: float,
-    ink: Colour,
-    bark: Colour,
+    ink: Color,
+    bark: Color,
     veins: bool,
 ) -> None:
     ahead = np.array([np.cos(angle), np.sin(angle)])

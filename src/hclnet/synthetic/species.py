@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hclnet.synthetic.paint import Colour, mix
+from hclnet.synthetic.paint import Color, mix
 
-_INK: dict[str, Colour] = {
+_INK: dict[str, Color] = {
     "crimson": (196, 28, 40),
     "azure": (40, 120, 214),
     "golden": (240, 184, 34),
@@ -31,19 +31,19 @@ class Species:
     Attributes:
         name: unique; letters and hyphens, words joined by underscores.
         crown: shape of the crown: cap, spike, fan, plume, tuft or helm.
-        crown_colour, head_colour, patch_colour, beak_colour: red, green and blue, 0..255.
+        crown_color, head_color, patch_color, beak_color: red, green and blue, 0..255.
         patch: what surrounds the eye: ring, mask, brow or cheek.
         beak: shape of the beak: cone, dagger, needle, hook, sickle or spoon.
     """
 
     name: str
     crown: str
-    crown_colour: Colour
-    head_colour: Colour
+    crown_color: Color
+    head_color: Color
     patch: str
-    patch_colour: Colour
+    patch_color: Color
     beak: str
-    beak_colour: Colour
+    beak_color: Color
 
 
 def _species(crown: str, ink: str, head: str, patch: str, patch_ink: str, beak: str, beak_ink: str) -> Species:
@@ -82,10 +82,10 @@ class Plumage:
         wing_bar: how pale the tips of the wing coverts are, 0..1.
     """
 
-    back: Colour
-    breast: Colour
-    wing: Colour
-    mark: Colour
+    back: Color
+    breast: Color
+    wing: Color
+    mark: Color
     streaks: float
     spots: float
     bars: float
@@ -93,7 +93,7 @@ class Plumage:
 
 
 # A ring of plumages: back, breast, wing; streaks, spots, bars, wing bar. A bird's lies between two neighbours.
-_RING: tuple[tuple[Colour, Colour, Colour, tuple[float, float, float, float]], ...] = (
+_RING: tuple[tuple[Color, Color, Color, tuple[float, float, float, float]], ...] = (
     ((124, 94, 62), (226, 204, 164), (96, 70, 48), (0.9, 0.0, 0.0, 0.5)),
     ((170, 104, 54), (232, 168, 104), (112, 68, 44), (0.4, 0.5, 0.0, 0.1)),
     ((152, 134, 62), (236, 216, 120), (104, 96, 56), (0.0, 0.9, 0.1, 0.7)),
@@ -110,7 +110,7 @@ _SPREAD = 1.6
 def plumage(rng: np.random.Generator, label: int, classes: int, body_cue: float) -> Plumage:
     """One bird's plumage.
 
-    Species `k` of `classes` owns an arc of a ring of plumages, centred on `k / classes` and 1.6 spacings wide, so that
+    Species `k` of `classes` owns an arc of a ring of plumages, centered on `k / classes` and 1.6 spacings wide, so that
     it shares three eighths of its arc with each neighbour. With probability `body_cue` a bird takes a place on its own
     species' arc, otherwise on that of a species drawn evenly. So the plumages of a whole data set are distributed
     alike whatever `body_cue` is, and only how often they go with the label changes: at 0 they say nothing of it.
@@ -125,7 +125,7 @@ def plumage(rng: np.random.Generator, label: int, classes: int, body_cue: float)
     tint = 1.0 + 0.10 * rng.standard_normal()
     cast = rng.normal(0.0, 5.0, 3)
 
-    def inked(one: Colour, two: Colour) -> Colour:
+    def inked(one: Color, two: Color) -> Color:
         r, g, b = (float(np.clip(v * tint + c, 8, 250)) for v, c in zip(mix(one, two, share), cast, strict=True))
         return (r, g, b)
 

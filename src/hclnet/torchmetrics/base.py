@@ -48,7 +48,7 @@ class MapMetric(Metric):
             raise ValueError(f"iou_threshold has to be above 0 and at most 1; {iou_threshold} is not.")
         if map_size < 1:
             raise ValueError(f"map_size has to be at least one pixel; {map_size} is not.")
-        self._scoring = get_protocol(protocol, map_size, normalisation=normalization)
+        self._scoring = get_protocol(protocol, map_size, normalization=normalization)
         self._rule = parse_rule(rule or "fixed:0")  # without one no box of a rule is counted, and any does
         self.protocol, self.rule, self.iou_threshold = protocol, rule, iou_threshold
         self._ahead: dict[str, Int64[np.ndarray, " k"]] | None = None

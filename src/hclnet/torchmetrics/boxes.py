@@ -122,7 +122,7 @@ class GTKnownLoc(_BoxMetric):
     Also called CorLoc; in the paper of HCLNet (arXiv 2011.08014) in section 4, "Evaluation metrics".
 
     Args:
-        rule: the box rule, such as `fixed:0.2` (a share of the maximum), `otsu3` or `auto`. There is no trunk here
+        rule: the box rule, such as `fixed:0.2` (a share of the maximum), `otsu3` or `auto`. There is no backbone here
             whose features `auto` could ask, so it goes by the map, as in `hclnet score`.
         protocol, iou_threshold, map_size, normalization, kwargs: as of `MaxBoxAcc`.
 

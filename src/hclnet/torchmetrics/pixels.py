@@ -41,7 +41,7 @@ class PxAP(MapMetric):
 
         Args:
             maps: of the target classes, B x H x W.
-            masks: of the objects, B x h x w of any resolution over the whole image: boolean, or grey values 0 to 255
+            masks: of the objects, B x h x w of any resolution over the whole image: boolean, or gray values 0 to 255
                 or from 0 up, of which the protocol says from where on a pixel counts.
             ignore: likewise where pixels are counted neither as object nor as background; masks go before.
 

@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from hclnet.backbones import Features
 from hclnet.data.images import OWN, enlarged, load_square
 from hclnet.localizer.features import FeatureStore
-from hclnet.types import Grey, Sample
+from hclnet.types import Gray, Sample
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Either features (of a frozen trunk) or images, 0..255, with class probabilities as targets."""
+    """Either features (of a frozen backbone) or images, 0..255, with class probabilities as targets."""
 
     targets: Float[Tensor, "b c"]
     features: Features | None = None
@@ -79,8 +79,8 @@ class FeatureBatches(Dataset):
 class ImageBatches(Dataset):
     """Images squashed to 8/7 of the size (256 for 224, reading 16), cropped at random, mirrored by a coin."""
 
-    def __init__(self, samples: Sequence[Sample], size: int, classes: int, seed: int, grey: Grey = OWN) -> None:
-        self.samples, self.size, self.classes, self.seed, self.grey = samples, size, classes, seed, grey
+    def __init__(self, samples: Sequence[Sample], size: int, classes: int, seed: int, gray: Gray = OWN) -> None:
+        self.samples, self.size, self.classes, self.seed, self.gray = samples, size, classes, seed, gray
         self.labels = np.array([s.label for s in samples], dtype=np.int64)
 
     def __getitem__(self, key: tuple[int, Int64[np.ndarray, "b"]]) -> Batch:
@@ -90,7 +90,7 @@ class ImageBatches(Dataset):
 
     def _image(self, epoch: int, index: int) -> UInt8[np.ndarray, "s s 3"]:
         large = enlarged(self.size)
-        pixels = load_square(self.samples[index].path, large, self.grey)
+        pixels = load_square(self.samples[index].path, large, self.gray)
         coin = _coin(self.seed, epoch, index)
         y, x = coin.integers(0, large - self.size + 1, 2)
         crop = pixels[y : y + self.size, x : x + self.size]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +52,8 @@ class WholeFiles(TorchCheckpointIO):
             reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         else:
             if not missing:
+                state = found["state_dict"]  # version 0.1 called the backbone the trunk
+                found["state_dict"] = {re.sub(r"^trunk\.", "backbone.", name): value for name, value in state.items()}
                 return found
             reason = f"it has no {', '.join(sorted(missing))}"
         raise CheckpointError(

@@ -39,9 +39,9 @@ def complete_run(
     """
     started = time.monotonic()
     looks = [View(localizer.size), *localizer.views, *views(config.inference, localizer.size)]
-    lacking = sorted({view.size for view in looks} - set(localizer.objectness))
+    lacking = sorted({view.size for view in looks} - set(localizer.foreground))
     learn_missing(localizer, samples, looks)
-    if localizer.objectness and (flat := set(lacking) - set(localizer.objectness)):
+    if localizer.foreground and (flat := set(lacking) - set(localizer.foreground)):
         sides = ", ".join(f"{side} px" for side in sorted(flat))
         raise ValueError(
             f"At {sides} the maps of {out} are flat and teach nothing. Take another box rule there: otsu3."

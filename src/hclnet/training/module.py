@@ -25,24 +25,24 @@ class Diverged(ValueError):
 
 
 class Training(pl.LightningModule):
-    """Teaches a localizer's method, and with `tune=all` its trunk, by the method's own loss.
+    """Teaches a localizer's method, and with `tune=all` its backbone, by the method's own loss.
 
-    What learns is in training mode: the batch norms of a trunk that is tuned follow its batches.
+    What learns is in training mode: the batch norms of a backbone that is tuned follow its batches.
     """
 
     def __init__(self, localizer: Localizer, config: RunConfig, total_steps: int) -> None:
         super().__init__()
         self.method = localizer.method
         if config.tune == "all":
-            self.trunk = localizer.trunk
+            self.backbone = localizer.backbone
         self.config = config
         self.total_steps = total_steps
         self.sums: dict[str, Tensor] = {}
         self.train()
 
     def configure_optimizers(self) -> dict[str, Any]:
-        trunk = self.trunk if self.config.tune == "all" else None
-        optimizer = build_optimizer(self.config, self.method, trunk)
+        backbone = self.backbone if self.config.tune == "all" else None
+        optimizer = build_optimizer(self.config, self.method, backbone)
         schedule = build_schedule(self.config, optimizer, self.total_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -87,15 +87,15 @@ class Training(pl.LightningModule):
     def _features(self, batch: Batch, random: np.random.Generator) -> tuple[Features, Float[Tensor, "b c"]]:
         """Features and targets as the method changes them."""
         method, targets = self.method, batch.targets
-        change = partial(method.change_stage, random=random) if method.changes_stages else None
+        change = partial(method.feature_hook, random=random) if method.hooks_features else None
         if batch.features is not None:
             if change is None:
                 return batch.features, targets
             return {stage: change(stage, value) for stage, value in batch.features.items()}, targets
-        images = as_input(batch.images, self.trunk, self.device)
-        if method.changes_images:
-            images, targets = method.change_images(images, targets, random)
-        return self.trunk(images, method.reads, change), targets
+        images = as_input(batch.images, self.backbone, self.device)
+        if method.augments_batches:
+            images, targets = method.augment_batch(images, targets, random)
+        return self.backbone(images, method.in_features, change), targets
 
     def epoch_figures(self) -> dict[str, float]:
         """Means over the epoch so far: the loss, its terms, and training top-1 accuracy."""

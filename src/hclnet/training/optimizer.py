@@ -11,16 +11,16 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 from hclnet.config import RunConfig
 
 
-def build_optimizer(config: RunConfig, heads: nn.Module, trunk: nn.Module | None) -> Optimizer:
+def build_optimizer(config: RunConfig, heads: nn.Module, backbone: nn.Module | None) -> Optimizer:
     """AdamW, or SGD with Nesterov's momentum (reading 15).
 
     Args:
         config: of the run.
         heads: learn at `lr`.
-        trunk: learns at `backbone_lr`; None if it is frozen.
+        backbone: learns at `backbone_lr`; None if it is frozen.
     """
     groups: list[dict[str, Any]] = []
-    for module, rate in ((heads, config.lr), (trunk, config.backbone_lr)):
+    for module, rate in ((heads, config.lr), (backbone, config.backbone_lr)):
         if module is None:
             continue
         if config.bias_lr == 1:

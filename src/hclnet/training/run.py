@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from hclnet.config import RunConfig
-from hclnet.data.scales import described, learn_grey
+from hclnet.data.scales import described, learn_gray
 from hclnet.device import PRECISIONS, precision_name, resolve_precision
 from hclnet.localizer.features import cached_features
 from hclnet.localizer.localizer import Localizer
@@ -59,25 +59,25 @@ def train_run(
     localizer.dtype = dtype = PRECISIONS[localizer.trained_precision]
     check_writable(out, _room(localizer, config))
     method, store = localizer.method, None
-    localizer.grey = learn_grey([s.path for s in samples], config.grey_max)
-    for line in described(localizer.grey) if tell else ():
+    localizer.gray = learn_gray([s.path for s in samples], config.gray_max)
+    for line in described(localizer.gray) if tell else ():
         tell(line)
     if config.tune == "heads":
         with bar(f"Features at {config.size} px") as report:
             store = cached_features(
-                localizer.trunk,
-                method.reads,
+                localizer.backbone,
+                method.in_features,
                 samples,
                 config.size,
                 dtype,
                 localizer.device,
                 True,
                 progress=report,
-                grey=localizer.grey,
+                gray=localizer.gray,
             )
         dataset = FeatureBatches(store, samples, len(classes), config.seed)
     else:
-        dataset = ImageBatches(samples, config.size, len(classes), config.seed, localizer.grey)
+        dataset = ImageBatches(samples, config.size, len(classes), config.seed, localizer.gray)
     batches = loader(dataset, config.batch, config.seed, config.workers)
     module = Training(localizer, config, total_steps=config.epochs * len(batches))
 
@@ -126,7 +126,7 @@ def train_run(
 
 def _room(localizer: Localizer, config: RunConfig) -> int:
     """Bytes that a run folder takes at most: the localizer, and two checkpoints while one gives way to the next."""
-    parts = (localizer.trunk, localizer.method)
+    parts = (localizer.backbone, localizer.method)
     sizes = [sum(t.numel() * t.element_size() for t in part.state_dict().values()) for part in parts]
     learnt = sum(sizes) if config.tune == "all" else sizes[1]
     return sum(sizes) + 2 * 3 * learnt  # a checkpoint has weights and the optimizer's two moments

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from hclnet.backbones import choose_stride
-from hclnet.boxes import parse_normalisation, parse_rule
+from hclnet.boxes import parse_normalization, parse_rule
 from hclnet.config import RunConfig, read_preset, readable, route
 from hclnet.data import describe, for_training, read
 from hclnet.data.broken import counted
@@ -60,7 +60,7 @@ from hclnet.training import (
     is_run,
     prepare_run,
 )
-from hclnet.types import DataSet, Localization, Records, Truth
+from hclnet.types import DataSet, GroundTruth, Localization, Records
 from hclnet.workflows.pages import evaluation_page, training_page
 from hclnet.workflows.runs import check_images, open_run
 
@@ -102,7 +102,7 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
     except ValidationError as error:
         raise ValueError(f"{method}: {readable(error)}") from None
     parse_rule(config.inference.box)  # now, not after the training
-    parse_normalisation(config.inference.map_range)
+    parse_normalization(config.inference.cam_normalization)
     resolve_precision(config.precision, resolve_device(config.device))
     check_tune(known, config.tune)
     # Written out, so that a run is the same training whether the backbone's own stride was named or not.
@@ -200,7 +200,8 @@ def train_on(
     label: str = "Training",
     tell: Callable[[str], None] | None = None,
 ) -> TrainResult:
-    """Train on a data set that is read and checked. Only the labelled images are handed on; the truth stays here.
+    """Train on a data set that is read and checked. Only the labelled images are handed on; the ground truth stays
+    here.
 
     A run that is finished gets what it lacks at the sizes that images are to be looked at, and is not trained.
 
@@ -213,10 +214,10 @@ def train_on(
             _check_same_images(dataset, out)
             if (
                 has_progress(out)
-                and config.grey_max == "auto"
-                and RunConfig.load(out / "config.yaml").grey_max == "file"
+                and config.gray_max == "auto"
+                and RunConfig.load(out / "config.yaml").gray_max == "file"
             ):
-                config = config.model_copy(update={"grey_max": "file"})  # a run of version 0.1 goes on as it began
+                config = config.model_copy(update={"gray_max": "file"})  # a run of version 0.1 goes on as it began
         if resume and is_finished(out):
             check_resumable(config, out)
             record_splits(dataset, out, keep=True)
@@ -281,7 +282,7 @@ def evaluate(
         doubts: list[str] = []
         with bar("Scoring") as progress:
             (records,) = evaluate_localizer(
-                localizer, samples, dataset.truth, None, opened.cache, progress, keep, protocol, doubts.append
+                localizer, samples, dataset.ground_truth, None, opened.cache, progress, keep, protocol, doubts.append
             )
         for doubt in doubts if tell else ():
             tell(doubt)
@@ -351,12 +352,12 @@ def _report_training(localizer: Localizer, dataset: DataSet, out: Path, seed: in
     split = next(name for name in ("test", "val", "train") if name in dataset.counts())
     samples = dataset.split(split)
     chosen = sorted(np.random.default_rng(seed).permutation(len(samples))[:most].tolist())
-    samples, truth, maps = [samples[i] for i in chosen], dataset.truth, []
+    samples, ground_truth, maps = [samples[i] for i in chosen], dataset.ground_truth, []
     try:
-        check_truth(truth, samples, image_sizes(samples))
-    except ValueError:  # `evaluate` says it; what was learnt needs no truth to be shown
-        truth = Truth()
-    (records,) = evaluate_localizer(localizer, samples, truth, keep=lambda _, one: maps.append(one))
+        check_truth(ground_truth, samples, image_sizes(samples))
+    except ValueError:  # `evaluate` says it; what was learnt needs no ground truth to be shown
+        ground_truth = GroundTruth()
+    (records,) = evaluate_localizer(localizer, samples, ground_truth, keep=lambda _, one: maps.append(one))
     write(training_page(localizer, dataset, split, records, maps, out), out / "report.html")
 
 

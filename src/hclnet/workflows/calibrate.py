@@ -1,4 +1,5 @@
-"""`hclnet calibrate`: thresholds chosen on true boxes, or on held-out labels, and written into a run's localizer."""
+"""`hclnet calibrate`: thresholds chosen on ground-truth boxes, or on held-out labels, and written into a run's
+localizer."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from hclnet.localizer.evaluation import class_probabilities, evaluate_localizer
 from hclnet.localizer.localizer import Localizer
-from hclnet.metrics import Calibration, Presence, choose_min_score, choose_threshold
+from hclnet.metrics import Calibration, Rejection, choose_min_score, choose_threshold
 from hclnet.progress import bar
 from hclnet.storage import locked, write_json
 from hclnet.workflows.runs import Opened, open_run
@@ -29,10 +30,11 @@ def calibrate(
     ignore_unknown_classes: bool = False,
     **inference: Any,
 ) -> Calibration:
-    """Choose the threshold that suits a run's maps best on images with true boxes, and make it the run's box rule.
+    """Choose the threshold that suits a run's maps best on images with ground-truth boxes, and make it the run's box
+    rule.
 
     The localizer's box rule becomes `fixed:T`; `calibration.json` beside it says how sure T is, and how it compares
-    with the rule `auto`, which takes no true box, on the same images.
+    with the rule `auto`, which takes no ground-truth box, on the same images.
 
     Args:
         run: a run folder, or a localizer's.
@@ -46,7 +48,7 @@ def calibrate(
         inference: settings of the maps that the threshold is for, such as `fusion="max"`; they are kept with it.
 
     Raises:
-        ValueError: the run, the data or a setting is not as it has to be, or too few images have a true box.
+        ValueError: the run, the data or a setting is not as it has to be, or too few images have a ground-truth box.
     """
     run = Path(run)
     if inference.get("box"):
@@ -64,16 +66,16 @@ def calibrate(
             **{**inference, "box": "auto"},
         )
         localizer, dataset, chosen = opened.localizer, opened.dataset, opened.split
-        samples = [s for s in dataset.split(chosen) if s.id in dataset.truth.boxes]
+        samples = [s for s in dataset.split(chosen) if s.id in dataset.ground_truth.boxes]
         if not samples:
             raise ValueError(
-                f"{dataset.root} has no true box for any image of its split {chosen}. Name data that has some with "
-                "--data, or use the rule auto, which takes none."
+                f"{dataset.root} has no ground-truth box for any image of its split {chosen}. Name data that has "
+                "some with --data, or use the rule auto, which takes none."
             )
         doubts: list[str] = []
         with bar("Scoring") as progress:
             (records,) = evaluate_localizer(
-                localizer, samples, dataset.truth, None, opened.cache, progress, tell=doubts.append
+                localizer, samples, dataset.ground_truth, None, opened.cache, progress, tell=doubts.append
             )
         for doubt in doubts if tell else ():
             tell(doubt)
@@ -82,7 +84,7 @@ def calibrate(
     return found
 
 
-def calibrate_presence(
+def calibrate_rejection(
     run: str | Path,
     data: str | Path | None = None,
     split: str = "test",
@@ -92,10 +94,10 @@ def calibrate_presence(
     as_classes: bool = False,
     ignore_unknown_classes: bool = False,
     **inference: Any,
-) -> Presence:
+) -> Rejection:
     """Choose the probability below which a run takes a class to be absent, on labelled images that it has not seen.
 
-    The localizer's `min_score` is set; `presence.json` beside it says how sure it is.
+    The localizer's `min_score` is set; `rejection.json` beside it says how sure it is.
 
     Args:
         run: a run folder, or a localizer's.
@@ -119,7 +121,7 @@ def calibrate_presence(
         with bar("Classifying") as progress:
             probabilities = class_probabilities(opened.localizer, samples, opened.cache, progress)
         found = choose_min_score(probabilities, np.array([s.label for s in samples]))
-        _write(opened.localizer.with_inference(min_score=found.min_score), opened, "presence.json", found)
+        _write(opened.localizer.with_inference(min_score=found.min_score), opened, "rejection.json", found)
     return found
 
 
@@ -131,7 +133,7 @@ def _alone(run: Path) -> Iterator[None]:
         yield
 
 
-def _write(localizer: Localizer, opened: Opened, name: str, found: Calibration | Presence) -> None:
+def _write(localizer: Localizer, opened: Opened, name: str, found: Calibration | Rejection) -> None:
     run = opened.run
     home = run / "localizer" if (run / "localizer").is_dir() else run
     localizer.save(home)

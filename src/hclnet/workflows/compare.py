@@ -95,7 +95,7 @@ def compare(
         split: that is scored.
         tell: called with lines for a person.
         report: write the report.
-        protocol: that localisation is scored under, `hclnet` or `wsoleval`.
+        protocol: that localization is scored under, `hclnet` or `wsoleval`.
         tables: a folder for all but the runs, where several comparisons share these in `out`.
         settings: of training, for all methods alike.
 
@@ -151,7 +151,7 @@ def _compare(
     skip = all(variant.on_bad_image == "skip" for variant in variants)
     dataset = check_images(dataset, "skip" if skip else "fail", tell)
     samples = dataset.split(find_split(dataset, split))
-    check_truth(dataset.truth, samples, image_sizes(samples), tell)  # before the trainings, not after the first
+    check_truth(dataset.ground_truth, samples, image_sizes(samples), tell)  # before the trainings, not after the first
     expected = check_same_data(dataset, out, samples[0].split, skip, tell)
     about = about_data(dataset, samples[0].split, data, expected)
     for folder in (out, home):
@@ -184,7 +184,9 @@ def _compare(
         maps: list[list[ImageMaps]] = [[] for _ in members]
         keep = (lambda k, one, maps=maps: maps[k].append(one)) if pictured else None
         with bar(f"{label}: scoring") as progress:
-            tables = evaluate_localizer(localizer, samples, dataset.truth, variants, cache, progress, keep, protocol)
+            tables = evaluate_localizer(
+                localizer, samples, dataset.ground_truth, variants, cache, progress, keep, protocol
+            )
         for (spec, own, variant), records, kept in zip(members, tables, maps):
             shown = localizer.with_inference(**variant.inference.model_dump())
             row = {"method": spec.partition(":")[0], "settings": own, "seed": config.seed}

@@ -283,7 +283,7 @@ def _line(row: dict[str, Any], settings: Inference) -> str:
     label = row["asked"][0]
     score = dict(row["predictions"])[label]
     why = "but its heatmap is flat: no box"
-    if label == settings.no_object_class:
+    if label == settings.background_class:
         why = "no object"
     elif score < settings.min_score:
         why = f"below min_score {settings.min_score:.1%}: nothing here"

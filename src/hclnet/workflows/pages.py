@@ -41,7 +41,7 @@ class MethodScores:
     Attributes:
         name: as in the table.
         column: what the first seed found.
-        curves: accuracy by level, a seed each; none without true boxes.
+        curves: accuracy by level, a seed each; none without ground-truth boxes.
         at_rule: GT-known at the box rule, a seed each.
     """
 
@@ -93,14 +93,14 @@ def evaluation_page(
     boxed = ""
     if known:
         count = "All" if figures["images_with_boxes"] == len(records) else figures["images_with_boxes"]
-        boxed = f" {count} of them have a true box to compare with."
+        boxed = f" {count} of them have a ground-truth box to compare with."
     return Page(
         title=f"{name} on {dataset.root.resolve().name}",
         lede=f"{len(records)} {split} images of {len(dataset.classes)} classes, boxed by a model that learned from "
         f"class labels alone.{boxed}",
         classes=dataset.classes,
         columns=(one,),
-        true_boxes=boxes_of(dataset, records),
+        gt_boxes=boxes_of(dataset, records),
         results=Results(lines, describe_protocol(figures), spread),
         charts=(*curves, *_learning(run)),
         notes=_notes(records),
@@ -130,7 +130,7 @@ def training_page(
         lede=f"Trained on the class labels of {counts['train']} images of {len(dataset.classes)} classes.",
         classes=dataset.classes,
         columns=(column(name, localizer, records, maps),),
-        true_boxes=boxes_of(dataset, records),
+        gt_boxes=boxes_of(dataset, records),
         charts=_learning(run),
         facts=(("Run", str(run)), ("Data", f"{dataset.root} ({dataset.kind})"), *_facts(localizer), *_written()),
         notes=(f"To look at, not to score by: {sample} {split} images. hclnet evaluate {run} scores them all.",),
@@ -180,7 +180,7 @@ def comparison_page(
         f"{len(dataset.classes)} classes.",
         classes=dataset.classes,
         columns=columns,
-        true_boxes=boxes_of(dataset, records),
+        gt_boxes=boxes_of(dataset, records),
         results=Results(table, caption, spread, differences, PAIRED),
         charts=curves,
         facts=(("Data", f"{dataset.root} ({dataset.kind}), {split}"), *facts, *_written()),
@@ -202,7 +202,7 @@ def _series(scores: MethodScores) -> Series:
 def boxes_of(dataset: DataSet, records: Records) -> dict[str, Float64[np.ndarray, "_ 4"]]:
     """True boxes of the images that have one, in pixels of the image."""
     sizes = map(tuple, records.sizes.tolist())
-    boxes = {name: dataset.truth.boxes_in(name, size) for name, size in zip(records.ids, sizes)}
+    boxes = {name: dataset.ground_truth.boxes_in(name, size) for name, size in zip(records.ids, sizes)}
     return {name: found for name, found in boxes.items() if len(found)}
 
 
@@ -231,7 +231,10 @@ def _facts(localizer: Localizer) -> tuple[tuple[str, str], ...]:
     return (
         ("Method", f"{method.name}: {method.paper}"),
         ("Its options", options),
-        ("Trunk", f"{localizer.trunk.name}, output stride {localizer.trunk.output_stride}, {localizer.size} px"),
+        (
+            "Backbone",
+            f"{localizer.backbone.name}, output stride {localizer.backbone.output_stride}, {localizer.size} px",
+        ),
         ("Maps and boxes", f"{fusion}box rule {inference.box}, maps of {inference.map_size} px"),
     )
 

@@ -45,7 +45,7 @@ class Opened:
         cache: whether features are worth keeping.
         path: of the data, as it was given.
         own: whether these are the data that the run was trained on.
-        fingerprint: of the split: its images and their truth.
+        fingerprint: of the split: its images and their ground truth.
         expected: how many images the split should have.
     """
 

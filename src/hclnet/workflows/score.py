@@ -1,4 +1,5 @@
-"""`hclnet score`: anybody's heatmaps and a truth -> the records and figures that `evaluate` makes of a localizer.
+"""`hclnet score`: anybody's heatmaps and a ground truth -> the records and figures that `evaluate` makes of a
+localizer.
 
 Maps are read one after the other and looked at in threads; never more than a few are in memory.
 """
@@ -39,7 +40,7 @@ from hclnet.metrics import (
     weighted_figures,
 )
 from hclnet.progress import Report
-from hclnet.types import Records, Sample, Truth
+from hclnet.types import GroundTruth, Records, Sample
 
 _AHEAD = 8  # maps read and not yet looked at, per thread
 
@@ -63,12 +64,12 @@ class Score:
 
 def score(
     maps: str | Path,
-    truth: str | Path,
+    ground_truth: str | Path,
     split: str = "test",
     protocol: str = "hclnet",
     box: str | None = None,
     map_size: int = 224,
-    normalise: str = "minmax",
+    cam_normalization: str = "minmax",
     progress: Report | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> Score:
@@ -77,34 +78,40 @@ def score(
     Args:
         maps: a folder of `<image id>.npy`, or one `.npz` or `.safetensors` file with image ids as keys; of any
             resolution, ids with or without the image's extension.
-        truth: a data set with boxes or masks, of any layout that `hclnet.read` reads.
+        ground_truth: a data set with boxes or masks, of any layout that `hclnet.read` reads.
         split: which part of it.
         protocol: `hclnet` or `wsoleval`; see docs/protocols.md.
         box: the box rule of `gt_known`; the usual one by default.
         map_size: side that maps are brought to, pixels.
-        normalise: how maps come to 0..1, see `hclnet.boxes.normalise`; of protocol `hclnet`.
+        cam_normalization: how maps come to 0..1, see `hclnet.boxes.normalize`; of protocol `hclnet`.
         progress: called with images done and images in all.
-        tell: called with a sentence for each thing that is strange about the truth.
+        tell: called with a sentence for each thing that is strange about the ground truth.
 
     Raises:
         ValueError: data or maps are not as they have to be; the message says which and what to do.
     """
     box = box or Inference().box
-    rule, scoring = parse_rule(box), get_protocol(protocol, map_size, normalisation=normalise)
-    dataset = read(truth)
-    kept, boxes, masks = dataset.split(find_split(dataset, split)), dataset.truth.boxes, dataset.truth.masks
+    rule, scoring = parse_rule(box), get_protocol(protocol, map_size, normalization=cam_normalization)
+    dataset = read(ground_truth)
+    kept, boxes, masks = (
+        dataset.split(find_split(dataset, split)),
+        dataset.ground_truth.boxes,
+        dataset.ground_truth.masks,
+    )
     samples = [s for s in kept if s.id in boxes or s.id in masks]
     if not samples:
-        raise ValueError(f"{truth} has neither boxes nor masks for its {kept[0].split} images: nothing to score by.")
+        raise ValueError(
+            f"{ground_truth} has neither boxes nor masks for its {kept[0].split} images: nothing to score by."
+        )
     scored = {s.id for s in samples}
     others = [s for s in dataset.samples if s.id not in scored]
     with open_maps(maps) as found:
         chosen = match_maps(found, samples, others)
-        # Where the truth says how large the images are, none of them needs to be here.
-        sizes = np.array([dataset.truth.sizes.get(s.id) or image_size(s.path) for s in samples], dtype=np.int64)
-        records = score_maps(chosen, samples, sizes, dataset.truth, scoring, rule, progress, tell=tell)
+        # Where the ground truth says how large the images are, none of them needs to be here.
+        sizes = np.array([dataset.ground_truth.sizes.get(s.id) or image_size(s.path) for s in samples], dtype=np.int64)
+        records = score_maps(chosen, samples, sizes, dataset.ground_truth, scoring, rule, progress, tell=tell)
     values = weighted_figures(records, resamples(len(records)))
-    named = {"maps": str(maps), "truth": str(truth), "split": kept[0].split, "box": box}
+    named = {"maps": str(maps), "truth": str(ground_truth), "split": kept[0].split, "box": box}
     measured = {**named, "protocol": scoring.describe(box), **figures(records), "intervals": intervals(values)}
     return Score(records, measured, values)
 
@@ -191,7 +198,7 @@ def score_maps(
     maps: Sequence[Read],
     samples: Sequence[Sample],
     sizes: Integer[np.ndarray, "n 2"],
-    truth: Truth,
+    ground_truth: GroundTruth,
     scoring: Scoring,
     rule: Rule,
     progress: Report | None = None,
@@ -204,28 +211,30 @@ def score_maps(
         maps: one an image; each has any height and width.
         samples: the images.
         sizes: their width and height, pixels.
-        truth: their boxes and masks.
+        ground_truth: their boxes and masks.
         scoring: the protocol.
         rule: the box rule.
         progress: called with images done and images in all.
         workers: threads.
-        tell: called with a sentence for each thing that is strange about the truth.
+        tell: called with a sentence for each thing that is strange about the ground truth.
 
     Returns:
         Records without classification.
 
     Raises:
-        ValueError: a map is damaged, of a wrong shape or not finite, or the truth can't be used; the message has the
-            image's id.
+        ValueError: a map is damaged, of a wrong shape or not finite, or the ground truth can't be used; the message has
+            the image's id.
     """
-    check_truth(truth, samples, sizes, tell)
-    table = Table(samples, sizes, scoring, any(s.id in truth.masks for s in samples))
+    check_truth(ground_truth, samples, sizes, tell)
+    table = Table(samples, sizes, scoring, any(s.id in ground_truth.masks for s in samples))
 
     def looked(row: int, map: np.ndarray) -> tuple[list[Found], tuple[Counts, Counts] | None]:
         sample = samples[row]
         try:
             size = tuple(sizes[row].tolist())
-            return look(map, truth.boxes_in(sample.id, size), size, truth.masks.get(sample.id), scoring, [rule])
+            return look(
+                map, ground_truth.boxes_in(sample.id, size), size, ground_truth.masks.get(sample.id), scoring, [rule]
+            )
         except ValueError as error:
             raise ValueError(f"The map of {sample.id} can't be scored: {error}") from None
 

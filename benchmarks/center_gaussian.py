@@ -1,7 +1,7 @@
 """What a model that has learned nothing scores: the same Gaussian in the middle of every image.
 
-    python benchmarks/centre_gaussian.py DATA                    # any data set with boxes
-    python benchmarks/centre_gaussian.py metadata/CUB --keep M   # wsolevaluation's lists; images are not needed
+    python benchmarks/center_gaussian.py DATA                    # any data set with boxes
+    python benchmarks/center_gaussian.py metadata/CUB --keep M   # wsolevaluation's lists; images are not needed
 
 It goes the way that anybody's maps go: a folder with a map for each image, scored by `hclnet score`; `--keep FOLDER`
 leaves the folder. On wsolevaluation's lists of CUB (5,794 images) its own code gives MaxBoxAcc 59.6 and MaxBoxAccV2

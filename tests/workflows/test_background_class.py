@@ -1,4 +1,4 @@
-"""A class for nothing: learned and scored as a class, never boxed, no part of localisation figures."""
+"""A class for nothing: learned and scored as a class, never boxed, no part of localization figures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "mine"
-    train(data, out, no_object_class=GOOD, **RECIPE)
+    train(data, out, background_class=GOOD, **RECIPE)
     return out
 
 
@@ -53,8 +53,8 @@ def certain(localizer: Localizer, *order: int) -> Localizer:
 
 def test_it_is_stored_with_the_localizer(run: Path):
     settings = json.loads((run / "localizer" / "localizer.json").read_text())
-    assert settings["inference"]["no_object_class"] == GOOD
-    assert load(run, "cpu").inference.no_object_class == GOOD
+    assert settings["inference"]["background_class"] == GOOD
+    assert load(run, "cpu").inference.background_class == GOOD
 
 
 def test_locate(data: Path, run: Path):
@@ -75,23 +75,23 @@ def test_locate(data: Path, run: Path):
 
 def test_the_same_weights_without_it_box_every_class(data: Path, run: Path):
     photo = read(data).samples[0].path
-    everything = certain(load(run, "cpu"), 1, 0, 2).with_inference(no_object_class=None)
+    everything = certain(load(run, "cpu"), 1, 0, 2).with_inference(background_class=None)
     assert [o.label for o in everything.locate(photo, top=3).objects] == [everything.classes[k] for k in (1, 0, 2)]
 
 
 def test_an_unknown_class_is_told_which_there_are(data: Path, run: Path, tmp_path: Path):
-    message = rf"--no-object-class goood: there is no such class\. There are .*{GOOD}.*\."
+    message = rf"--background-class goood: there is no such class\. There are .*{GOOD}.*\."
     with pytest.raises(ValueError, match=message):
-        train(data, tmp_path / "a", no_object_class="goood", **RECIPE)
+        train(data, tmp_path / "a", background_class="goood", **RECIPE)
     with pytest.raises(ValueError, match=message):
-        compare(data, ["cam", "cam:no_object_class=goood"], tmp_path / "b", **RECIPE)
+        compare(data, ["cam", "cam:background_class=goood"], tmp_path / "b", **RECIPE)
     with pytest.raises(ValueError, match=message):
-        evaluate(run, no_object_class="goood", device="cpu")
+        evaluate(run, background_class="goood", device="cpu")
     with pytest.raises(ValueError, match=message):
-        load(run, "cpu").with_inference(no_object_class="goood")
+        load(run, "cpu").with_inference(background_class="goood")
     assert not (tmp_path / "a").exists() and not (tmp_path / "b").exists()
     with pytest.raises(ValueError, match=r"There are c0, .*c19 and 5 more\."):
-        Inference(no_object_class="x").check([f"c{k}" for k in range(25)])
+        Inference(background_class="x").check([f"c{k}" for k in range(25)])
 
 
 def test_its_images_count_for_classification_only(data: Path, run: Path):
@@ -101,8 +101,8 @@ def test_its_images_count_for_classification_only(data: Path, run: Path):
     plain, without = evaluate_localizer(
         localizer,
         samples,
-        dataset.truth,
-        [localizer.inference.model_copy(update={"no_object_class": None}), localizer.inference],
+        dataset.ground_truth,
+        [localizer.inference.model_copy(update={"background_class": None}), localizer.inference],
     )
     assert np.isnan(without.iou[good]).all() and np.isnan(without.level_iou[good]).all()
     assert not without.boxes[good].any() and plain.boxes[good].any()
@@ -117,7 +117,7 @@ def test_its_images_count_for_classification_only(data: Path, run: Path):
 
 
 def test_compare(data: Path, tmp_path: Path):
-    rows = compare(data, ["cam", "cam:box=fixed:0.3"], tmp_path, no_object_class=GOOD, **RECIPE)
+    rows = compare(data, ["cam", "cam:box=fixed:0.3"], tmp_path, background_class=GOOD, **RECIPE)
     assert [row["images_with_boxes"] for row in rows] == [6, 6] and rows[0]["run"] == rows[1]["run"]
 
 
@@ -129,9 +129,9 @@ def test_the_command_line(data: Path, tmp_path: Path):
 
     tiny = ("--size", 64, "--epochs", 1, "--device", "cpu", "--no-report")
     run = tmp_path / "run"
-    assert hclnet("train", data, *tiny, "--no-object-class", GOOD, "--out", run).exit_code == 0
+    assert hclnet("train", data, *tiny, "--background-class", GOOD, "--out", run).exit_code == 0
     certain(localizer := load(run, "cpu"), 1, 0, 2).save(run / "localizer")
-    assert localizer.inference.no_object_class == GOOD
+    assert localizer.inference.background_class == GOOD
     shutil.copytree(data / "images", tmp_path / "photos")
     done = hclnet("locate", tmp_path / "photos", "--model", run, "--out", tmp_path / "out", "--device", "cpu")
     assert done.exit_code == 0 and f"{GOOD} 100%, no object" in done.stdout and "0 boxes in 21 images" in done.stdout
@@ -139,4 +139,4 @@ def test_the_command_line(data: Path, tmp_path: Path):
     assert json.loads((tmp_path / "out" / "coco.json").read_text())["annotations"] == []
     assert len(list((tmp_path / "out" / "overlays").rglob("*.jpg"))) == 21
     for verb in ("train", "compare"):
-        assert "--no-object-class" in hclnet(verb, "--help").stdout
+        assert "--background-class" in hclnet(verb, "--help").stdout

@@ -19,7 +19,7 @@ _PASS = 0.9999  # of an image's probability: it is to pass again, in a batch of 
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
+class Rejection:
     """A threshold on class probabilities; intervals are of 95 %, by a bootstrap over the images.
 
     Attributes:
@@ -37,7 +37,7 @@ class Presence:
     falsely_found: tuple[float, float, float]
 
 
-def choose_min_score(probabilities: Float[np.ndarray, "n c"], labels: Integer[np.ndarray, " n"]) -> Presence:
+def choose_min_score(probabilities: Float[np.ndarray, "n c"], labels: Integer[np.ndarray, " n"]) -> Rejection:
     """The threshold for these probabilities.
 
     Args:
@@ -69,7 +69,7 @@ def choose_min_score(probabilities: Float[np.ndarray, "n c"], labels: Integer[np
     left_out = drawn[1:] == 0
     trials = np.maximum(left_out.sum(0), 1)
     shares = [(left_out * of[:, chosen[1:]].T).sum(0) / trials for of in (passes, falsely)]
-    return Presence(
+    return Rejection(
         float(candidates[chosen[0]]) * _PASS,
         tuple(interval(candidates[chosen[1:]])),
         images,

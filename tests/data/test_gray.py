@@ -1,4 +1,4 @@
-"""Grey of more than 8 bits: one scale a run, in which no single pixel has a say."""
+"""Gray of more than 8 bits: one scale a run, in which no single pixel has a say."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from PIL import Image
 
 from hclnet import load
 from hclnet.config import RunConfig
-from hclnet.data.grey import scale_of
+from hclnet.data.gray import scale_of
 from hclnet.data.images import load_square, open_image, upright_rgb
-from hclnet.data.scales import described, learn_grey
+from hclnet.data.scales import described, learn_gray
 from hclnet.formats.overlay import overlay
 from hclnet.localizer.features import cached_features
 from hclnet.localizer.localizer import Localizer
-from hclnet.types import Grey, Sample
+from hclnet.types import Gray, Sample
 from hclnet.workflows.api import evaluate, make_config, train
 
 RAMP = np.linspace(0, 3000, 40 * 60).reshape(40, 60)
@@ -37,8 +37,8 @@ def hot(values: np.ndarray, value: float = 65000) -> np.ndarray:
     return out
 
 
-def levels(path: Path, grey: Grey = Grey()) -> np.ndarray:  # noqa: B008, frozen
-    return np.asarray(open_image(path, grey=grey))[..., 0].astype(int)
+def levels(path: Path, gray: Gray = Gray()) -> np.ndarray:  # noqa: B008, frozen
+    return np.asarray(open_image(path, gray=gray))[..., 0].astype(int)
 
 
 @pytest.mark.parametrize(
@@ -65,43 +65,43 @@ def mixed(tmp_path: Path) -> list[Path]:
     """Of a 12-bit camera, of 8 bits, and of a sensor that writes fractions."""
     dim = [saved(tmp_path / f"{k}.png", hot(RAMP) if k == 1 else RAMP / (1 + k % 2)) for k in range(4)]
     plain = saved(tmp_path / "plain.png", RAMP / 12, np.uint8)
-    colour = tmp_path / "colour.jpg"
-    Image.new("RGB", (30, 20), "red").save(colour)
-    return [*dim, plain, colour, *(saved(tmp_path / f"{k}.tif", RAMP / 3000 + k, np.float32) for k in range(2))]
+    color = tmp_path / "color.jpg"
+    Image.new("RGB", (30, 20), "red").save(color)
+    return [*dim, plain, color, *(saved(tmp_path / f"{k}.tif", RAMP / 3000 + k, np.float32) for k in range(2))]
 
 
 def test_the_scale_is_of_all_training_images_together(mixed: list[Path]):
-    grey = learn_grey(mixed)
-    assert grey.whole[0] == 0 and 2980 < grey.whole[1] < 3000
-    assert grey.fractions == pytest.approx((0.002, 1.998), abs=0.001)
-    told = list(described(grey))
+    gray = learn_gray(mixed)
+    assert gray.whole[0] == 0 and 2980 < gray.whole[1] < 3000
+    assert gray.fractions == pytest.approx((0.002, 1.998), abs=0.001)
+    told = list(described(gray))
     assert (
-        told[0].startswith("16-bit grey images: 0..29") and told[0].endswith(" is shown as 0..255") and len(told) == 2
+        told[0].startswith("16-bit gray images: 0..29") and told[0].endswith(" is shown as 0..255") and len(told) == 2
     )
-    bright, dim = levels(mixed[0], grey), levels(mixed[3], grey)
+    bright, dim = levels(mixed[0], gray), levels(mixed[3], gray)
     assert bright.max() == 255 and dim.max() in (127, 128)  # by their own values both were 255
-    assert levels(mixed[4], grey).max() == 250  # 8 bits stay as they are
-    assert levels(mixed[6], grey).max() in (127, 128)
-    assert learn_grey(mixed[4:6]) == Grey() and not list(described(Grey()))
+    assert levels(mixed[4], gray).max() == 250  # 8 bits stay as they are
+    assert levels(mixed[6], gray).max() in (127, 128)
+    assert learn_gray(mixed[4:6]) == Gray() and not list(described(Gray()))
 
 
 def test_many_images_are_learnt_from_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     paths = [saved(tmp_path / f"{k}.png", np.full((9, 11), 100 * (1 + k))) for k in range(20)]
     monkeypatch.setattr("hclnet.data.scales._IMAGES", 5)
     monkeypatch.setattr("hclnet.data.scales._VALUES", 50)
-    assert learn_grey(paths).whole[1] in (1600, 2000)
+    assert learn_gray(paths).whole[1] in (1600, 2000)
     (tmp_path / "19.png").write_bytes(b"")  # for the check of images to tell
-    assert learn_grey(paths).whole[1] == 1900
-    assert learn_grey([tmp_path / "19.png", tmp_path / "gone.png"]) == Grey()
+    assert learn_gray(paths).whole[1] == 1900
+    assert learn_gray([tmp_path / "19.png", tmp_path / "gone.png"]) == Gray()
 
 
 def test_it_can_be_set(mixed: list[Path]):
-    assert learn_grey(mixed, 4095) == Grey((0, 4095), (0, 4095)) and learn_grey(mixed, "file") == Grey(by_depth=True)
-    assert np.abs(levels(mixed[0], learn_grey(mixed, 6000)).max() - 127) <= 1
-    assert make_config("x", grey_max=4095).grey_max == 4095 and make_config("x").grey_max == "auto"
+    assert learn_gray(mixed, 4095) == Gray((0, 4095), (0, 4095)) and learn_gray(mixed, "file") == Gray(by_depth=True)
+    assert np.abs(levels(mixed[0], learn_gray(mixed, 6000)).max() - 127) <= 1
+    assert make_config("x", gray_max=4095).gray_max == 4095 and make_config("x").gray_max == "auto"
     for wrong in (0, -1, float("inf"), float("nan"), "much"):
-        with pytest.raises(ValueError, match="grey_max"):
-            make_config("x", grey_max=wrong)
+        with pytest.raises(ValueError, match="gray_max"):
+            make_config("x", gray_max=wrong)
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
@@ -110,9 +110,9 @@ def test_runs_of_before_see_what_they_saw(tmp_path: Path, bits: int, kind: type)
     values = np.full((40, 60), 2**bits // 4)
     values[:, 30:] = 2**bits - 1
     values[:, 50:] = 2**bits - 2**bits // 5  # the brightest is the depth's, not a share's
-    pixels = levels(saved(tmp_path / "x.tif", values, kind), Grey(by_depth=True))
+    pixels = levels(saved(tmp_path / "x.tif", values, kind), Gray(by_depth=True))
     assert abs(pixels[20, 10] - 64) <= 1 and pixels[20, 40] == 255 and abs(pixels[20, 55] - 204) <= 1
-    low = levels(saved(tmp_path / "y.tif", hot(RAMP, 16390)), Grey(by_depth=True))
+    low = levels(saved(tmp_path / "y.tif", hot(RAMP, 16390)), Gray(by_depth=True))
     assert low[5:].max() == round(3000 * 255 / 65535)  # one hot pixel, and all is dark
 
 
@@ -120,22 +120,22 @@ def test_they_have_no_entry_and_get_none(trained: Path, tmp_path: Path):
     old = shutil.copytree(trained, tmp_path / "old")
     file = old / "localizer" / "localizer.json"
     settings = json.loads(file.read_text())
-    assert settings["preprocessing"].pop("grey") == {"whole": None, "fractions": None}
+    assert settings["preprocessing"].pop("gray") == {"whole": None, "fractions": None}
     file.write_text(json.dumps(settings))
     localizer = load(old)
-    assert localizer.grey == Grey(by_depth=True) and load(trained).grey == Grey()
+    assert localizer.gray == Gray(by_depth=True) and load(trained).gray == Gray()
     localizer.save(tmp_path / "again")
-    assert "grey" not in json.loads((tmp_path / "again" / "localizer.json").read_text())["preprocessing"]
+    assert "gray" not in json.loads((tmp_path / "again" / "localizer.json").read_text())["preprocessing"]
     config = yaml.safe_load((old / "config.yaml").read_text())
-    assert config.pop("grey_max") == "auto"
+    assert config.pop("gray_max") == "auto"
     (old / "config.yaml").write_text(yaml.safe_dump(config))
     before = RunConfig.load(old / "config.yaml")
-    assert before.grey_max == "file" and before.training_key() == RunConfig.load(trained / "config.yaml").training_key()
-    assert make_config("x", grey_max=9).training_key() != make_config("x").training_key()
+    assert before.gray_max == "file" and before.training_key() == RunConfig.load(trained / "config.yaml").training_key()
+    assert make_config("x", gray_max=9).training_key() != make_config("x").training_key()
     # Resumed, by `train` or by a comparison, it goes on as it began.
     shutil.rmtree(old / "localizer")
     train(before.data, old, resume=True, report=False)
-    assert load(old).grey == Grey(by_depth=True) and RunConfig.load(old / "config.yaml").grey_max == "file"
+    assert load(old).gray == Gray(by_depth=True) and RunConfig.load(old / "config.yaml").gray_max == "file"
 
 
 @pytest.fixture(scope="module")
@@ -155,18 +155,18 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str
 def test_a_run_keeps_its_scale_and_says_it(deep: tuple[Path, Path, list[str]]):
     data, run, told = deep
     localizer = load(run)
-    written = json.loads((run / "localizer" / "localizer.json").read_text())["preprocessing"]["grey"]
-    assert written == {"whole": list(localizer.grey.whole), "fractions": None} and len(list(data.rglob("*.png"))) == 10
-    assert localizer.grey.whole[0] == 0 and 2500 < localizer.grey.whole[1] <= 3000
-    assert f"16-bit grey images: 0..{localizer.grey.whole[1]:g} is shown as 0..255" in told
+    written = json.loads((run / "localizer" / "localizer.json").read_text())["preprocessing"]["gray"]
+    assert written == {"whole": list(localizer.gray.whole), "fractions": None} and len(list(data.rglob("*.png"))) == 10
+    assert localizer.gray.whole[0] == 0 and 2500 < localizer.gray.whole[1] <= 3000
+    assert f"16-bit gray images: 0..{localizer.gray.whole[1]:g} is shown as 0..255" in told
 
 
 def test_what_is_located_is_seen_by_the_scale_of_the_run(deep: tuple[Path, Path, list[str]], tmp_path: Path):
     data, run, _ = deep
     localizer = load(run)
     assert np.array_equal(
-        load_square(data / "a" / "4.png", 64, localizer.grey),
-        load_square(saved(tmp_path / "8.png", levels(data / "a" / "4.png", localizer.grey), np.uint8), 64),
+        load_square(data / "a" / "4.png", 64, localizer.gray),
+        load_square(saved(tmp_path / "8.png", levels(data / "a" / "4.png", localizer.gray), np.uint8), 64),
     )
     file, eight = localizer.locate(data / "a" / "4.png"), localizer.locate(tmp_path / "8.png")
     with Image.open(data / "a" / "4.png") as picture:
@@ -175,7 +175,7 @@ def test_what_is_located_is_seen_by_the_scale_of_the_run(deep: tuple[Path, Path,
         assert other.predictions == file.predictions and other.box == file.box
     # Another scale is another picture.
     darker = load(run)
-    darker.grey = Grey((0, 60000))
+    darker.gray = Gray((0, 60000))
     assert darker.locate(data / "a" / "4.png").predictions != file.predictions
     drawn, dark = (np.asarray(overlay(one, opacity=0)).mean() for one in (file, darker.locate(data / "a" / "4.png")))
     assert drawn > dark + 20
@@ -188,14 +188,14 @@ def test_so_is_what_is_evaluated_cached_or_not(deep: tuple[Path, Path, list[str]
     for path, score in zip(records.paths, records.top_scores):
         assert localizer.locate(path).score == pytest.approx(score[0], abs=2e-3)
     samples = [Sample("x", data / "a" / "4.png", 0, "test")]
-    kept = (localizer.trunk, localizer.method.reads, samples, 64, localizer.dtype, localizer.device)
-    one, other = (cached_features(*kept, grey=grey) for grey in (localizer.grey, Grey((0, 60000))))
-    stage = localizer.method.reads[-1]
+    kept = (localizer.backbone, localizer.method.in_features, samples, 64, localizer.dtype, localizer.device)
+    one, other = (cached_features(*kept, gray=gray) for gray in (localizer.gray, Gray((0, 60000))))
+    stage = localizer.method.in_features[-1]
     assert not np.array_equal(one.plain[stage], other.plain[stage])
 
 
 def test_a_localizer_without_a_run_goes_by_each_image(deep: tuple[Path, Path, list[str]]):
     data, *_ = deep
-    assert Localizer.imagenet("cpu").grey == Grey()
+    assert Localizer.imagenet("cpu").gray == Gray()
     with Image.open(data / "a" / "4.png") as picture:
         assert np.array_equal(np.asarray(upright_rgb(picture)), np.asarray(open_image(data / "a" / "4.png")))

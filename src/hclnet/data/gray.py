@@ -1,4 +1,4 @@
-"""Grey of more than 8 bits becomes 8: by one scale for all images of a run, or each image by its own values."""
+"""Gray of more than 8 bits becomes 8: by one scale for all images of a run, or each image by its own values."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import numpy as np
 from jaxtyping import Real, UInt8
 from PIL import Image
 
-from hclnet.types import Grey
+from hclnet.types import Gray
 
 _HIGH, _LOW = 0.999, 0.001  # shares of the values: one hot or dead pixel has no say
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether the image is grey of more than 8 bits."""
+    """Whether the image is gray of more than 8 bits."""
     return image.mode.startswith("I") or image.mode == "F"
 
 
-def eight_bits(image: Image.Image, grey: Grey) -> Image.Image:
-    """Grey of more than 8 bits -> 8 bits, 0..255.
+def eight_bits(image: Image.Image, gray: Gray) -> Image.Image:
+    """Gray of more than 8 bits -> 8 bits, 0..255.
 
     Args:
         image: with `is_deep`.
-        grey: which values are shown as 0 and 255. Without a scale for images of this kind it is the image's own: from
+        gray: which values are shown as 0 and 255. Without a scale for images of this kind it is the image's own: from
             0, or where there are fractions or negative values from their 0.1th percentile, to the 99.9th percentile.
     """
     values = np.asarray(image)
-    if grey.by_depth:
+    if gray.by_depth:
         return Image.fromarray(_by_depth(values, image.mode))
-    low, high = (grey.fractions if image.mode == "F" else grey.whole) or scale_of(values)
+    low, high = (gray.fractions if image.mode == "F" else gray.whole) or scale_of(values)
     if values.dtype == np.uint16:
         shown = _stretched(np.arange(2**16), low, high)[values]
     else:
