@@ -27,7 +27,8 @@ def write(root: Path, *names: str) -> Path:
 
 LIKE_SPLITS = [
     "train2017", "val2017", "fold1", "fold_10", "Fold 3", "k-fold-2", "split_0", "testset", "Test Data", "TRAINING SET",
-    "train_images", "images_train", "trainval", "holdout", "hold-out", "held_out", "test-images-2", "trainA", "testB",
+    "train_images", "images_train", "trn", "tst", "cv0", "cv_1", "unlabeled", "labelled",
+    "trainval", "holdout", "hold-out", "held_out", "test-images-2", "trainA", "testB",
     "train-00000-of-00010", "subset2", "data_test", "imgs_val", "eval", "dev2", "validation set", "shard-01",
     "train_cropped", "private test",
 ]  # fmt: skip

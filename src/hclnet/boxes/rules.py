@@ -149,7 +149,9 @@ def parse_rule(text: str) -> Rule:
     try:
         return RULES[name].parse(argument if colon else None)
     except ValueError as error:
-        raise ValueError(f"the box rule {text!r} is not valid: {error}. Write one like {examples}.") from error
+        raise ValueError(
+            f"the box rule {text!r} is not valid: {str(error).rstrip('.')}. Write one like {examples}."
+        ) from error
 
 
 def box(

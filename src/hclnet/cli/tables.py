@@ -17,7 +17,7 @@ _NAMES = 15  # least width of a column of methods
 def figures_table(title: str, figures: dict[str, Any]) -> None:
     """The figures of one evaluation with their intervals, and their protocol or why there is none."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for header, side in (("figure", "left"), ("%", "right"), ("95 %", "left")):
+    for header, side in (("metric", "left"), ("%", "right"), ("95 %", "left")):
         table.add_column(header, justify=side, no_wrap=True)
     table.add_column("what it says")
     for metric in shown_metrics():

@@ -24,7 +24,7 @@ NAMES = "train, val or test (also training, valid, validation, dev, development,
 TEST_SHARE = 0.2
 
 _WORD = (
-    "(?:train(?:ing|val)?|val(?:id(?:ation)?)?|test(?:ing)?|dev(?:el(?:opment)?)?|eval(?:uation)?|hold[\\W_]*out"
+    "(?:train(?:ing|val)?|trn|tst|cv(?=[\\W_\\d])|(?:un)?labell?ed|val(?:id(?:ation)?)?|test(?:ing)?|dev(?:el(?:opment)?)?|eval(?:uation)?|hold[\\W_]*out"
     "|held[\\W_]*out|folds?|splits?|shards?|subsets?|partitions?)"
 )
 _FILLER = (
