@@ -508,3 +508,10 @@ def test_a_localizer_remembers_how_many_stages_its_heads_see(photograph, tmp_pat
     Localizer.from_config(make_config("x", "hclnet", size=64, stages=1, device="cpu"), ("a", "b")).save(tmp_path)
     (tmp_path / "localizer.json").write_text(json.dumps(settings))
     assert Localizer.load(tmp_path, "cpu").backbone.joined == ()
+
+
+def test_building_leaves_the_callers_random_numbers_alone(birds):
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    Localizer.from_config(make_config(birds, size=64, weights="none"), ("a", "b"))
+    assert torch.equal(torch.get_rng_state(), before)

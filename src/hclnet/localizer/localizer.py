@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from copy import copy
 from functools import partial
 from pathlib import Path
@@ -15,12 +12,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
 from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
-from hclnet import __version__
-from hclnet.backbones import Backbone, Features, build_backbone
-from hclnet.backbones.efficientnet import classifier
+from hclnet.backbones import Backbone, Features
 from hclnet.boxes import find_objects, parse_normalization, parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig, check_inference, readable
 from hclnet.data.images import OWN, check_image, enlarged, image_size, load_square, squash, ten_crops
@@ -30,13 +23,9 @@ from hclnet.localizer.request import as_classes, as_count, as_path_or_picture
 from hclnet.maps.augmentation import View, mean_probabilities, merge, merge_maps, views
 from hclnet.maps.foreground import ForegroundScore, not_learnt
 from hclnet.maps.heatmap import branch_maps, heatmaps
-from hclnet.methods import Method, Output, build_method
-from hclnet.storage import whole, write_json
+from hclnet.methods import Method, Output
 from hclnet.types import Gray, Localization, LocatedObject
 
-_FORMAT = 2
-_OLD_PREFIXES = {"trunk.": "backbone.", "objectness.": "foreground."}  # of tensors in format 1
-_WEIGHTS, _SETTINGS = "model.safetensors", "localizer.json"
 _PREDICTIONS = 5  # shown besides the classes asked for
 
 
@@ -269,53 +258,16 @@ class Localizer:
 
     def save(self, folder: str | Path) -> None:
         """Write `model.safetensors` and `localizer.json`; each is replaced whole or not at all."""
-        settings = {
-            "format": _FORMAT,
-            "hclnet": __version__,
-            **self._made_of(),
-            "inference": {**self.inference.model_dump(), "fusion": self.fusion},
-            "precision": self.precision,
-            "trained_precision": self.trained_precision,
-            "classes": list(self.classes),
-        }
-        with whole(Path(folder) / _WEIGHTS) as part:
-            part.write_bytes(save(self._tensors()))  # `save_file` would make it the owner's alone to read
-        write_json(Path(folder) / _SETTINGS, settings, indent=2)
+        from hclnet.localizer import files
+
+        files.save(self, Path(folder))
 
     def fingerprint(self) -> str:
         """Equal for localizers that have the same weights and classes and see images alike; settings of maps and boxes
         are apart from it."""
-        used = {f"foreground.{view.size}." for view in self.views}
-        told = hashlib.sha256(json.dumps([self._made_of(), self.classes]).encode())
-        for name, tensor in sorted(self._tensors().items()):
-            if not name.startswith("foreground.") or name.startswith(tuple(used)):
-                told.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-                told.update(tensor.reshape(-1).view(torch.uint8).numpy())
-        return told.hexdigest()
+        from hclnet.localizer import files
 
-    def _made_of(self) -> dict[str, Any]:
-        # Runs of version 0.1 have no entry.
-        gray = {} if self.gray.by_depth else {"gray": {"whole": self.gray.whole, "fractions": self.gray.fractions}}
-        seen = {"resize": "squash", "size": self.size, "mean": self.backbone.mean, "std": self.backbone.std, **gray}
-        return {
-            "backbone": {
-                "name": self.backbone.name,
-                "output_stride": self.backbone.output_stride,
-                "stages": 1 + len(self.backbone.joined),
-            },
-            "method": {"name": self.method.name, "options": self.method.options.model_dump()},
-            "preprocessing": seen,
-        }
-
-    def _tensors(self) -> dict[str, torch.Tensor]:
-        tensors = {
-            f"{part}.{key}": tensor.detach().cpu().contiguous()
-            for part, module in (("backbone", self.backbone), ("method", self.method))
-            for key, tensor in module.state_dict().items()
-        }
-        for side, one in self.foreground.items():
-            tensors |= {f"foreground.{side}.{k}": getattr(one, k).cpu() for k in ("weight", "bias")}
-        return tensors
+        return files.fingerprint(self)
 
     @classmethod
     def load(cls, folder: str | Path, device: str | torch.device = "auto") -> Localizer:
@@ -324,41 +276,9 @@ class Localizer:
         Raises:
             ValueError: there is none, its files are damaged or of another version, or the device can't be used.
         """
-        found, folder = resolve_device(device), Path(folder)
-        resolve_precision("auto", found)  # both are refused before anything is read
-        home = folder / "localizer" if (folder / "localizer").is_dir() else folder
-        if not (home / _SETTINGS).is_file():
-            if (folder / "config.yaml").is_file():
-                raise ValueError(
-                    f"{folder} holds no localizer yet: its training was cut off. Go on with hclnet train and --resume."
-                )
-            raise ValueError(f"{folder} holds no localizer ({_SETTINGS}). Give the folder that `hclnet train` wrote.")
-        try:
-            settings = json.loads((home / _SETTINGS).read_text(encoding="utf-8"))
-            if settings["format"] not in (1, _FORMAT):
-                raise ValueError(
-                    f"written by hclnet {settings['hclnet']}, in format {settings['format']}, not {_FORMAT}"
-                )
-            classes = tuple(settings["classes"])
-            built, chosen = settings["backbone"], settings["method"]
-            backbone = build_backbone(built["name"], built["output_stride"], "none", built.get("stages", 1))
-            method = build_method(chosen["name"], backbone, len(classes), chosen["options"])
-            tensors = {_renamed(name): tensor for name, tensor in load_file(home / _WEIGHTS).items()}
-            for part, module in (("backbone", backbone), ("method", method)):
-                module.load_state_dict(
-                    {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
-                )
-            size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
-            learnt = _foreground(tensors, method, backbone, size)
-            localizer = cls(backbone, method, classes, size, inference, settings["precision"], learnt, _gray(settings))
-            localizer.trained_precision = settings.get("trained_precision")
-            localizer.origin = _origin(folder if home != folder else folder.parent)
-        except KeyError as error:
-            raise ValueError(f"The localizer in {home} can't be loaded: {_SETTINGS} has no {error}.") from None
-        except (OSError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError) as error:
-            reason = " ".join(readable(error).split())
-            raise ValueError(f"The localizer in {home} can't be loaded: {reason}") from None
-        return localizer.to(found)
+        from hclnet.localizer import files
+
+        return files.load(Path(folder), device)
 
     @classmethod
     def from_config(cls, config: RunConfig, classes: tuple[str, ...]) -> Localizer:
@@ -367,71 +287,17 @@ class Localizer:
         Raises:
             ValueError: the configuration asks for what does not exist.
         """
-        torch.manual_seed(config.seed)
-        backbone = build_backbone(config.backbone, config.output_stride, config.weights, config.stages)
-        torch.manual_seed(config.seed)  # the heads' start does not depend on how the backbone was made
-        method = build_method(config.method, backbone, len(classes), config.options)
-        kept = (config.size, config.inference, config.precision)
-        return cls(backbone, method, classes, *kept).to(config.device)
+        from hclnet.localizer import build
+
+        return build.from_config(config, classes)
 
     @classmethod
-    def imagenet(cls, device: str = "auto") -> Localizer:
+    def imagenet(cls, device: str | torch.device = "auto") -> Localizer:
         """The packaged EfficientNet-Lite0 ImageNet classifier with CAM: 1000 classes, no training.
 
         Raises:
             ValueError: the package with the weights is missing, or the device can't be used.
         """
-        from timm.data import ImageNetInfo
+        from hclnet.localizer import build
 
-        found = resolve_device(device)
-        backbone = build_backbone("efficientnet_lite0")
-        method = build_method("cam", backbone, 1000, {"convs": 0, "stage": "head"})
-        weight, bias = classifier()
-        with torch.no_grad():
-            method.branch.classifier.weight.copy_(weight[:, :, None, None])
-            method.branch.classifier.bias.copy_(bias)
-        info = ImageNetInfo()
-        names = [info.index_to_description(k).split(",")[0] for k in range(1000)]
-        synsets = [info.index_to_label_name(k) for k in range(1000)]
-        # Two classes are called crane, two maillot: their WordNet ids tell them apart.
-        unique = tuple(n if names.count(n) == 1 else f"{n} ({s})" for n, s in zip(names, synsets))
-        return cls(backbone, method, unique, 224, Inference()).to(found)
-
-
-def _renamed(tensor: str) -> str:
-    """The name of a tensor in this format."""
-    for old, now in _OLD_PREFIXES.items():
-        if tensor.startswith(old):
-            return now + tensor.removeprefix(old)
-    return tensor
-
-
-def _gray(settings: dict[str, Any]) -> Gray:
-    """What was saved of how gray of more than 8 bits is seen; localizers of before there was such a thing go on."""
-    scales = settings["preprocessing"].get("gray")
-    if scales is None:
-        return Gray(by_depth=True)
-    return Gray(**{kind: scale and (float(scale[0]), float(scale[1])) for kind, scale in scales.items()})
-
-
-def _origin(run: Path) -> tuple[str, str] | None:
-    """Data and folder of a run, for a command that a person can call."""
-    with suppress(ValueError):
-        return RunConfig.load(run / "config.yaml").data, str(run)
-    return None
-
-
-def _foreground(
-    tensors: dict[str, torch.Tensor], method: Method, backbone: Backbone, size: int
-) -> dict[int, ForegroundScore]:
-    """What was saved of it, by side. Localizers of before there was such a thing have none."""
-    stage, found = method.in_features[-1], {}
-    for key, tensor in tensors.items():
-        if key.startswith("foreground."):
-            side, _, part = key.removeprefix("foreground.").rpartition(".")
-            found.setdefault(int(side or size), {})[part] = tensor  # without a side: of when there was only one
-    for parts in found.values():
-        shapes = {part: tuple(tensor.shape) for part, tensor in parts.items()}
-        if shapes != {"weight": (backbone.info[stage].channels,), "bias": ()}:
-            raise ValueError(f"its foreground score has {shapes}, which is not for {stage} of {backbone.name}")
-    return {side: ForegroundScore(**parts) for side, parts in found.items()}
+        return build.imagenet(device)
