@@ -14,6 +14,7 @@ from jaxtyping import Float32, Int32, UInt8
 from hclnet.boxes.auto import Choice, choose_by_foreground, choose_by_map
 from hclnet.boxes.tree import component_tree
 from hclnet.caches import compiled
+from hclnet.text import as_clause
 
 
 @runtime_checkable
@@ -150,7 +151,7 @@ def parse_rule(text: str) -> Rule:
         return RULES[name].parse(argument if colon else None)
     except ValueError as error:
         raise ValueError(
-            f"the box rule {text!r} is not valid: {str(error).rstrip('.')}. Write one like {examples}."
+            f"the box rule {text!r} is not valid: {as_clause(error)}. Write one like {examples}."
         ) from error
 
 

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from hclnet.data.files import is_image_name, read_lines, shown
+from hclnet.text import as_clause
 from hclnet.types import DataSet, GroundTruth, Sample
 
 KIND = "ILSVRC CLS-LOC layout"
@@ -199,7 +200,9 @@ def _box_file(path: Path) -> _Drawn:
         ]
         width, height = (int(root.findtext(f"size/{side}", "0")) for side in ("width", "height"))
     except (ElementTree.ParseError, ValueError) as error:
-        raise ValueError(f"{shown(path)} is no file of boxes: {error}. Unpack it again from the box archive.") from None
+        raise ValueError(
+            f"{shown(path)} is no file of boxes: {as_clause(error)}. Unpack it again from the box archive."
+        ) from None
     except OSError as error:
         raise ValueError(f"{shown(path)} can't be read: {error.strerror}.") from None
     size = (width, height) if width > 0 and height > 0 else None
@@ -281,7 +284,9 @@ def _order(places: Sequence[Path]) -> dict[int, str] | None:
             synsets = loadmat(str(path), squeeze_me=True, struct_as_record=False)["synsets"]
             return {int(one.ILSVRC2012_ID): str(one.WNID) for one in synsets}
         except Exception as error:  # whatever a damaged file makes of it
-            raise ValueError(f"{shown(path)} is no meta.mat of the devkit: {error}. Unpack it again.") from None
+            raise ValueError(
+                f"{shown(path)} is no meta.mat of the devkit: {as_clause(error)}. Unpack it again."
+            ) from None
     return None
 
 

@@ -14,6 +14,7 @@ from hclnet.data.gray import is_deep
 from hclnet.data.ground_truth import check_boxes
 from hclnet.data.images import image_size
 from hclnet.data.whole import check_whole
+from hclnet.text import as_clause
 from hclnet.types import GroundTruth, MaskFiles, Sample
 
 Size = tuple[int, int]
@@ -102,7 +103,9 @@ def read_gray(path: Path) -> Real[np.ndarray, "h w"]:
     except FileNotFoundError:
         raise ValueError(f"There is no mask file {shown(path)}.") from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"The mask {shown(path)} can't be read: {error}. Replace it by a whole image.") from None
+        raise ValueError(
+            f"The mask {shown(path)} can't be read: {as_clause(error)}. Replace it by a whole image."
+        ) from None
     if set(np.flatnonzero(np.bincount(gray.ravel(), minlength=256)).tolist()) in ({0, 1, 255}, {1, 255}):
         raise ValueError(
             f"The mask {shown(path)} has the values 0, 1 and 255, as where 255 says that a pixel is to be ignored. "

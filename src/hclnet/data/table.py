@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hclnet.data.files import read_text, shown
+from hclnet.text import as_clause
 
 Row = Mapping[str, str]
 _SEP = re.compile(r'\ufeff?"?sep=(.)"?[,;\t]*\r?\n', re.IGNORECASE)
@@ -56,7 +57,7 @@ def _csv(file: Path) -> Table:
             try:
                 values = next(table, None)
             except csv.Error as error:
-                raise ValueError(f"{shown(file)}, row {number}: {error}. Write it again as CSV.") from None
+                raise ValueError(f"{shown(file)}, row {number}: {as_clause(error)}. Write it again as CSV.") from None
             if values is None:
                 return
             yield number, [value.strip() for value in values]
@@ -99,7 +100,7 @@ def _parquet(file: Path) -> Table:
     try:
         table = parquet.ParquetFile(file).read()
     except (ArrowException, OSError) as error:
-        raise ValueError(f"{shown(file)} can't be read as Parquet: {error}. Write it again.") from None
+        raise ValueError(f"{shown(file)} can't be read as Parquet: {as_clause(error)}. Write it again.") from None
     columns = [name.strip().lower() for name in table.column_names]
 
     def rows(wanted: Mapping[str, str]) -> Iterator[tuple[int, Row]]:

@@ -40,6 +40,7 @@ from hclnet.metrics import (
     weighted_figures,
 )
 from hclnet.progress import Report
+from hclnet.text import as_clause
 from hclnet.types import GroundTruth, Records, Sample
 
 _AHEAD = 8  # maps read and not yet looked at, per thread
@@ -266,7 +267,7 @@ def _checked(maps: Sequence[Read], samples: Sequence[Sample]) -> Iterator[Real[n
         try:
             map = get()
         except (OSError, ValueError, TypeError, BadZipFile, SafetensorError) as error:
-            raise ValueError(f"The map of {sample.id} can't be read: {error}. Write it again.") from None
+            raise ValueError(f"The map of {sample.id} can't be read: {as_clause(error)}. Write it again.") from None
         if map.ndim != 2 or 0 in map.shape:
             raise ValueError(
                 f"The map of {sample.id} has shape {tuple(map.shape)}; it has to be height x width, one map of the "
@@ -287,7 +288,7 @@ def _opened_npz(path: Path) -> np.lib.npyio.NpzFile:
     try:
         return np.lib.npyio.NpzFile(path, allow_pickle=False)
     except (OSError, ValueError, BadZipFile) as error:
-        raise ValueError(f"{path} can't be read: {error}. Write it again with numpy.savez.") from None
+        raise ValueError(f"{path} can't be read: {as_clause(error)}. Write it again with numpy.savez.") from None
 
 
 def _safetensors(path: Path) -> dict[str, Read]:
@@ -295,7 +296,7 @@ def _safetensors(path: Path) -> dict[str, Read]:
         archive = safe_open(path, framework="numpy")
         return {name: partial(archive.get_tensor, name) for name in archive.keys()}  # noqa: SIM118, it is no dict
     except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} can't be read: {error}. Write it again with safetensors.") from None
+        raise ValueError(f"{path} can't be read: {as_clause(error)}. Write it again with safetensors.") from None
 
 
 def _bare(name: str) -> str:
