@@ -54,3 +54,11 @@ def test_it_has_annotations_for_type_checkers():
 def test_every_extra_is_named_in_the_docs():
     text = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in PROJECT["project"]["optional-dependencies"])
+
+
+def test_the_module_that_version_0_1_had_is_the_one_that_there_is_now():
+    code = (
+        "import sys, hclnet.locate, hclnet.workflows.locate as now\n"
+        "assert sys.modules['hclnet.locate'] is now and callable(now.locate_files) and callable(hclnet.locate)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
