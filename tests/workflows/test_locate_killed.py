@@ -18,7 +18,7 @@ KILLED = Path(__file__).with_name("killed.py")
 @pytest.mark.slow
 def test_ten_kills(trained: Path, tmp_path: Path):
     seed = secrets.randbelow(10**6)
-    print(f"seed {seed}")  # of the moments: python tests/killed.py SEED 10 OUT locate ...
+    print(f"seed {seed}")  # of the moments: python tests/workflows/killed.py SEED 10 OUT locate ...
     (tmp_path / "p").mkdir()
     for k in range(60):
         pixels = np.random.default_rng(k).integers(0, 256, (60, 80, 3), dtype=np.uint8)
