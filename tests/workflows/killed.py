@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-import hclnet.locate  # noqa: F401, so that the copies have it
 from PIL import Image
 
+import hclnet.locate  # noqa: F401, so that the copies have it
 from hclnet.cli import main
 
 
