@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-import hclnet.locate  # noqa: F401, so that the copies have it
+import hclnet.workflows.locate  # noqa: F401, so that the copies have it
 from hclnet.cli import main
 
 
