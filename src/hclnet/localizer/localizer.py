@@ -33,7 +33,7 @@ class Localizer:
     """A trained method on its backbone, ready to use.
 
     Args:
-        backbone: the backbone.
+        backbone: with its weights.
         method: on it.
         classes: names, in the order of the logits.
         size: side of the square that images are resized to, pixels.
