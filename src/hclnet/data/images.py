@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from hclnet.data.files import shown
 from hclnet.data.gray import eight_bits, is_deep
+from hclnet.data.pillow import without_pixel_limit, without_remarks
 from hclnet.data.sniff import what_it_is
 from hclnet.data.whole import Damaged, check_whole
 from hclnet.types import Gray
@@ -37,7 +36,6 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
-_REMARKS = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)  # as `warnings.filters` holds it
 
 
 def open_image(path: str | Path, at_least: int | None = None, gray: Gray = OWN) -> Image.Image:
@@ -146,8 +144,7 @@ def check_image(path: str | Path) -> None:
 @contextmanager
 def opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
     """The file, its header read; whatever goes wrong while it is open becomes a ValueError that names it."""
-    _quieten()
-    with _named(path), _no_limit(), _identified(path) as image:
+    with _named(path), without_remarks(), without_pixel_limit(), _identified(path) as image:
         if image.width * image.height > MOST_PIXELS:
             raise _Unread(
                 f"{shown(path)} has {image.width:,} x {image.height:,} pixels; more than {MOST_PIXELS // 10**6} "
@@ -225,34 +222,3 @@ def _orientation(image: Image.Image) -> int:
 def _smaller(image: Image.Image, at_least: int | None) -> Image.Image:
     factor = min(image.size) // at_least if at_least and image.width * image.height > _LARGE else 1
     return image.reduce(factor) if factor > 1 else image
-
-
-class _Limit:
-    """How many threads need Pillow's limit on pixels lifted, and what it was before."""
-
-    lock, users, before = threading.Lock(), 0, Image.MAX_IMAGE_PIXELS
-
-
-@contextmanager
-def _no_limit() -> Iterator[None]:
-    """Pillow refuses images of 179 million pixels, for the whole process. Lifted while we open one; ours is checked."""
-    with _Limit.lock:
-        if not _Limit.users:
-            _Limit.before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        _Limit.users += 1
-    try:
-        yield
-    finally:
-        with _Limit.lock:
-            _Limit.users -= 1
-            if not _Limit.users:
-                Image.MAX_IMAGE_PIXELS = _Limit.before
-
-
-def _quieten() -> None:
-    """Pillow's remarks on damaged metadata, in the middle of a progress bar, help nobody: off for the process.
-
-    `warnings.catch_warnings` would be the narrower tool, but it must not be used in threads.
-    """
-    if warnings.filters[:1] != [_REMARKS]:
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

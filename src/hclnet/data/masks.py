@@ -12,7 +12,8 @@ from PIL import Image
 from hclnet.data.files import shown
 from hclnet.data.gray import is_deep
 from hclnet.data.ground_truth import check_boxes
-from hclnet.data.images import image_size
+from hclnet.data.images import MOST_PIXELS, image_size
+from hclnet.data.pillow import without_pixel_limit, without_remarks
 from hclnet.data.whole import check_whole
 from hclnet.text import as_clause
 from hclnet.types import GroundTruth, MaskFiles, Sample
@@ -96,7 +97,9 @@ def read_gray(path: Path) -> Real[np.ndarray, "h w"]:
     """
     try:
         check_whole(path)
-        with Image.open(path) as image:
+        with without_remarks(), without_pixel_limit(), Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"it has {image.width:,} x {image.height:,} pixels, too many")
             if is_deep(image):
                 return np.nan_to_num(np.asarray(image).astype(np.float32), nan=0, posinf=0, neginf=0)
             gray = np.asarray(image.convert("L"))

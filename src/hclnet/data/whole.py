@@ -13,6 +13,8 @@ from typing import BinaryIO
 
 from PIL import Image, TiffImagePlugin
 
+from hclnet.data.pillow import without_pixel_limit, without_remarks
+
 _AT_ONCE = 2**20  # bytes
 _PNG, _JPEG, _TIFF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DEFLATE = (8, 32946)  # compressions of TIFF that end in a checksum
@@ -91,7 +93,7 @@ def _jpeg(file: BinaryIO) -> None:
 
 def _tiff(path: str | Path, file: BinaryIO) -> None:
     try:
-        with Image.open(path) as image:
+        with without_remarks(), without_pixel_limit(), Image.open(path) as image:
             tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
             if tags.get(259) not in _DEFLATE:
                 return
