@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.boxes import box, component_tree, parse_rule, to_levels
+from hclnet.boxes import Evidence, box, parse_rule, to_levels
 from hclnet.boxes.auto import tightened
 from reference import labelling
 from reference.auto import by_foreground, by_map
@@ -14,7 +14,7 @@ CELLS, SIDE = 14, 112
 
 
 def choose(levels, foreground=None):
-    return AUTO.choose(levels, component_tree(levels).largest_boxes(), foreground)
+    return AUTO.choose(Evidence(levels, foreground=foreground))
 
 
 def scene(x0, y0, x1, y1, peak=0.15, blur=1.0):

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.boxes import box, component_tree, find_objects, parse_rule
+from hclnet.boxes import Evidence, box, find_objects, parse_rule
 from reference import labelling
 
 FIXED, AUTO = parse_rule("fixed:0.1"), parse_rule("auto")
@@ -31,9 +31,9 @@ def likely(*boxes):
 def test_one_object_has_the_rules_own_box_however_many_are_asked_for(rule, cells):
     levels, rule = hills((48, 48, 255, 40)), parse_rule(rule)
     for most in (1, 3):
-        (one,) = find_objects(levels, rule, cells, most)
+        (one,) = find_objects(Evidence(levels, foreground=cells), rule, most)
         assert tuple(one.box.tolist()) == box(levels, rule, cells) and one.peak == levels.max()
-        level = rule.choose(levels, component_tree(levels).largest_boxes(), cells).level
+        level = rule.choose(Evidence(levels, foreground=cells)).level
         x0, y0, x1, y1 = one.box.tolist()
         expected = np.zeros_like(one.mask)
         expected[y0:y1, x0:x1] = levels[y0:y1, x0:x1] > level
@@ -42,14 +42,14 @@ def test_one_object_has_the_rules_own_box_however_many_are_asked_for(rule, cells
 
 def test_peaks_that_touch_are_told_apart_highest_first():
     levels = hills((28, 48, 200, 26), (68, 48, 255, 26))
-    first, second = find_objects(levels, FIXED, most=5)
+    first, second = find_objects(Evidence(levels), FIXED, most=5)
     assert first.peak > second.peak >= 190
     assert labelling.iou(first.box.tolist(), (45, 24, 92, 72)) > 0.8
     assert labelling.iou(second.box.tolist(), (4, 24, 51, 72)) > 0.8
     assert not (first.mask & second.mask).any() and ((first.mask | second.mask) == (levels > 26)).all()
-    (only,) = find_objects(levels, FIXED, most=1)
+    (only,) = find_objects(Evidence(levels), FIXED, most=1)
     assert tuple(only.box.tolist()) == box(levels, FIXED)
-    assert len(find_objects(levels, FIXED, most=2)) == 2
+    assert len(find_objects(Evidence(levels), FIXED, most=2)) == 2
 
 
 @pytest.mark.parametrize(
@@ -62,20 +62,20 @@ def test_peaks_that_touch_are_told_apart_highest_first():
     ],
 )
 def test_what_makes_a_peak_an_object(second, objects):
-    assert len(find_objects(hills((30, 48, 255, 26), second), FIXED, most=5)) == objects
+    assert len(find_objects(Evidence(hills((30, 48, 255, 26), second)), FIXED, most=5)) == objects
 
 
 def test_three_in_a_row_and_the_best_two_of_them():
     levels = hills((18, 48, 150, 18), (48, 48, 255, 18), (78, 48, 200, 18))
-    assert [one.peak > 140 for one in find_objects(levels, FIXED, most=9)] == [True] * 3
-    best, next_best = find_objects(levels, FIXED, most=2)
+    assert [one.peak > 140 for one in find_objects(Evidence(levels), FIXED, most=9)] == [True] * 3
+    best, next_best = find_objects(Evidence(levels), FIXED, most=2)
     assert best.box[0] < 48 < best.box[2] and next_best.box[0] > 48
 
 
 def test_under_auto_the_foreground_says_how_large_they_are():
     boxes = (8, 16, 40, 80), (56, 16, 88, 80)
     levels = hills((24, 48, 255, 60), (72, 48, 200, 60))
-    first, second = find_objects(levels, AUTO, likely(*boxes), most=3)
+    first, second = find_objects(Evidence(levels, foreground=likely(*boxes)), AUTO, most=3)
     for one, (x0, y0, x1, y1) in zip((first, second), boxes):
         # Half a cell is taken off on every side, and interpolation may add as much.
         assert np.abs(one.box - np.array([x0 + 4, y0 + 4, x1 - 4, y1 - 4])).max() <= 2
@@ -83,15 +83,15 @@ def test_under_auto_the_foreground_says_how_large_they_are():
 
 def test_likely_places_that_the_map_passes_over_are_no_objects():
     levels = hills((24, 48, 255, 20))
-    (one,) = find_objects(levels, AUTO, likely((8, 32, 40, 64), (64, 32, 88, 64)), most=3)
+    (one,) = find_objects(Evidence(levels, foreground=likely((8, 32, 40, 64), (64, 32, 88, 64))), AUTO, most=3)
     assert one.box[2] < 48
 
 
 @pytest.mark.parametrize("rule", ["auto", "fixed:0.1", "otsu3"])
 @pytest.mark.parametrize("cells", [None, likely((16, 16, 80, 80)), likely()])
 def test_an_empty_map_has_none_and_a_full_one_has_one(rule, cells):
-    assert find_objects(np.zeros((SIDE, SIDE), np.uint8), parse_rule(rule), cells, 3) == []
-    assert len(find_objects(np.full((SIDE, SIDE), 255, np.uint8), parse_rule(rule), cells, 3)) == 1
+    assert find_objects(Evidence(np.zeros((SIDE, SIDE), np.uint8), foreground=cells), parse_rule(rule), 3) == []
+    assert len(find_objects(Evidence(np.full((SIDE, SIDE), 255, np.uint8), foreground=cells), parse_rule(rule), 3)) == 1
 
 
 def literal(levels, pixels):
@@ -124,7 +124,7 @@ def literal(levels, pixels):
 @settings(max_examples=40, deadline=None)
 @given(arrays(np.uint8, (7, 8), elements=st.sampled_from([0, 30, 60, 100, 150, 200, 255])))
 def test_it_is_the_literal_flood(levels):
-    found = find_objects(levels, FIXED, most=99)
+    found = find_objects(Evidence(levels), FIXED, most=99)
     expected = literal(levels, levels > 26) if (levels > 26).any() else []
     if len(expected) > 1:
         assert sorted([tuple(p) for p in np.argwhere(one.mask).tolist()] for one in found) == expected
@@ -137,6 +137,7 @@ def test_it_is_the_literal_flood_on_hills_too(seed):
     rng = np.random.default_rng(seed)
     places = rng.uniform((0, 0, 60, 2), (14, 14, 255, 7), (6, 4))
     levels = hills(*places, side=14)
-    found = [sorted(map(tuple, np.argwhere(one.mask).tolist())) for one in find_objects(levels, FIXED, most=99)]
+    objects = find_objects(Evidence(levels), FIXED, most=99)
+    found = [sorted(map(tuple, np.argwhere(one.mask).tolist())) for one in objects]
     expected = literal(levels, levels > 26)
     assert sorted(found) == expected if len(expected) > 1 else len(found) == 1

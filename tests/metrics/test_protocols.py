@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hclnet.boxes import iou, parse_rule
+from hclnet.boxes import Evidence, iou, parse_rule
 from hclnet.metrics import PROTOCOLS, Hclnet, Scoring, WsolEval, figures, get_protocol
 from hclnet.types import Records
 from reference import wsoleval
@@ -20,14 +20,15 @@ def two_plateaus():
 
 def test_what_a_map_contributes_by_hand():
     ground_truth = np.array([[0, 0, 2, 4], [4, 4, 10, 10.0]])
-    low, high = Hclnet(10).locate(two_plateaus(), ground_truth, [parse_rule("fixed:0.2"), parse_rule("fixed:0.5")])
+    rules = [parse_rule("fixed:0.2"), parse_rule("fixed:0.5")]
+    low, high = Hclnet(10).locate(Evidence(two_plateaus()), ground_truth, rules)
     assert (low.level, low.box.tolist(), low.iou) == (51, [4, 4, 10, 8], pytest.approx(24 / 36))
     np.testing.assert_allclose(low.level_iou, [24 / 36] * 100 + [0.5] * 100 + [0] * 56)
     np.testing.assert_allclose(low.level_best, [24 / 36] * 100 + [0.5] * 100 + [0] * 56)
     assert (high.level, high.box.tolist(), high.iou) == (128, [0, 0, 2, 2], 0.5)
 
     # Only the small plateau has a ground-truth box: level_best finds it beside the large one, level_iou does not.
-    (found,) = Hclnet(10).locate(two_plateaus(), ground_truth[:1], [parse_rule("fixed:0.5")])
+    (found,) = Hclnet(10).locate(Evidence(two_plateaus()), ground_truth[:1], [parse_rule("fixed:0.5")])
     assert found.iou == 0.5
     np.testing.assert_allclose(found.level_iou, [0] * 100 + [0.5] * 100 + [0] * 56)
     np.testing.assert_allclose(found.level_best, [0.5] * 200 + [0] * 56)
@@ -37,14 +38,14 @@ def test_what_a_map_contributes_by_hand():
 def test_it_agrees_with_itself(rule):
     levels = np.random.default_rng(0).integers(0, 256, (30, 30), dtype=np.uint8)
     ground_truth, rule = np.array([[3.5, 2, 20, 18.25], [0, 0, 30, 30]]), parse_rule(rule)
-    (found,) = Hclnet(30).locate(levels, ground_truth, [rule])
+    (found,) = Hclnet(30).locate(Evidence(levels), ground_truth, [rule])
     assert found.iou == found.level_iou[rule.level(levels)] == iou(found.box[None], ground_truth).max()
     assert (found.level_best >= found.level_iou).all() and found.level_best.max() > 0
 
 
 @pytest.mark.parametrize("protocol", [Hclnet(10), WsolEval(10)])
 def test_without_truth_there_is_a_box_and_nan(protocol):
-    (found,) = protocol.locate(two_plateaus(), np.zeros((0, 4)), RULES[:1])
+    (found,) = protocol.locate(Evidence(two_plateaus()), np.zeros((0, 4)), RULES[:1])
     assert found.box.tolist() == [4, 4, 10, 8]
     assert np.isnan(found.iou) and np.isnan(found.level_iou).all() and np.isnan(found.level_best).all()
 
@@ -79,7 +80,7 @@ def test_wsoleval_equals_the_literal_port_box_for_box(name):
     true = [wsoleval.gt_box(b, size, side) for b in boxes]
     on_map = protocol.gt_boxes(boxes, size)
     assert on_map.tolist() == true
-    (found,) = protocol.locate(levels, on_map, RULES[:1])
+    (found,) = protocol.locate(Evidence(levels), on_map, RULES[:1])
     for t in range(255):
         largest, any_of_them = wsoleval.best_ious(levels, true, [(t + 0.5) / 255])
         assert found.level_iou[t] == largest[0] and found.level_best[t] == any_of_them[0], t
@@ -91,7 +92,7 @@ def test_wsoleval_accuracies_are_those_of_a_loop_over_1000_thresholds():
     maps = [protocol.levels(protocol.heatmap(rng.random((5, 5)))) for _ in range(6)]
     corners = rng.integers(0, 14, (6, 1, 2))
     true = [np.concatenate([c, c + rng.integers(4, 17, (1, 2))], axis=1) for c in corners]
-    found = [protocol.locate(levels, t, RULES[:1])[0] for levels, t in zip(maps, true)]
+    found = [protocol.locate(Evidence(levels), t, RULES[:1])[0] for levels, t in zip(maps, true)]
     n = len(maps)
     result = figures(
         Records(
@@ -122,7 +123,7 @@ def test_the_two_protocols_differ_by_little_on_a_smooth_map():
     blob = np.exp(-((yy - 6) ** 2 + (xx - 8) ** 2) / 20)
     boxes = np.array([[80, 40, 320, 280.0]])
     ours, theirs = (
-        p.locate(p.levels(p.heatmap(blob)), p.gt_boxes(boxes, (400, 400)), RULES[:1])[0]
+        p.locate(Evidence(p.levels(p.heatmap(blob))), p.gt_boxes(boxes, (400, 400)), RULES[:1])[0]
         for p in (Hclnet(upsampling="bicubic"), WsolEval())
     )
     assert np.abs(ours.level_iou - theirs.level_iou)[:250].max() < 0.03
@@ -136,7 +137,7 @@ def test_in_every_protocol_any_component_is_at_least_as_good_as_the_largest(seed
     protocol = get_protocol(name, map_size=24)
     levels = protocol.levels(protocol.heatmap(rng.random(rng.integers(1, 30, 2))))
     true = protocol.gt_boxes(np.sort(rng.random((3, 2, 2)) * 100, axis=1).reshape(3, 4), (100, 100))
-    for found, rule in zip(protocol.locate(levels, true, RULES), RULES):
+    for found, rule in zip(protocol.locate(Evidence(levels), true, RULES), RULES):
         assert (found.level_best >= found.level_iou).all()
         assert found.level == rule.level(levels)
         assert found.iou == found.level_iou[found.level] and 0 <= found.iou <= 1
@@ -148,7 +149,7 @@ def test_a_rule_may_box_what_no_level_does(name):
     cells = np.full((5, 5), -1, dtype=np.float32)
     cells[2:4, 1:4] = 1
     true = protocol.gt_boxes(np.array([[3.0, 4, 8, 7]]), (10, 10))
-    found, alone = (protocol.locate(two_plateaus(), true, [auto], o)[0] for o in (cells, None))
+    found, alone = (protocol.locate(Evidence(two_plateaus(), foreground=o), true, [auto])[0] for o in (cells, None))
     # The plateau that the foreground score is on, from 4, 4 to 10, 8, and its own box agree on 3, 4, 9, 8, less half a
     # cell.
     x0, y0, x1, y1 = found.box.tolist()

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hclnet.boxes import parse_rule
+from hclnet.boxes import Evidence, parse_rule
 from hclnet.metrics import Hclnet, Table, WsolEval, concatenate, load_records, save
 from hclnet.types import Records, Sample
 
@@ -156,7 +156,7 @@ def test_a_table_is_filled_in_any_order_and_has_boxes_in_image_pixels(protocol):
     ground_truth = np.array([[10, 4, 16, 8]])
     counts = np.arange(protocol.bins), np.ones(protocol.bins, dtype=np.int64)
     for row in (2, 0, 1):
-        (found,) = protocol.locate(levels, ground_truth[: row != 1], [parse_rule("fixed:0.5")])
+        (found,) = protocol.locate(Evidence(levels), ground_truth[: row != 1], [parse_rule("fixed:0.5")])
         table.put(row, found, counts if row == 2 else None)
     records = table.records()
     assert records.boxes.tolist() == [[20, 12, 32, 24], [10, 4, 16, 8], [5, 4, 8, 8]]

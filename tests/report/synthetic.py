@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch.nn import functional as F
 
-from hclnet.boxes import Rule, parse_rule, scale, to_levels
+from hclnet.boxes import Evidence, Rule, parse_rule, scale, to_levels
 from hclnet.maps.fusion import minmax
 from hclnet.metrics import Hclnet, accuracy_by_level, figures
 from hclnet.report import Column, Line, Page, Results, image_maps, threshold_chart, threshold_series
@@ -105,7 +105,7 @@ def _row(
     grid = normalized.sum(0) if branches > 1 else grids[0]
     levels = levels_of(grid, upsampling)
     true = scale(box, size, (SIDE, SIDE)) if boxed else np.zeros((0, 4))
-    level, *found = Hclnet(SIDE, upsampling).locate(levels, true, [rule])[0]
+    level, *found = Hclnet(SIDE, upsampling).locate(Evidence(levels), true, [rule])[0]
     return tuple(found), image_maps(grid, normalized, levels, upsampling, level)
 
 

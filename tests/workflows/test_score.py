@@ -15,13 +15,14 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from hclnet import read
-from hclnet.boxes import normalize, parse_rule
+from hclnet.boxes import RULES, normalize, parse_rule
 from hclnet.cli.score import score_files
 from hclnet.metrics import Hclnet, WsolEval, get_protocol, load_records
 from hclnet.synthetic import PartsOptions, write
 from hclnet.types import GroundTruth, MaskFiles, Sample
 from hclnet.workflows.score import match_maps, open_maps, score, score_maps
 from layouts import LAYOUTS, folders, lists
+from pixel_rule import Bright
 from reference import wsoleval
 
 RULE = parse_rule("fixed:0.4")
@@ -330,3 +331,20 @@ def test_our_protocol_here_and_in_evaluate_is_one():
     theirs = (theirs - theirs.min()) / (theirs.max() - theirs.min())
     ours = get_protocol("hclnet").heatmap(map.numpy())
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_rule_that_needs_the_images_pixels_gets_them_or_is_refused(birds, maps, tmp_path, monkeypatch):
+    monkeypatch.setitem(RULES, "bright", Bright)
+    records = score(as_npz(tmp_path / "maps.npz", maps), birds, box="bright").records
+    for row in range(len(records)):
+        pixels = np.asarray(Image.open(records.paths[row]).convert("RGB").resize((224, 224), Image.Resampling.BILINEAR))
+        ys, xs = np.nonzero(pixels.max(2) > 100)
+        width, height = records.sizes[row] / 224
+        expected = [xs.min() * width, ys.min() * height, (xs.max() + 1) * width, (ys.max() + 1) * height]
+        assert records.boxes[row] == pytest.approx(expected)
+
+    listed = lists(read(birds), tmp_path / "listed")
+    (sample, *_) = (s for s in read(listed).samples if s.split == "test")
+    (tmp_path / "listed" / "dataset").rename(tmp_path / "away")
+    with pytest.raises(ValueError, match=r"12 of the 12 images.*are not there.*rule bright needs the image's pixels"):
+        score(as_npz(tmp_path / "one.npz", {sample.id: np.eye(4)}), listed, box="bright")

@@ -31,8 +31,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64, Int32, UInt8
+from jaxtyping import Bool, Float, Float64, Int32, UInt8
 
+from hclnet.boxes.evidence import Evidence
 from hclnet.boxes.geometry import iou
 
 _SHARPNESS = 8  # exponent of J; from 4 to 32 the accuracy is the same within a point
@@ -54,39 +55,27 @@ class Choice(NamedTuple):
     box: Int32[np.ndarray, " 4"]
 
 
-def choose_by_foreground(
-    levels: UInt8[np.ndarray, "h w"],
-    boxes: Int32[np.ndarray, "256 4"],
-    foreground: Float32[np.ndarray, "gh gw"],
-) -> Choice:
+def choose_by_foreground(evidence: Evidence) -> Choice:
     """The level and the box that agree best with the foreground score; see the module.
 
     Args:
-        levels: the level map.
-        boxes: for each t the box of the largest component of `levels > t`, zeros where there is none.
-        foreground: for each cell of the features, over the whole image.
+        evidence: with a foreground score.
     """
-    likely = likely_pixels(levels, foreground)
+    levels, boxes, likely = evidence.levels, evidence.boxes, evidence.foreground_pixels
     agreement = _agreement(levels, likely)
     agreement[~_has_area(boxes)] = 0
     best = agreement.max()
     if best <= 0:  # nothing on the map looks like an object
-        return choose_by_map(levels, boxes)
+        return choose_by_map(evidence)
     weight = (agreement / best) ** _SHARPNESS
     mean = (_weighted_mean(boxes, weight) + _heaviest_component(likely, levels)) / 2
-    return Choice(int(agreement.argmax()), tightened(mean, levels.shape, foreground.shape))
+    return Choice(int(agreement.argmax()), tightened(mean, levels.shape, evidence.foreground.shape))
 
 
-def likely_pixels(
-    levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, "gh gw"]
-) -> Bool[np.ndarray, "h w"]:
-    """Where the foreground score, interpolated, is above 0: A."""
-    return cv2.resize(foreground, levels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0
-
-
-def choose_by_map(levels: UInt8[np.ndarray, "h w"], boxes: Int32[np.ndarray, "256 4"]) -> Choice:
-    """The level and the box that most levels above the background agree on, for want of a foreground score; see the
+def choose_by_map(evidence: Evidence) -> Choice:
+    """The level and the box that most levels above the background agree on, where there is no foreground score; see the
     module."""
+    levels, boxes = evidence.levels, evidence.boxes
     present = _has_area(boxes)
     if not present.any():
         return Choice(0, np.zeros(4, dtype=np.int32))

@@ -3,12 +3,11 @@
 A box rule answers for one object. Where the map has several peaks, each may be an object of its own: pixels are taken
 from the highest level down, and each goes to the peak that it hangs together with. Where two peaks meet, they are two
 objects if the lower one rises above their meeting point by at least 20 % of its own height, and has at least 20 % of
-the other's pixels there; else they are one. Pixels are those that the rule looks at: `levels > t` at its level t, and
-for `auto` with foreground score those that look like an object.
+the other's pixels there; else they are one. Which pixels belong to objects, the rule says (`Rule.object_pixels`):
+`levels > t` at its level t, and for `auto` with a foreground score those that look like an object.
 
-One object has the rule's own box. The boxes of several are those of their pixels; under `auto` with a foreground score
-every side then moves inwards by half a cell, as in `hclnet.boxes.auto`. The mask of an object is what `levels > t` has
-in its box, and of several, among its own pixels.
+One object has the rule's own box. Of several, the rule makes each one's box of its pixels (`Rule.box_of`). The mask of
+an object is what `levels > t` has in its box, and of several, among its own pixels.
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ from __future__ import annotations
 from typing import NamedTuple, no_type_check
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, UInt8
+from jaxtyping import Bool, Int32, UInt8
 
-from hclnet.boxes.auto import likely_pixels, tightened
-from hclnet.boxes.rules import Auto, Rule
-from hclnet.boxes.tree import component_tree
+from hclnet.boxes.evidence import Evidence
+from hclnet.boxes.rules import Rule
 from hclnet.caches import compiled
 
 _RISE = 0.2  # of the lower peak's height, above where it meets the higher one
@@ -41,34 +39,24 @@ class MapObject(NamedTuple):
     peak: int
 
 
-def find_objects(
-    levels: UInt8[np.ndarray, "h w"],
-    rule: Rule,
-    foreground: Float32[np.ndarray, "gh gw"] | None = None,
-    most: int = 1,
-) -> list[MapObject]:
+def find_objects(evidence: Evidence, rule: Rule, most: int = 1) -> list[MapObject]:
     """The objects in a level map, highest peak first; none if the map is empty.
 
     Args:
-        levels: the level map.
+        evidence: the level map, and what else the rule needs.
         rule: the box rule. With `most` 1 its box is the answer.
-        foreground: for each cell of the backbone's features, over the whole image, for rules that ask for it.
         most: how many at most.
     """
-    choice = rule.choose(levels, component_tree(levels).largest_boxes(), foreground)
+    levels, choice = evidence.levels, rule.choose(evidence)
     if choice.box[2] <= choice.box[0]:
         return []
     above = levels > choice.level
     alone = [_object(levels, choice.box, above)]
     if most == 1:
         return alone
-    likely = likely_pixels(levels, foreground) if isinstance(rule, Auto) and foreground is not None else None
-    looked_at = above if likely is None or not likely.any() else likely
     found = []
-    for pixels in _apart(levels, looked_at):
-        box = _bounding_box(pixels)
-        if looked_at is likely:
-            box = tightened(box.astype(np.float64), levels.shape, foreground.shape)
+    for pixels in _apart(levels, rule.object_pixels(evidence, choice)):
+        box = rule.box_of(pixels, evidence)
         if (_within(box, above) & pixels).any():
             found.append(_object(levels, box, above & pixels))
     found.sort(key=lambda one: -one.peak)
@@ -87,11 +75,6 @@ def _within(box: Int32[np.ndarray, " 4"], pixels: Bool[np.ndarray, "h w"]) -> Bo
     x0, y0, x1, y1 = box.tolist()
     inside[y0:y1, x0:x1] = pixels[y0:y1, x0:x1]
     return inside
-
-
-def _bounding_box(pixels: Bool[np.ndarray, "h w"]) -> Int32[np.ndarray, " 4"]:
-    rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.int32)
 
 
 def _apart(levels: UInt8[np.ndarray, "h w"], pixels: Bool[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:

@@ -1,52 +1,70 @@
-"""Box rules: from a level map to the level t whose mask `levels > t` is the object's, and its box.
+"""Box rules: from what is known of a map to the level t whose mask `levels > t` is the object's, and its box.
 
-A new rule is one class with `parse`, `choose`, `__str__` and `example`, and one line in `RULES`.
+A new rule is a subclass of `Rule` and one line in `RULES`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, no_type_check, runtime_checkable
+from typing import ClassVar, no_type_check
 
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Bool, Float32, Int32, UInt8
 
-from hclnet.boxes.auto import Choice, choose_by_foreground, choose_by_map
-from hclnet.boxes.tree import component_tree
+from hclnet.boxes.auto import Choice, choose_by_foreground, choose_by_map, tightened
+from hclnet.boxes.evidence import NEEDS, Evidence
 from hclnet.caches import compiled
 from hclnet.text import as_clause
 
 
-@runtime_checkable
-class Rule(Protocol):
-    """What picks level and box. `str(rule)` is the text that `parse_rule` reads back into an equal rule."""
+class Rule:
+    """What picks level and box. `str(rule)` is the text that `parse_rule` reads back into an equal rule.
+
+    A subclass implements `parse`, `choose` and `__str__`. Where it knows an object's pixels better than by a level, it
+    implements `object_pixels` too, and `box_of` if their bounding box is not the object's.
+
+    Attributes:
+        example: a text of such a rule, for messages.
+        needs: what it looks at, of `NEEDS`. Pixels and features are read and computed only for a rule that needs them,
+            and are there when it does. The foreground score may be missing all the same.
+    """
+
+    __slots__ = ()
 
     example: ClassVar[str]
+    needs: ClassVar[frozenset[str]] = frozenset({"levels", "boxes"})
 
     @classmethod
     def parse(cls, argument: str | None) -> Rule:
         """The rule with this argument, the text after the colon or None. ValueError if it is not valid."""
-        ...
+        raise NotImplementedError
 
-    def choose(
-        self,
-        levels: UInt8[np.ndarray, "h w"],
-        boxes: Int32[np.ndarray, "256 4"],
-        foreground: Float32[np.ndarray, "gh gw"] | None = None,
-    ) -> Choice:
-        """The level t, 0..255, and the box.
+    def choose(self, evidence: Evidence) -> Choice:
+        """The level t, 0..255, and the box, in pixels of the level map; zeros where there is no object."""
+        raise NotImplementedError
+
+    def object_pixels(self, evidence: Evidence, choice: Choice) -> Bool[np.ndarray, "h w"]:
+        """The pixels that belong to objects of the class, however many objects there are.
 
         Args:
-            levels: the level map.
-            boxes: for each t the box of the largest component of `levels > t`, zeros where there is none.
-            foreground: for each cell of the backbone's features, over the whole image; see `hclnet.boxes.auto`.
+            evidence: that `choose` looked at.
+            choice: what it chose.
         """
-        ...
+        return evidence.levels > choice.level
 
-    def __str__(self) -> str: ...
+    def box_of(self, pixels: Bool[np.ndarray, "h w"], evidence: Evidence) -> Int32[np.ndarray, " 4"]:
+        """The box of one of several objects.
+
+        Args:
+            pixels: its own, at least one, of those that `object_pixels` gave.
+            evidence: that `choose` looked at.
+        """
+        rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
+        return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.int32)
 
 
-class _Threshold:
+class _Threshold(Rule):
     """A rule that picks a level by the level map alone, and takes the largest component there."""
 
     __slots__ = ()
@@ -54,13 +72,8 @@ class _Threshold:
     def level(self, levels: UInt8[np.ndarray, "h w"]) -> int:
         raise NotImplementedError
 
-    def choose(
-        self,
-        levels: UInt8[np.ndarray, "h w"],
-        boxes: Int32[np.ndarray, "256 4"],
-        foreground: Float32[np.ndarray, "gh gw"] | None = None,
-    ) -> Choice:
-        return Choice(t := self.level(levels), boxes[t])
+    def choose(self, evidence: Evidence) -> Choice:
+        return Choice(t := self.level(evidence.levels), evidence.boxes[t])
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,23 +125,30 @@ class Otsu3(_Threshold):
 
 
 @dataclass(frozen=True, slots=True)
-class Auto:
+class Auto(Rule):
     """No threshold: the box that the map and the backbone's foreground score agree on; see `hclnet.boxes.auto`."""
 
     example: ClassVar[str] = "auto"
+    needs: ClassVar[frozenset[str]] = frozenset({"levels", "boxes", "foreground"})
 
     @classmethod
     def parse(cls, argument: str | None) -> Auto:
         _no_argument(argument)
         return cls()
 
-    def choose(
-        self,
-        levels: UInt8[np.ndarray, "h w"],
-        boxes: Int32[np.ndarray, "256 4"],
-        foreground: Float32[np.ndarray, "gh gw"] | None = None,
-    ) -> Choice:
-        return choose_by_map(levels, boxes) if foreground is None else choose_by_foreground(levels, boxes, foreground)
+    def choose(self, evidence: Evidence) -> Choice:
+        return choose_by_map(evidence) if evidence.foreground is None else choose_by_foreground(evidence)
+
+    def object_pixels(self, evidence: Evidence, choice: Choice) -> Bool[np.ndarray, "h w"]:
+        """Those that look like an object; without a foreground score, or where none does, those above the level."""
+        return evidence.foreground_pixels if _has_foreground(evidence) else Rule.object_pixels(self, evidence, choice)
+
+    def box_of(self, pixels: Bool[np.ndarray, "h w"], evidence: Evidence) -> Int32[np.ndarray, " 4"]:
+        """Half a cell inwards from theirs, where they are those that look like an object."""
+        box = Rule.box_of(self, pixels, evidence)
+        if not _has_foreground(evidence):
+            return box
+        return tightened(box.astype(np.float64), evidence.levels.shape, evidence.foreground.shape)
 
     def __str__(self) -> str:
         return "auto"
@@ -155,6 +175,25 @@ def parse_rule(text: str) -> Rule:
         ) from error
 
 
+def check_needs(rule: Rule, missing: Collection[str], where: str) -> None:
+    """Whether a rule can be used where some of what rules may need is missing.
+
+    Args:
+        rule: the box rule.
+        missing: of `NEEDS`, what is not there.
+        where: what is done there, as the beginning of a sentence.
+
+    Raises:
+        ValueError: the rule needs what is missing.
+    """
+    if lacking := [NEEDS[need] for need in NEEDS if need in rule.needs and need in missing]:
+        others = [kind.example for kind in RULES.values() if not kind.needs & set(missing)]
+        raise ValueError(
+            f"{where}, and the box rule {rule} needs {' and '.join(lacking)}. Take another one, such as "
+            f"{', '.join(others)}."
+        )
+
+
 def box(
     levels: UInt8[np.ndarray, "h w"], rule: Rule, foreground: Float32[np.ndarray, "gh gw"] | None = None
 ) -> tuple[int, int, int, int]:
@@ -163,10 +202,19 @@ def box(
     Args:
         levels: the level map.
         rule: the box rule.
-        foreground: for each cell of the backbone's features, over the whole image, for rules that ask for it.
+        foreground: for each cell of the backbone's features, over the whole image, for rules that need it.
+
+    Raises:
+        ValueError: the rule needs the image's pixels or features.
     """
-    x0, y0, x1, y1 = rule.choose(levels, component_tree(levels).largest_boxes(), foreground).box.tolist()
+    check_needs(rule, ("pixels", "features"), "There is only a level map here")
+    x0, y0, x1, y1 = rule.choose(Evidence(levels, foreground=foreground)).box.tolist()
     return x0, y0, x1, y1
+
+
+def _has_foreground(evidence: Evidence) -> bool:
+    """Whether there is a foreground score, and any pixel looks like an object."""
+    return evidence.foreground is not None and bool(evidence.foreground_pixels.any())
 
 
 def _no_argument(argument: str | None) -> None:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Float32, Int64, Real
 
 from hclnet.backbones import Features
-from hclnet.boxes import Rule, parse_rule
+from hclnet.boxes import Evidence, Rule, parse_rule
 from hclnet.config import Inference
 from hclnet.data.images import enlarged
 from hclnet.data.masks import check_truth, image_sizes
@@ -223,7 +223,7 @@ def _look(
 ) -> tuple[list[Found], tuple[Counts, Counts] | None, ImageMaps | None]:
     heatmap = map if scoring.name == "hclnet" else scoring.heatmap(map)
     levels = scoring.levels(heatmap)
-    found = scoring.locate(levels, gt_boxes, rules, foreground)
+    found = scoring.locate(Evidence(levels, foreground=foreground), gt_boxes, rules)
     pixels = scoring.pixels(heatmap, levels, mask) if mask else None
     return found, pixels, image_maps(*small, levels, scoring.upsampling, how=scoring.normalization) if small else None
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, UInt8
 from pydantic import ValidationError
 
 from hclnet.backbones import Backbone, Features
-from hclnet.boxes import find_objects, parse_normalization, parse_rule, scale, to_levels
+from hclnet.boxes import Evidence, find_objects, parse_normalization, parse_rule, scale, to_levels
 from hclnet.config import Inference, RunConfig, check_inference, readable
 from hclnet.data.images import OWN, check_image, enlarged, image_size, load_square, squash, ten_crops
 from hclnet.device import autocast, resolve_device, resolve_precision
@@ -127,7 +127,7 @@ class Localizer:
             ValueError: it lacks that of a size; the message says how to add it.
         """
         settings = settings or self.inference
-        if settings.box != "auto" or not self.foreground:
+        if "foreground" not in parse_rule(settings.box).needs or not self.foreground:
             return
         sides = {scale: views(settings.model_copy(update={"scales": (scale,)}), self.size) for scale in settings.scales}
         lacking = {scale: seen[0].size for scale, seen in sides.items() if seen[0].size not in self.foreground}
@@ -244,7 +244,7 @@ class Localizer:
         for name, score, heatmap in zip(names, scores, fused):
             if name == self.inference.background_class or score < self.inference.min_score:
                 continue
-            found = find_objects(to_levels(heatmap), rule, foreground, max_objects)
+            found = find_objects(Evidence(to_levels(heatmap), foreground=foreground), rule, max_objects)
             for one in found:
                 x0, y0, x1, y1 = scale(one.box[None].astype(np.float64), (side, side), size)[0].tolist()
                 peak = one.peak / found[0].peak if len(found) > 1 else 1.0

@@ -8,19 +8,20 @@ map once: what it finds at every level costs the same however many thresholds, I
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int32, Int64, Real, UInt8
+from jaxtyping import Float, Float64, Int32, Int64, Real, UInt8
 
 from hclnet.boxes import (
     Choice,
+    Evidence,
     Rule,
     best_iou,
-    component_tree,
     contours,
     normalize,
     parse_normalization,
@@ -78,14 +79,8 @@ class Scoring(Protocol):
         """True boxes of an image of this width and height, on the map."""
         ...
 
-    def locate(
-        self,
-        levels: UInt8[np.ndarray, "s s"],
-        gt_boxes: Real[np.ndarray, "m 4"],
-        rules: Sequence[Rule],
-        foreground: Float32[np.ndarray, "gh gw"] | None = None,
-    ) -> list[Found]:
-        """What a level map contributes under each box rule; `foreground` is for rules that ask for it."""
+    def locate(self, evidence: Evidence, gt_boxes: Real[np.ndarray, "m 4"], rules: Sequence[Rule]) -> list[Found]:
+        """What a level map contributes under each box rule, which has what it needs among the evidence."""
         ...
 
     def pixels(
@@ -130,16 +125,9 @@ class Hclnet:
     def gt_boxes(self, boxes: Real[np.ndarray, "m 4"], size: tuple[int, int]) -> Float64[np.ndarray, "m 4"]:
         return scale(boxes, size, (self.map_size, self.map_size))
 
-    def locate(
-        self,
-        levels: UInt8[np.ndarray, "s s"],
-        gt_boxes: Real[np.ndarray, "m 4"],
-        rules: Sequence[Rule],
-        foreground: Float32[np.ndarray, "gh gw"] | None = None,
-    ) -> list[Found]:
-        tree = component_tree(levels)
-        boxes = tree.largest_boxes()
-        chosen = [rule.choose(levels, boxes, foreground) for rule in rules]
+    def locate(self, evidence: Evidence, gt_boxes: Real[np.ndarray, "m 4"], rules: Sequence[Rule]) -> list[Found]:
+        tree, boxes = evidence.tree, evidence.boxes
+        chosen = [rule.choose(evidence) for rule in rules]
         if not len(gt_boxes):
             return [_nothing(choice) for choice in chosen]
         level_iou, level_best = best_iou(boxes, gt_boxes), tree.best_iou(gt_boxes)
@@ -194,16 +182,10 @@ class WsolEval:
     def gt_boxes(self, boxes: Real[np.ndarray, "m 4"], size: tuple[int, int]) -> Int64[np.ndarray, "m 4"]:
         return scale(boxes, size, (self.map_size, self.map_size)).astype(np.int64)
 
-    def locate(
-        self,
-        levels: UInt8[np.ndarray, "s s"],
-        gt_boxes: Real[np.ndarray, "m 4"],
-        rules: Sequence[Rule],
-        foreground: Float32[np.ndarray, "gh gw"] | None = None,
-    ) -> list[Found]:
-        found = contours(levels)
+    def locate(self, evidence: Evidence, gt_boxes: Real[np.ndarray, "m 4"], rules: Sequence[Rule]) -> list[Found]:
+        levels, found = evidence.levels, contours(evidence.levels)
         boxes = found.largest_boxes()
-        chosen = [rule.choose(levels, boxes, foreground) for rule in rules]
+        chosen = [rule.choose(evidence.with_boxes(boxes)) for rule in rules]
         if not len(gt_boxes):
             return [_nothing(choice) for choice in chosen]
         # Its "no contour" is the box 0, 0, 0, 0, which holds the pixel in the corner.
@@ -250,6 +232,7 @@ def look(
     mask: MaskFiles | Mask | None,
     scoring: Scoring,
     rules: Sequence[Rule],
+    pixels: Callable[[int], UInt8[np.ndarray, "s s 3"]] | None = None,
 ) -> tuple[list[Found], tuple[Counts, Counts] | None]:
     """What a map contributes to the records, by whatever way it came: files, or a training loop.
 
@@ -260,16 +243,18 @@ def look(
         mask: the ground-truth mask, or None.
         scoring: the protocol.
         rules: box rules. Without one no box is looked for.
+        pixels: reads the image squashed to a side, for rules that need it.
 
     Returns:
         Of every rule what was found, and of the mask the pixels in each bin inside and outside of it.
 
     Raises:
-        ValueError: the map is not finite, or a mask can't be read.
+        ValueError: the map is not finite, or a mask or the image can't be read.
     """
     heatmap = scoring.heatmap(map)
     levels = scoring.levels(heatmap)
-    found = scoring.locate(levels, scoring.gt_boxes(gt_boxes, size), rules) if rules else []
+    evidence = Evidence(levels, grid=map, pixels=partial(pixels, scoring.map_size) if pixels else None)
+    found = scoring.locate(evidence, scoring.gt_boxes(gt_boxes, size), rules) if rules else []
     return found, scoring.pixels(heatmap, levels, mask) if mask else None
 
 

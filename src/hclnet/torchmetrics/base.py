@@ -15,7 +15,7 @@ from jaxtyping import Int64
 from torch import Tensor
 from torchmetrics import Metric
 
-from hclnet.boxes import parse_rule
+from hclnet.boxes import check_needs, parse_rule
 from hclnet.metrics import Metric as Registered
 from hclnet.metrics import Table, get_protocol, look, true_class_ranks, unlocated
 from hclnet.metrics.inputs import check_boxes, check_maps, check_masks, check_scores, check_sizes
@@ -50,6 +50,7 @@ class MapMetric(Metric):
             raise ValueError(f"map_size has to be at least one pixel; {map_size} is not.")
         self._scoring = get_protocol(protocol, map_size, normalization=normalization)
         self._rule = parse_rule(rule or "fixed:0")  # without one no box of a rule is counted, and any does
+        check_needs(self._rule, ("pixels", "features"), "A metric sees only maps")
         self.protocol, self.rule, self.iou_threshold = protocol, rule, iou_threshold
         self._ahead: dict[str, Int64[np.ndarray, " k"]] | None = None
         for name, sums in self._sums_of(np.zeros((0, 1, 1)), masks=np.zeros((0, 1, 1))).items():

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hclnet.boxes import parse_rule
 from hclnet.config import Inference, RunConfig, parse_settings
 from hclnet.data import describe, find_split, for_training, read
 from hclnet.data.masks import check_truth, image_sizes
@@ -176,7 +177,7 @@ def _compare(
             localizer = result.localizer
         cache = config.tune == "heads"
         variants, pictured = [m[2].inference for m in members], report and config.seed == first
-        looks = [view for v in variants if v.box == "auto" for view in views(v, localizer.size)]
+        looks = [view for v in variants if "foreground" in parse_rule(v.box).needs for view in views(v, localizer.size)]
         with locked(run, "comparison"):
             record_truth(dataset, run)
             if learn_missing(localizer, dataset.split("train"), looks):

@@ -20,11 +20,11 @@ import numpy as np
 from jaxtyping import Integer, Real
 from safetensors import SafetensorError, safe_open
 
-from hclnet.boxes import Rule, parse_rule
+from hclnet.boxes import Rule, check_needs, parse_rule
 from hclnet.config import Inference
 from hclnet.data import find_split, read
 from hclnet.data.files import SUFFIXES
-from hclnet.data.images import image_size
+from hclnet.data.images import image_size, load_square
 from hclnet.data.masks import check_truth
 from hclnet.metrics import (
     Counts,
@@ -40,7 +40,7 @@ from hclnet.metrics import (
     weighted_figures,
 )
 from hclnet.progress import Report
-from hclnet.text import as_clause
+from hclnet.text import as_clause, shown
 from hclnet.types import GroundTruth, Records, Sample
 
 _AHEAD = 8  # maps read and not yet looked at, per thread
@@ -104,6 +104,10 @@ def score(
         raise ValueError(
             f"{ground_truth} has neither boxes nor masks for its {kept[0].split} images: nothing to score by."
         )
+    check_needs(rule, ("features",), "hclnet score has maps and no backbone")
+    if absent := [s for s in samples if not s.path.is_file()]:
+        where = f"{len(absent)} of the {len(samples)} images, such as {shown(absent[0].id)}, are not there to be read"
+        check_needs(rule, ("pixels",), where)
     scored = {s.id for s in samples}
     others = [s for s in dataset.samples if s.id not in scored]
     with open_maps(maps) as found:
@@ -233,9 +237,8 @@ def score_maps(
         sample = samples[row]
         try:
             size = tuple(sizes[row].tolist())
-            return look(
-                map, ground_truth.boxes_in(sample.id, size), size, ground_truth.masks.get(sample.id), scoring, [rule]
-            )
+            boxes, mask = ground_truth.boxes_in(sample.id, size), ground_truth.masks.get(sample.id)
+            return look(map, boxes, size, mask, scoring, [rule], partial(load_square, sample.path))
         except ValueError as error:
             raise ValueError(f"The map of {sample.id} can't be scored: {error}") from None
 

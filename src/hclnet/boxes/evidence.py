@@ -1,0 +1,97 @@
+"""What a box rule may look at in one image. What costs something is computed or read at its first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, Real, UInt8
+
+from hclnet.boxes.tree import ComponentTree, component_tree
+
+Pixels = UInt8[np.ndarray, "h w 3"]
+Boxes = Int32[np.ndarray, "256 4"]
+
+NEEDS = {
+    "levels": "the level map",
+    "boxes": "the box of the largest component at each level",
+    "foreground": "the foreground score",
+    "pixels": "the image's pixels",
+    "features": "the backbone's features",
+}
+"""What a rule may need, and how messages call it."""
+
+
+class Evidence:
+    """What is known of one map of one image.
+
+    The level map is always there. Whoever has no pixels or no features refuses a rule that needs them, before any work
+    (`hclnet.boxes.check_needs`): a rule can rely on what it needs. Only the foreground score may be missing where a
+    rule needs it, since not every localizer has learnt one.
+
+    Args:
+        levels: the level map, h x w.
+        grid: the map that it was made of, at feature resolution.
+        foreground: the foreground score of each cell of the features, over the whole image; above 0 on objects.
+        pixels: the image, squashed to the size of the level map; or a function that reads it.
+        features: of the stage that the foreground score reads, d x gh x gw, over the whole image.
+        boxes: as of the attribute, for a protocol with components of its own; or a function that computes them.
+
+    Attributes:
+        levels, grid, foreground, features: as given.
+    """
+
+    def __init__(
+        self,
+        levels: UInt8[np.ndarray, "h w"],
+        *,
+        grid: Real[np.ndarray, "fh fw"] | None = None,
+        foreground: Float32[np.ndarray, "gh gw"] | None = None,
+        pixels: Pixels | Callable[[], Pixels] | None = None,
+        features: Float32[np.ndarray, "d fgh fgw"] | None = None,
+        boxes: Boxes | Callable[[], Boxes] | None = None,
+    ) -> None:
+        self.levels, self.grid, self.foreground, self.features = levels, grid, foreground, features
+        self._pixels, self._boxes = pixels, boxes
+
+    @cached_property
+    def tree(self) -> ComponentTree:
+        """Every component at every level."""
+        return component_tree(self.levels)
+
+    @cached_property
+    def boxes(self) -> Boxes:
+        """For each level t the box of the largest component of `levels > t`; zeros where there is none."""
+        if self._boxes is None:
+            return self.tree.largest_boxes()
+        return self._boxes() if callable(self._boxes) else self._boxes
+
+    @cached_property
+    def pixels(self) -> Pixels | None:
+        """The image, squashed to the size of the level map, RGB.
+
+        Raises:
+            ValueError: the image can't be read.
+        """
+        return self._pixels() if callable(self._pixels) else self._pixels
+
+    @cached_property
+    def foreground_pixels(self) -> Bool[np.ndarray, "h w"] | None:
+        """Where the foreground score, interpolated to the level map, is above 0; None without a foreground score."""
+        if self.foreground is None:
+            return None
+        return cv2.resize(self.foreground, self.levels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0
+
+    def with_boxes(self, boxes: Boxes) -> Evidence:
+        """The same, with other boxes of the largest components."""
+        pixels = self.__dict__.get("pixels", self._pixels)  # not read twice
+        return Evidence(
+            self.levels,
+            grid=self.grid,
+            foreground=self.foreground,
+            pixels=pixels,
+            features=self.features,
+            boxes=boxes,
+        )
