@@ -51,6 +51,7 @@ OWN = [
     ("config.yaml", "checkpoints/last.ckpt"),
     ("localizer.json", "model.safetensors"),
     ("records.npz", "figures.json"),
+    ("records.npz", "metrics.json"),
     ("compare.json", "classes.csv"),
 ]
 
@@ -75,7 +76,14 @@ def test_own_results(tmp_path: Path, names: tuple[str, ...]):
 
 @pytest.mark.parametrize(
     "names",
-    [("boxes.json",), ("coco.json", "masks/a.png"), ("config.yaml",), ("figures.json",), ("overlays/a.png",)],
+    [
+        ("boxes.json",),
+        ("coco.json", "masks/a.png"),
+        ("config.yaml",),
+        ("figures.json",),
+        ("metrics.json",),
+        ("overlays/a.png",),
+    ],
     ids=" ".join,
 )
 def test_what_only_looks_a_little_like_results(tmp_path: Path, names: tuple[str, ...]):

@@ -37,7 +37,7 @@ _PICTURES = frozenset({"overlays", "heatmaps", "masks"})
 _OF_OURS = (
     _PICTURES
     | {"located.jsonl", "boxes.json", "coco.json", "compare.json", "config.yaml", "localizer", "checkpoints"}
-    | {"localizer.json", "model.safetensors", "records.npz", "figures.json"}
+    | {"localizer.json", "model.safetensors", "records.npz", "metrics.json", "figures.json"}
 )
 
 
@@ -70,7 +70,8 @@ def _is_own(names: Set[str]) -> bool:
         or ("coco.json" in names and not names.isdisjoint({"overlays", "heatmaps"}))
         or ("config.yaml" in names and not names.isdisjoint({"localizer", "checkpoints"}))
         or names >= {"localizer.json", "model.safetensors"}
-        or names >= {"records.npz", "figures.json"}
+        or names >= {"records.npz", "metrics.json"}
+        or names >= {"records.npz", "figures.json"}  # of version 0.1
     )
 
 
