@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hclnet.workflows.compare import compare, markdown
+from hclnet.workflows.compare import compare
+from hclnet.workflows.table import markdown
 
 TABLES = {
     "looks": [

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hclnet.metrics import Resampled, change, differences, load_records, resamples, weighted_figures
-from hclnet.workflows.compare import title
+from hclnet.workflows.table import title
 
 METRICS = ("top1_cls", "top1_loc", "gt_known", "max_box_acc", "max_box_acc_v2", "pxap")
 CLAIMS = (

@@ -22,9 +22,10 @@ import numpy as np
 
 from hclnet.data import read
 from hclnet.localizer.localizer import Localizer
-from hclnet.reproduce.coverage import GROUPS, part_coverage
+from hclnet.paper.coverage import GROUPS, part_coverage
 from hclnet.synthetic import PartsOptions, write
-from hclnet.workflows.compare import compare, run_folder, title
+from hclnet.workflows.compare import compare, run_folder
+from hclnet.workflows.table import title
 
 
 def measure(localizer: Localizer, data: Path) -> dict[str, float]:
@@ -53,7 +54,7 @@ def main() -> None:
         if not (data / "parts.json").exists():
             write(PartsOptions(chosen.classes, chosen.train, chosen.test, chosen.size, cue), data)
         recipe = {"size": chosen.size, "epochs": chosen.epochs}
-        rows = compare(data, chosen.methods.split(","), data.parent, chosen.seeds, report=False, **recipe)
+        rows = compare(data, chosen.methods.split(","), data.parent, seeds=chosen.seeds, report=False, **recipe)
         found: dict[str, list[dict[str, float]]] = {}
         for row in rows:
             localizer = Localizer.load(run_folder(data.parent, row))

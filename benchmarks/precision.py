@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+import hclnet
 from hclnet.boxes import iou
 from hclnet.config import parse_settings, read_preset
 from hclnet.data import find_split, read
@@ -24,7 +25,6 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import change, differences, load_records, resamples, save, weighted_figures
 from hclnet.training import is_finished
 from hclnet.types import DataSet, Records
-from hclnet.workflows import api
 
 PRECISIONS = ("float32", "bfloat16")
 SHOWN = {"gt_known": "GT-known", "max_box_acc_v2": "MaxBoxAccV2"}
@@ -35,7 +35,7 @@ def trained(data: str, method: str, precision: str, out: Path, settings: dict) -
     """The folder of a run; it is trained, or goes on, if it is not finished."""
     run = out / f"{method}-{precision}"
     if not is_finished(run):
-        api.train(data, run, method, run.exists(), print, report=False, precision=precision, **settings)
+        hclnet.train(data, run, method, resume=run.exists(), log=print, report=False, precision=precision, **settings)
     return run
 
 

@@ -18,7 +18,8 @@ from hclnet.data import read
 from hclnet.data.images import open_image
 from hclnet.formats.overlay import heat_picture
 from hclnet.localizer.localizer import Localizer
-from hclnet.workflows.compare import run_folder, title
+from hclnet.workflows.compare import run_folder
+from hclnet.workflows.table import title
 
 SIDE, GAP, LABEL = 200, 5, 84
 

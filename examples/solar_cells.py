@@ -61,7 +61,7 @@ def main() -> None:
     lay_out(data, chosen.per_class)
     # The default rule, auto, learns what one whole object looks like; defects are of many kinds and sizes.
     recipe = {"size": chosen.size, "epochs": chosen.epochs, "background_class": "good", "box": "otsu3"}
-    hclnet.train(data, run, chosen.method, resume=run.exists(), tell=print, **recipe)
+    hclnet.train(data, run, chosen.method, resume=run.exists(), log=print, **recipe)
     result = hclnet.evaluate(run)
     found = hclnet.locate_files(data / "test", run, run / "located", overwrite=True)
     low, high = result.figures["intervals"]["top1_cls"]

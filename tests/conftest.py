@@ -45,7 +45,7 @@ def birds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(birds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of HCLNet on the birds, as `hclnet train` leaves it."""
-    from hclnet.workflows.api import train
+    from hclnet.workflows.train import train
 
     run = tmp_path_factory.mktemp("runs") / "mine"
     train(birds, run, size=64, epochs=1, device="cpu")

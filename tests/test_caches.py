@@ -17,7 +17,8 @@ from hclnet.config import cache_home
 from hclnet.data import read
 from hclnet.data.broken import find_broken
 from hclnet.localizer.features import cache_root
-from hclnet.workflows.api import evaluate, train
+from hclnet.workflows.evaluate import evaluate
+from hclnet.workflows.train import train
 
 
 @pytest.fixture(params=["file", "below a file", "proc"])
@@ -36,7 +37,7 @@ def test_what_needs_the_cache_says_what_to_set(nowhere: Path, birds: Path, train
         cache_root()
     told: list[str] = []
     with pytest.raises(ValueError, match="Set HCLNET_CACHE"):
-        train(birds, tmp_path / "run", size=64, epochs=1, tell=told.append)
+        train(birds, tmp_path / "run", size=64, epochs=1, log=told.append)
     assert not told and not (tmp_path / "run").exists()  # before anything else was done
     with pytest.raises(ValueError, match="Set HCLNET_CACHE"):
         evaluate(trained, out=tmp_path / "out", report=False)

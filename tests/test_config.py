@@ -9,7 +9,7 @@ import pytest
 
 from hclnet.config import Inference, RunConfig, check_inference, parse_settings, read_preset, route
 from hclnet.methods import get_method, method_names
-from hclnet.workflows.api import make_config
+from hclnet.workflows.settings import make_config
 
 OPTIONS = {"branches", "threshold"}
 

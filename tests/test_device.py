@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 from hclnet.cli.app import app
 from hclnet.device import autocast, explain_precision, precision_name, resolve_device, resolve_precision
 from hclnet.localizer.localizer import Localizer
-from hclnet.workflows.api import make_config
 from hclnet.workflows.locate import locate_files
+from hclnet.workflows.settings import make_config
 
 pytestmark = pytest.mark.precision
 

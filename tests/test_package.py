@@ -59,6 +59,8 @@ def test_every_extra_is_named_in_the_docs():
 def test_the_module_that_version_0_1_had_is_the_one_that_there_is_now():
     code = (
         "import sys, hclnet.locate, hclnet.workflows.locate as now\n"
-        "assert sys.modules['hclnet.locate'] is now and callable(now.locate_files) and callable(hclnet.locate)"
+        "assert sys.modules['hclnet.locate'] is now and callable(now.locate_files)\n"
+        "try: hclnet.locate('nowhere.jpg')\n"
+        "except ValueError as error: print(error)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert "nowhere.jpg" in subprocess.check_output([sys.executable, "-c", code], text=True)

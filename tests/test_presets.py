@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+import hclnet
 from hclnet.backbones import choose_stride
 from hclnet.config import RunConfig, read_preset
 from hclnet.configs import HERE, about, preset_names
 from hclnet.maps.augmentation import View, views
 from hclnet.synthetic import PartsOptions, write
-from hclnet.workflows import api
-from hclnet.workflows.api import make_config
+from hclnet.workflows.settings import make_config
 
 
 def test_presets_are_named_and_headed():
@@ -81,11 +81,11 @@ def test_by_name_or_as_a_file(tmp_path: Path):
 def test_the_papers_recipe_trains_a_whole_vgg16(tmp_path: Path, stride: int):
     write(PartsOptions(classes=2, train=4, test=1, size=256), tmp_path / "birds")
     recipe = {**read_preset("paper-cub"), "weights": "none", "epochs": 2, "output_stride": stride, "device": "cpu"}
-    result = api.train(tmp_path / "birds", tmp_path / "run", report=False, **recipe)
+    result = hclnet.train(tmp_path / "birds", tmp_path / "run", report=False, **recipe)
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert result.finished and len(losses) == 2 and all(0 < loss < 10 for loss in losses)
-    figures = api.evaluate(tmp_path / "run", report=False, device="cpu").figures
+    figures = hclnet.evaluate(tmp_path / "run", report=False, device="cpu").figures
     assert figures["crops"] == 10 and figures["box"] == "fixed:0.2"
     settings = json.loads((tmp_path / "run" / "localizer" / "localizer.json").read_text())
     assert settings["backbone"] == {"name": "vgg16", "output_stride": stride, "stages": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,3 +44,12 @@ def test_names_and_options_are_those_that_people_rest_on():
 def test_every_public_name_is_there():
     for name in dir(hclnet):
         assert getattr(hclnet, name) is not None
+
+
+def test_type_checkers_see_the_names_that_python_finds():
+    """`if TYPE_CHECKING` imports each name from the module that it is loaded from."""
+    tree = ast.parse(Path(hclnet.__file__).read_text(encoding="utf-8"))
+    (checked,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {name.name: line.module for line in checked.body for name in line.names}
+    assert seen == {name: f"hclnet.{home}" for name, home in hclnet._HOME.items()}
+    assert sorted(hclnet.__all__) == sorted(["__version__", *hclnet._HOME])

@@ -14,7 +14,7 @@ from PIL import Image
 import hclnet
 from hclnet.config import RunConfig, parse_settings, read_preset
 from hclnet.training import is_finished
-from hclnet.workflows.api import make_config
+from hclnet.workflows.settings import make_config
 from runs_0_1.filled import HERE, RUNS, fill, located, pictures
 
 EXPECTED: dict[str, list[dict[str, Any]]] = json.loads((HERE / "boxes.json").read_text(encoding="utf-8"))

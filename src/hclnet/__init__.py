@@ -11,37 +11,92 @@ Names are loaded on first use, so that `import hclnet` does not import torch.
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what editors and type checkers see; `_HOME` says the same at run time, and a test compares them
+    from hclnet.config import Inference, RunConfig
+    from hclnet.data import read
+    from hclnet.localizer.localizer import Localizer
+    from hclnet.metrics.calibration import Calibration
+    from hclnet.metrics.rejection import Rejection
+    from hclnet.paper import Reproduction, reproduce
+    from hclnet.training.folder import TrainResult
+    from hclnet.types import DataSet, GroundTruth, Localization, LocatedObject, MaskFiles, Records, Sample
+    from hclnet.workflows.calibrate import calibrate, calibrate_rejection
+    from hclnet.workflows.compare import compare
+    from hclnet.workflows.evaluate import Evaluation, evaluate
+    from hclnet.workflows.load import load, locate
+    from hclnet.workflows.locate import Located, locate_files
+    from hclnet.workflows.score import Score, score
+    from hclnet.workflows.train import train
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Calibration": "metrics.calibration",
     "DataSet": "types",
-    "Localization": "types",
-    "Records": "types",
-    "Sample": "types",
+    "Evaluation": "workflows.evaluate",
     "GroundTruth": "types",
+    "Inference": "config",
+    "Localization": "types",
     "Localizer": "localizer.localizer",
+    "Located": "workflows.locate",
+    "LocatedObject": "types",
+    "MaskFiles": "types",
+    "Records": "types",
+    "Rejection": "metrics.rejection",
+    "Reproduction": "paper",
     "RunConfig": "config",
+    "Sample": "types",
+    "Score": "workflows.score",
+    "TrainResult": "training.folder",
     "calibrate": "workflows.calibrate",
     "calibrate_rejection": "workflows.calibrate",
     "compare": "workflows.compare",
-    "evaluate": "workflows.api",
-    "load": "workflows.api",
-    "locate": "workflows.api",
+    "evaluate": "workflows.evaluate",
+    "load": "workflows.load",
+    "locate": "workflows.load",
     "locate_files": "workflows.locate",
     "read": "data",
-    "reproduce": "reproduce",
+    "reproduce": "paper",
     "score": "workflows.score",
-    "train": "workflows.api",
+    "train": "workflows.train",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = [
+    "Calibration",
+    "DataSet",
+    "Evaluation",
+    "GroundTruth",
+    "Inference",
+    "Localization",
+    "Localizer",
+    "Located",
+    "LocatedObject",
+    "MaskFiles",
+    "Records",
+    "Rejection",
+    "Reproduction",
+    "RunConfig",
+    "Sample",
+    "Score",
+    "TrainResult",
+    "__version__",
+    "calibrate",
+    "calibrate_rejection",
+    "compare",
+    "evaluate",
+    "load",
+    "locate",
+    "locate_files",
+    "read",
+    "reproduce",
+    "score",
+    "train",
+]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'hclnet' has no attribute {name!r}")
     return getattr(importlib.import_module(f"hclnet.{_HOME[name]}"), name)
@@ -49,14 +104,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Package(ModuleType):
-    """Importing a submodule makes it an attribute of its package; `evaluate` and `compare` stay the functions."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -6,7 +6,7 @@ Boxes are `x0, y0, x1, y1` in pixels of the upright original image, 0-based and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 Box = tuple[float, float, float, float]
+
+Log = Callable[[str], None]
+"""Called with a line for a person, such as `print`."""
 
 
 @dataclass(frozen=True, slots=True)

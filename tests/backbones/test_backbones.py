@@ -4,7 +4,7 @@ import torch
 from hclnet.backbones import BACKBONES, build_backbone, choose_stride
 from hclnet.config import RunConfig
 from hclnet.localizer.localizer import Localizer
-from hclnet.workflows.api import make_config
+from hclnet.workflows.settings import make_config
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from hclnet.data import read
 from hclnet.localizer.localizer import Localizer
 from hclnet.synthetic import PartsOptions
 from hclnet.training import learn_missing
-from hclnet.workflows.api import make_config
-from hclnet.workflows.compare import parse_spec
+from hclnet.workflows.plan import parse_spec
+from hclnet.workflows.settings import make_config
 
 Printed = Callable[..., list[str]]
 TESTS = Path(__file__).parent

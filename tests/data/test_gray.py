@@ -20,7 +20,9 @@ from hclnet.formats.overlay import overlay
 from hclnet.localizer.features import cached_features
 from hclnet.localizer.localizer import Localizer
 from hclnet.types import Gray, Sample
-from hclnet.workflows.api import evaluate, make_config, train
+from hclnet.workflows.evaluate import evaluate
+from hclnet.workflows.settings import make_config
+from hclnet.workflows.train import train
 
 RAMP = np.linspace(0, 3000, 40 * 60).reshape(40, 60)
 
@@ -148,7 +150,7 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str
             values[5 + i : 25 + i, 10 + 20 * k : 30 + 20 * k] = 3000 - 400 * i
             saved(root / "data" / "ab"[k] / f"{i}.png", values)
     told: list[str] = []
-    train(root / "data", root / "run", size=64, epochs=1, method="cam", report=False, device="cpu", tell=told.append)
+    train(root / "data", root / "run", size=64, epochs=1, method="cam", report=False, device="cpu", log=told.append)
     return root / "data", root / "run", told
 
 

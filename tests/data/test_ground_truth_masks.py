@@ -16,9 +16,9 @@ from hclnet.data.check import examine
 from hclnet.data.masks import check_truth, read_gray
 from hclnet.metrics.masks import read_mask
 from hclnet.types import GroundTruth, MaskFiles, Sample
-from hclnet.workflows.api import evaluate
 from hclnet.workflows.calibrate import calibrate
 from hclnet.workflows.compare import compare
+from hclnet.workflows.evaluate import evaluate
 from hclnet.workflows.score import score
 
 
@@ -67,7 +67,7 @@ def test_boxes_of_a_wrong_unit_or_shape(data: Path, trained: Path, tmp_path: Pat
 def test_what_may_be_right_is_told(data: Path, trained: Path, tmp_path: Path):
     with_boxes(data, lambda box: np.add(box, [0, 0, 40, 0]))
     told: list[str] = []
-    evaluate(trained, data, out=tmp_path / "scored", report=False, tell=told.append)
+    evaluate(trained, data, out=tmp_path / "scored", report=False, log=told.append)
     assert any("outside of the image" in line for line in told)
     np.savez(tmp_path / "maps.npz", **{s.id: np.eye(8) for s in read(data).split("test")})
     told.clear()

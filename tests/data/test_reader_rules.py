@@ -13,8 +13,8 @@ from PIL import Image
 import layouts
 from hclnet.data import as_trained, describe, find_split, for_training, ilsvrc, read
 from hclnet.types import DataSet, Sample
-from hclnet.workflows.api import train
 from hclnet.workflows.compare import compare
+from hclnet.workflows.train import train
 
 Layout = Callable[[DataSet, Path], Path]
 NAMES = [make.__name__ for make in layouts.LAYOUTS]

@@ -17,7 +17,7 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import View
 from hclnet.maps.foreground import ForegroundScore
 from hclnet.storage import Unwritable
-from hclnet.workflows.api import make_config
+from hclnet.workflows.settings import make_config
 
 pytestmark = pytest.mark.precision
 

@@ -14,8 +14,8 @@ from hclnet.cli import tables
 from hclnet.metrics import METRICS, Metric, figures, register, shown_metrics
 from hclnet.metrics.registry import boxed, share
 from hclnet.types import Records
-from hclnet.workflows.api import evaluate
-from hclnet.workflows.compare import caption, markdown, summarise
+from hclnet.workflows.evaluate import evaluate
+from hclnet.workflows.table import caption, markdown, summarise
 
 
 def records_of(iou: list[float]) -> Records:

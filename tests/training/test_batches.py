@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import hclnet
 from hclnet.training.batches import EpochBatches
-from hclnet.workflows import api
 
 
 @pytest.mark.parametrize(
@@ -30,4 +30,4 @@ def test_an_epoch_has_an_order_of_its_own():
 
 def test_a_backbone_is_tuned_whose_maps_have_one_value_though_one_image_is_left(birds, tmp_path):
     settings = {"size": 32, "epochs": 1, "batch": 11, "output_stride": 32, "device": "cpu", "weights": "none"}
-    assert api.train(birds, tmp_path / "run", "cam", report=False, tune="all", **settings).finished
+    assert hclnet.train(birds, tmp_path / "run", "cam", report=False, tune="all", **settings).finished

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+import hclnet
 from hclnet.backbones import BACKBONES, build_backbone
 from hclnet.config import RunConfig
 from hclnet.localizer.features import as_input
@@ -12,7 +13,6 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.methods import get_method, method_names
 from hclnet.training.batches import Batch, _coin, step_random
 from hclnet.training.module import Training
-from hclnet.workflows import api
 
 CHANGING = [n for n in method_names() if get_method(n).augments_batches or get_method(n).hooks_features]
 RECIPE = {
@@ -124,7 +124,7 @@ def test_what_learns_is_in_training_mode_and_after_it_nothing_is(photos, tmp_pat
     monkeypatch.setattr(Training, "training_step", look)
     torch.manual_seed(0)
     before = build_backbone("efficientnet_lite0", weights="none").state_dict()
-    result = api.train(photos, tmp_path / "run", "cam", epochs=1, **{**RECIPE, "tune": tune})
+    result = hclnet.train(photos, tmp_path / "run", "cam", epochs=1, **{**RECIPE, "tune": tune})
     # A frozen backbone is no part of what is trained.
     assert {str(mode) for mode in modes} == {str((0, set(), True) if tune == "heads" else (49, {True}, True))}
     assert not any(m.training for part in (result.localizer.backbone, result.localizer.method) for m in part.modules())
@@ -136,7 +136,7 @@ def test_what_learns_is_in_training_mode_and_after_it_nothing_is(photos, tmp_pat
 
 @pytest.mark.parametrize("name", CHANGING)
 def test_a_resume_replays_what_was_changed(photos, tmp_path, name, monkeypatch):
-    whole = state(api.train(photos, tmp_path / "whole", name, epochs=2, **RECIPE))
+    whole = state(hclnet.train(photos, tmp_path / "whole", name, epochs=2, **RECIPE))
     step = Training.training_step
 
     def stop_in_epoch_2(self, batch, batch_idx):
@@ -145,10 +145,10 @@ def test_a_resume_replays_what_was_changed(photos, tmp_path, name, monkeypatch):
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(Training, "training_step", stop_in_epoch_2)
-    stopped = api.train(photos, tmp_path / "stopped", name, epochs=2, **RECIPE)
+    stopped = hclnet.train(photos, tmp_path / "stopped", name, epochs=2, **RECIPE)
     assert not stopped.finished and stopped.epochs == 1
     monkeypatch.setattr(Training, "training_step", step)
-    resumed = api.train(photos, tmp_path / "stopped", name, resume=True, epochs=2, **RECIPE)
+    resumed = hclnet.train(photos, tmp_path / "stopped", name, resume=True, epochs=2, **RECIPE)
     assert resumed.finished
     again = state(resumed)
     assert whole.keys() == again.keys() and all(torch.equal(value, again[key]) for key, value in whole.items())
@@ -156,18 +156,18 @@ def test_a_resume_replays_what_was_changed(photos, tmp_path, name, monkeypatch):
 
 def test_what_is_changed_is_what_is_learnt(photos, tmp_path, monkeypatch):
     """Or the test above would see nothing: only the chance of the steps is another one here."""
-    first = state(api.train(photos, tmp_path / "a", "has", epochs=1, **RECIPE))
+    first = state(hclnet.train(photos, tmp_path / "a", "has", epochs=1, **RECIPE))
     monkeypatch.setattr(
         "hclnet.training.module.step_random", lambda seed, epoch, step: step_random(seed + 1, epoch, step)
     )
-    other = state(api.train(photos, tmp_path / "b", "has", epochs=1, **RECIPE))
+    other = state(hclnet.train(photos, tmp_path / "b", "has", epochs=1, **RECIPE))
     assert not all(torch.equal(value, other[key]) for key, value in first.items())
 
 
 @pytest.mark.parametrize("name", ["has", "cutmix"])
 def test_a_frozen_backbone_is_refused_where_nothing_would_be_left(photos, tmp_path, name):
     with pytest.raises(ValueError, match=rf"nothing of {name} would be left\. Give it --tune all"):
-        api.train(photos, tmp_path / "run", name, weights="none", size=64)
+        hclnet.train(photos, tmp_path / "run", name, weights="none", size=64)
     assert not (tmp_path / "run").exists()
 
 
@@ -177,10 +177,10 @@ def test_a_frozen_backbone_is_refused_where_nothing_would_be_left(photos, tmp_pa
 def test_what_a_frozen_backbone_leaves_is_said(photos, tmp_path, name, told):
     lines = []
     recipe = {**RECIPE, "tune": "heads"}
-    api.train(photos, tmp_path / "frozen", name, tell=lines.append, epochs=1, **recipe)
+    hclnet.train(photos, tmp_path / "frozen", name, log=lines.append, epochs=1, **recipe)
     assert any(line.startswith(f"{name} with --tune heads: ") and told in line for line in lines)
     lines.clear()
-    api.train(photos, tmp_path / "tuned", name, tell=lines.append, epochs=1, **RECIPE)
+    hclnet.train(photos, tmp_path / "tuned", name, log=lines.append, epochs=1, **RECIPE)
     assert not any("--tune heads" in line for line in lines)
 
 
@@ -188,7 +188,7 @@ def test_what_a_frozen_backbone_leaves_is_said(photos, tmp_path, name, told):
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", method_names())
 def test_every_method_trains_with_every_backbone(photos, tmp_path, name, backbone):
-    result = api.train(photos, tmp_path / "run", name, backbone=backbone, epochs=1, **RECIPE)
+    result = hclnet.train(photos, tmp_path / "run", name, backbone=backbone, epochs=1, **RECIPE)
     assert result.finished
     found = Localizer.load(tmp_path / "run", "cpu").locate(photos / "train" / "class0" / "0.png")
     assert found.heatmap.shape == (224, 224) and np.isfinite(found.heatmap).all()

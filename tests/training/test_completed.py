@@ -17,7 +17,6 @@ from hclnet.cli.app import app
 from hclnet.data import read
 from hclnet.localizer.localizer import Localizer
 from hclnet.training.foreground import learn_foreground
-from hclnet.workflows import api
 from hclnet.workflows.locate import locate_files
 
 
@@ -39,12 +38,12 @@ def test_a_size_that_the_run_does_not_know_is_refused_everywhere_until_it_is_add
     image, before = read(birds).samples[0].path, weights(run)
     command = rf"`hclnet train {birds} --out {run} --resume --set scales=2`"
     for call in (
-        lambda: api.evaluate(run, report=False, scales=2, device="cpu"),
-        lambda: api.evaluate(run, birds, report=False, scales=2, device="cpu"),
+        lambda: hclnet.evaluate(run, report=False, scales=2, device="cpu"),
+        lambda: hclnet.evaluate(run, birds, report=False, scales=2, device="cpu"),
         lambda: hclnet.calibrate(run, scales=2, device="cpu"),
         lambda: hclnet.calibrate_rejection(run, scales=2, device="cpu"),
         lambda: locate_files(image, run, tmp_path / "out", scales=2),
-        lambda: api.load(run).with_inference(scales=[2]).locate(image),
+        lambda: hclnet.load(run).with_inference(scales=[2]).locate(image),
     ):
         with pytest.raises(ValueError, match=rf"at 128 px, only at 64 px,.*{command}"):
             call()
@@ -52,7 +51,7 @@ def test_a_size_that_the_run_does_not_know_is_refused_everywhere_until_it_is_add
         [*(p.name for p in run.iterdir() if p.name != "evaluation")]
     )
     with pytest.raises(ValueError, match=r"at 96 px and 128 px, .* --set 'scales=\[1.5,2\]'`"):
-        api.load(run).with_inference(scales=[1, 1.5, 2]).locate(image)
+        hclnet.load(run).with_inference(scales=[1, 1.5, 2]).locate(image)
     # The command that it says, as it stands there.
     said = CliRunner().invoke(app, ["train", str(birds), "--out", str(run), "--resume", "--set", "scales=2"])
     assert said.exit_code == 0, said.output
@@ -65,13 +64,13 @@ def test_a_size_that_the_run_does_not_know_is_refused_everywhere_until_it_is_add
     torch.testing.assert_close(localizer.foreground[128].weight, expected.weight)
     assert localizer.inference.scales == (1,)  # how it looks at images without a word is as before
     assert localizer.with_inference(scales=2).locate(image).label
-    measured = api.evaluate(run, report=False, scales=2, device="cpu")
+    measured = hclnet.evaluate(run, report=False, scales=2, device="cpu")
     assert measured.figures["looks"] == "at 2 times the size"
     assert weights(run).keys() == after.keys()
 
 
 def test_another_box_rule_needs_nothing(run, birds):
-    figures = api.evaluate(run, report=False, scales=2, box="otsu3", device="cpu").figures
+    figures = hclnet.evaluate(run, report=False, scales=2, box="otsu3", device="cpu").figures
     assert figures["box"] == "otsu3" and sorted(Localizer.load(run).foreground) == [64]
 
 
@@ -79,25 +78,25 @@ def test_localizers_of_before_there_was_foreground_go_on(run, birds):
     localizer = Localizer.load(run)
     localizer.foreground = {}
     localizer.save(run / "localizer")
-    assert "gt_known" in api.evaluate(run, report=False, scales=2, device="cpu").figures
+    assert "gt_known" in hclnet.evaluate(run, report=False, scales=2, device="cpu").figures
     assert Localizer.load(run).foreground == {}
     told = []
-    api.train(birds, run, resume=True, tell=told.append)
+    hclnet.train(birds, run, resume=True, log=told.append)
     assert sorted(Localizer.load(run).foreground) == [64] and told[-1] == "Learnt what objects look like at 64 px."
 
 
 def test_what_was_calibrated_stays(run, birds):
     found = hclnet.calibrate(run, device="cpu")
-    api.train(birds, run, resume=True, scales=[1, 2])
+    hclnet.train(birds, run, resume=True, scales=[1, 2])
     localizer = Localizer.load(run)
     assert localizer.inference.box == f"fixed:{found.threshold}" and sorted(localizer.foreground) == [64, 128]
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p.parent.name != "evaluation"}
-    assert api.train(birds, run, resume=True).trained is False
+    assert hclnet.train(birds, run, resume=True).trained is False
     assert {p: p.read_bytes() for p in before} == before
 
 
 def test_settings_of_maps_that_are_named_become_the_runs(run, birds):
-    api.train(birds, run, resume=True, fusion="max", scales=2)
+    hclnet.train(birds, run, resume=True, fusion="max", scales=2)
     localizer = Localizer.load(run)
     assert (localizer.inference.fusion, localizer.inference.scales) == ("max", (1,))
     kept = yaml.safe_load((run / "config.yaml").read_text())["inference"]
@@ -108,4 +107,4 @@ def test_settings_of_maps_that_are_named_become_the_runs(run, birds):
 def test_maps_that_are_flat_teach_nothing_and_that_is_said(run, birds, monkeypatch):
     monkeypatch.setattr("hclnet.training.foreground.learn_foreground", lambda *_: None)
     with pytest.raises(ValueError, match=r"At 128 px the maps of .* are flat and teach nothing"):
-        api.train(birds, run, resume=True, scales=2)
+        hclnet.train(birds, run, resume=True, scales=2)

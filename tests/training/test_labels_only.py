@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+import hclnet
 import hclnet.training
 from hclnet.data import read
 from hclnet.types import DataSet, GroundTruth, Sample
-from hclnet.workflows import api
+from hclnet.workflows.settings import make_config
+from hclnet.workflows.train import train_on
 
 RECIPE = {"size": 64, "batch": 4, "epochs": 1, "width": 8, "device": "cpu"}
 
@@ -22,7 +24,7 @@ def weights(run):
 @pytest.fixture(scope="module")
 def expected(birds, tmp_path_factory):
     run = tmp_path_factory.mktemp("truth") / "run"
-    api.train(birds, run, report=False, **RECIPE)
+    hclnet.train(birds, run, report=False, **RECIPE)
     return weights(run)
 
 
@@ -52,7 +54,7 @@ def test_training_is_handed_samples_and_nothing_beside_them(birds, tmp_path, mon
 
     monkeypatch.setattr("hclnet.training.run.train_run", train_run)
     with pytest.raises(InterruptedError):
-        api.train(birds, tmp_path / "run", report=False, **RECIPE)
+        hclnet.train(birds, tmp_path / "run", report=False, **RECIPE)
     assert not any(isinstance(argument, DataSet | GroundTruth) for argument in seen)
     (samples,) = (argument for argument in seen if isinstance(argument, tuple) and isinstance(argument[0], Sample))
     assert len(samples) == 12 and {s.split for s in samples} == {"train"}
@@ -68,7 +70,7 @@ def test_who_looks_at_the_truth_while_training_fails(birds, tmp_path, expected, 
     dataset = replace(read(birds), ground_truth=Untouchable())
     with pytest.raises(AssertionError, match="looked at the boxes"):
         bool(dataset.ground_truth)
-    api.train_on(dataset, api.make_config(birds, **RECIPE), tmp_path / "run")
+    train_on(dataset, make_config(birds, **RECIPE), tmp_path / "run")
     assert weights(tmp_path / "run") == expected
 
 
@@ -83,5 +85,5 @@ def test_without_truth_or_with_a_false_one_the_weights_are_the_same_to_the_byte(
     (data / "bounding_boxes.txt").write_text("\n".join(garbage if ground_truth == "garbage" else []) + "\n")
     for masks in (data / "segmentations", data / "part_masks"):
         shutil.rmtree(masks)
-    api.train(data, tmp_path / "run", report=False, **RECIPE)
+    hclnet.train(data, tmp_path / "run", report=False, **RECIPE)
     assert weights(tmp_path / "run") == expected

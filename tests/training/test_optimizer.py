@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.optim import SGD, AdamW
 
+import hclnet
 from hclnet.training.optimizer import build_optimizer, build_schedule
-from hclnet.workflows import api
-from hclnet.workflows.api import make_config
+from hclnet.workflows.settings import make_config
 
 PAPER = {"optimizer": "sgd", "lr": 0.01, "backbone_lr": 0.001, "weight_decay": 5e-4, "bias_lr": 2, "schedule": "step"}
 
@@ -90,13 +90,13 @@ def test_a_training_by_steps_that_stopped_goes_on_to_the_same_end(birds, tmp_pat
         with (run / "metrics.csv").open(newline="") as file:
             return [(row["lr"], row["loss"]) for row in csv.DictReader(file)]
 
-    api.train(birds, tmp_path / "whole", **recipe)
+    hclnet.train(birds, tmp_path / "whole", **recipe)
     from hclnet.training.module import Training
 
     step = Training.training_step
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Training, "training_step", killed)
-        api.train(birds, tmp_path / "cut", **recipe)
-    api.train(birds, tmp_path / "cut", resume=True, report=False)
+        hclnet.train(birds, tmp_path / "cut", **recipe)
+    hclnet.train(birds, tmp_path / "cut", resume=True, report=False)
     assert learned(tmp_path / "cut") == learned(tmp_path / "whole")
     assert [float(lr) for lr, _ in learned(tmp_path / "cut")] == pytest.approx([1e-2, 1e-3, 1e-4])

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import hclnet
 from hclnet.localizer.localizer import Localizer
 from hclnet.training.folder import precision_of
 from hclnet.training.module import Training
-from hclnet.workflows import api
 
 pytestmark = pytest.mark.precision
 
@@ -33,7 +33,7 @@ def whole(request, birds, tmp_path_factory):
     run = tmp_path_factory.mktemp(request.param) / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HCLNET_PRECISION", request.param)
-        result = api.train(birds, run, **RECIPE)
+        result = hclnet.train(birds, run, **RECIPE)
     assert result.localizer.dtype == getattr(torch, request.param) and result.localizer.precision == "auto"
     return run, request.param
 
@@ -70,9 +70,9 @@ def test_a_training_goes_on_in_what_it_was_begun_in(whole, birds, tmp_path, monk
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setenv("HCLNET_PRECISION", precision)
         patch.setattr(Training, "training_step", killed)
-        api.train(birds, tmp_path / "run", **RECIPE)
+        hclnet.train(birds, tmp_path / "run", **RECIPE)
     monkeypatch.setenv("HCLNET_PRECISION", OTHER[precision])
-    result = api.train(birds, tmp_path / "run", resume=True, report=False)
+    result = hclnet.train(birds, tmp_path / "run", resume=True, report=False)
     ours, expected = weights(tmp_path / "run"), weights(run)
     assert ours.keys() == expected.keys() and all(torch.equal(ours[key], expected[key]) for key in ours)
     assert result.localizer.trained_precision == precision == precision_of(tmp_path / "run")
@@ -82,7 +82,7 @@ def test_a_training_goes_on_in_what_it_was_begun_in(whole, birds, tmp_path, monk
 def test_what_learns_in_bfloat16_gives_the_same_boxes_on_a_machine_without_it(birds, tmp_path, monkeypatch):
     monkeypatch.delenv("HCLNET_PRECISION", raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    result = api.train(birds, tmp_path / "run", **RECIPE)
+    result = hclnet.train(birds, tmp_path / "run", **RECIPE)
     assert result.localizer.trained_precision == "bfloat16" and result.localizer.dtype == torch.float32
     image = next((birds / "images").rglob("*.jpg"))
     here = Localizer.load(tmp_path / "run").locate(image)

@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from typer.testing import CliRunner
 
+import hclnet
 from hclnet.backbones import build_backbone
 from hclnet.cli.app import app
 from hclnet.localizer.localizer import Localizer
 from hclnet.methods import Method
 from hclnet.training import is_finished
 from hclnet.training.module import Training
-from hclnet.workflows import api
 
 pytestmark = pytest.mark.precision
 
@@ -26,7 +26,7 @@ RECIPE = {"size": 64, "batch": 4, "epochs": 3, "width": 8, "device": "cpu"}
 
 
 def train(data, out, **settings):
-    return api.train(data, out, report=False, **{**RECIPE, **settings})
+    return hclnet.train(data, out, report=False, **{**RECIPE, **settings})
 
 
 def weights(run):
@@ -114,7 +114,7 @@ def test_the_loss_falls_and_the_localizer_that_is_kept_is_that_of_the_end(whole,
 def test_the_same_seed_gives_the_same_figures(whole, birds, tmp_path):
     train(birds, tmp_path / "again")
     assert same(weights(tmp_path / "again"), weights(whole)) and rows(tmp_path / "again") == rows(whole)
-    figures = [api.evaluate(run, report=False, device="cpu").figures for run in (whole, tmp_path / "again")]
+    figures = [hclnet.evaluate(run, report=False, device="cpu").figures for run in (whole, tmp_path / "again")]
     assert figures[0] == figures[1]
 
 
@@ -339,7 +339,7 @@ def test_a_training_that_diverged_in_its_last_step_is_explained_when_it_is_used(
     run = tmp_path / "run"
     train(birds, run, epochs=1, batch=12, lr=1e30)  # its one loss was a number
     with pytest.raises(ValueError, match="Most often the training has diverged"):
-        api.evaluate(run, report=False, device="cpu")
+        hclnet.evaluate(run, report=False, device="cpu")
 
 
 def test_label_smoothing_is_pytorchs(birds, tmp_path, monkeypatch):

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 
 import hclnet
 from hclnet.training import is_finished
-from hclnet.workflows import api
 
 RECIPE = {"size": 64, "epochs": 3, "device": "cpu"}
 ARGUMENTS = ["--size", "64", "--epochs", "3", "--device", "cpu", "--set", "width=8", "--set", "batch=4"]
@@ -23,7 +22,7 @@ PATIENCE = 200  # seconds; only a process that hangs takes them
 @pytest.fixture(scope="module")
 def whole(birds, tmp_path_factory):
     run = tmp_path_factory.mktemp("signals") / "run"
-    api.train(birds, run, report=False, width=8, batch=4, **RECIPE)
+    hclnet.train(birds, run, report=False, width=8, batch=4, **RECIPE)
     return run
 
 
@@ -65,7 +64,7 @@ def test_a_killed_training_goes_on_to_the_same_end(birds, whole, tmp_path):
     code, said = signalled(signal.SIGKILL, tmp_path, 1, 1, "train", birds, *ARGUMENTS, "--out", run)
     assert code == -signal.SIGKILL, said
     assert len(rows(run)) == 1 and not is_finished(run) and (run / "checkpoints" / "last.ckpt").is_file()
-    result = api.train(birds, run, report=False, resume=True, width=8, batch=4, **RECIPE)
+    result = hclnet.train(birds, run, report=False, resume=True, width=8, batch=4, **RECIPE)
     assert result.finished
     assert_same_end(run, whole)
 
@@ -80,13 +79,13 @@ def test_ctrl_c_leaves_a_usable_run(birds, whole, tmp_path):
     localizer = hclnet.load(run)
     image = next((birds / "images").rglob("*.jpg"))
     assert localizer.locate(image).label in localizer.classes
-    assert api.evaluate(run, report=False, device="cpu").figures["images"] == 6
+    assert hclnet.evaluate(run, report=False, device="cpu").figures["images"] == 6
     assert not is_finished(run)
     # One whole epoch and one step of the second, and no more, have been learnt.
     assert not torch.equal(weights(run)["method.branches.0.classifier.bias"],
                            weights(whole)["method.branches.0.classifier.bias"])  # fmt: skip
 
     with pytest.raises(ValueError, match=f"{run} has a run already. Go on with --resume"):
-        api.train(birds, run, report=False, width=8, batch=4, **RECIPE)
-    api.train(birds, run, report=False, resume=True, width=8, batch=4, **RECIPE)
+        hclnet.train(birds, run, report=False, width=8, batch=4, **RECIPE)
+    hclnet.train(birds, run, report=False, resume=True, width=8, batch=4, **RECIPE)
     assert_same_end(run, whole)

@@ -4,10 +4,10 @@ import shutil
 import pytest
 from PIL import Image
 
+import hclnet
 from hclnet.data import read
 from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import load_records
-from hclnet.workflows import api
 
 RECIPE = {"size": 32, "epochs": 1, "width": 8, "method": "cam", "device": "cpu", "weights": "none", "report": False}
 
@@ -29,21 +29,21 @@ def splits(run):
 
 
 def test_without_boxes_there_is_classification_only(photos, tmp_path):
-    api.train(photos, tmp_path / "run", **RECIPE)
-    result = api.evaluate(tmp_path / "run", report=False)
+    hclnet.train(photos, tmp_path / "run", **RECIPE)
+    result = hclnet.evaluate(tmp_path / "run", report=False)
     assert result.figures["images"] == 2 and "top1_cls" in result.figures
     assert not {"gt_known", "max_box_acc", "top1_loc", "protocol"} & set(result.figures)
 
 
 def test_the_split_that_was_made_is_kept_whatever_comes_later(photos, tmp_path):
     run = tmp_path / "run"
-    api.train(photos, run, **RECIPE)
+    hclnet.train(photos, run, **RECIPE)
     first = splits(run)
     assert sorted(first.values()).count("test") == 2
     held_out = [name for name, split in first.items() if split == "test"]
     for k in range(20, 30):
         shutil.copy(photos / "red" / "0.png", photos / "red" / f"{k}.png")
-    records = load_records(api.evaluate(run, report=False).folder / "records.npz")
+    records = load_records(hclnet.evaluate(run, report=False).folder / "records.npz")
     assert set(held_out) <= set(records.ids)
     assert not {name for name, split in first.items() if split == "train"} & set(records.ids)
 
@@ -51,7 +51,7 @@ def test_the_split_that_was_made_is_kept_whatever_comes_later(photos, tmp_path):
 @pytest.mark.parametrize("change", ["come", "gone", "another class"])
 def test_a_run_does_not_go_on_with_other_images(photos, tmp_path, change):
     run = tmp_path / "run"
-    api.train(photos, run, **RECIPE)
+    hclnet.train(photos, run, **RECIPE)
     seen = next(name for name, split in splits(run).items() if split == "train" and name.startswith("red"))
     if change == "come":
         for k in range(20, 30):
@@ -61,46 +61,46 @@ def test_a_run_does_not_go_on_with_other_images(photos, tmp_path, change):
     else:
         (photos / seen).rename(photos / "blue" / "new.png")
     with pytest.raises(ValueError, match=rf"{run} can't be resumed: of its training images in {photos} \d have come"):
-        api.train(photos, run, resume=True, **RECIPE)
-    api.train(photos, tmp_path / "other", **RECIPE)
+        hclnet.train(photos, run, resume=True, **RECIPE)
+    hclnet.train(photos, tmp_path / "other", **RECIPE)
 
 
 def test_going_on_needs_no_setting_said_again(photos, tmp_path, monkeypatch):
     run, recipe = tmp_path / "run", {**RECIPE, "convs": 2, "fusion": "max", "seed": 3}
-    api.train(photos, run, **recipe)
+    hclnet.train(photos, run, **recipe)
     settings, weights = (run / name for name in ("config.yaml", "localizer/model.safetensors"))
     before = settings.read_text(), weights.read_bytes()
     monkeypatch.chdir(tmp_path)
-    assert api.train(f"{photos}/", run, resume=True, report=False).finished
+    assert hclnet.train(f"{photos}/", run, resume=True, report=False).finished
     assert (settings.read_text(), weights.read_bytes()) == before
     with pytest.raises(ValueError, match="another configuration: epochs was 1, now 2"):
-        api.train(photos, run, resume=True, report=False, epochs=2)
+        hclnet.train(photos, run, resume=True, report=False, epochs=2)
     with pytest.raises(ValueError, match="another configuration: method was 'cam', now 'acol'"):
-        api.train(photos, run, method="acol", resume=True, report=False)
+        hclnet.train(photos, run, method="acol", resume=True, report=False)
 
 
 def test_a_test_image_that_has_gone_does_not_matter_for_going_on(photos, tmp_path):
     run = tmp_path / "run"
-    api.train(photos, run, **RECIPE)
+    hclnet.train(photos, run, **RECIPE)
     (photos / next(name for name, split in splits(run).items() if split == "test")).unlink()
-    assert api.train(photos, run, resume=True, **RECIPE).finished
+    assert hclnet.train(photos, run, resume=True, **RECIPE).finished
 
 
 def test_another_data_set_has_no_other_classes(photos, tmp_path):
     run = tmp_path / "run"
-    api.train(photos, run, **RECIPE)
+    hclnet.train(photos, run, **RECIPE)
     other = shutil.copytree(photos, tmp_path / "other")
-    assert api.evaluate(run, other, report=False).figures["images"] == 2
+    assert hclnet.evaluate(run, other, report=False).figures["images"] == 2
     (other / "red").rename(other / "green")
     with pytest.raises(
         ValueError, match=r"not know: green \(6 images\)\. It knows blue, red\. .*--ignore-unknown-classes"
     ):
-        api.evaluate(run, other, report=False)
+        hclnet.evaluate(run, other, report=False)
 
 
 def test_figures_and_settings_belong_together(trained):
-    plain = api.evaluate(trained, report=False)
-    fixed = api.evaluate(trained, report=False, box="fixed:0.9", fusion="l1", out=trained / "other")
+    plain = hclnet.evaluate(trained, report=False)
+    fixed = hclnet.evaluate(trained, report=False, box="fixed:0.9", fusion="l1", out=trained / "other")
     assert (plain.figures["box"], plain.figures["fusion"]) == ("auto", "addition")
     assert (fixed.figures["box"], fixed.figures["fusion"]) == ("fixed:0.9", "l1")
     assert plain.figures["top1_cls"] == fixed.figures["top1_cls"]
@@ -109,7 +109,7 @@ def test_figures_and_settings_belong_together(trained):
 
 
 def test_a_training_learns_at_the_sizes_that_it_is_told_to_look_at(photos, tmp_path):
-    result = api.train(photos, tmp_path / "run", **{**RECIPE, "size": 64, "scales": [1.5, 2]})
+    result = hclnet.train(photos, tmp_path / "run", **{**RECIPE, "size": 64, "scales": [1.5, 2]})
     for localizer in (result.localizer, Localizer.load(tmp_path / "run")):
         assert sorted(localizer.foreground) == [64, 96, 128]
 
@@ -117,23 +117,23 @@ def test_a_training_learns_at_the_sizes_that_it_is_told_to_look_at(photos, tmp_p
 def test_a_localizer_alone_needs_a_data_set(trained, birds, tmp_path):
     shutil.copytree(trained / "localizer", tmp_path / "localizer")
     with pytest.raises(ValueError, match=rf"{tmp_path} does not say what it was trained on. Name a data set with --da"):
-        api.evaluate(tmp_path, report=False)
-    alone = api.evaluate(tmp_path, birds, report=False)
-    assert alone.figures == api.evaluate(trained, report=False).figures
+        hclnet.evaluate(tmp_path, report=False)
+    alone = hclnet.evaluate(tmp_path, birds, report=False)
+    assert alone.figures == hclnet.evaluate(trained, report=False).figures
 
 
 def test_val_is_scored_where_there_is_no_test(photos, tmp_path):
     data = tmp_path / "data"
     for split in ("train", "val"):
         shutil.copytree(photos, data / split)
-    api.train(data, tmp_path / "run", **RECIPE)
-    result = api.evaluate(tmp_path / "run", report=False)
+    hclnet.train(data, tmp_path / "run", **RECIPE)
+    result = hclnet.evaluate(tmp_path / "run", report=False)
     assert result.figures["images"] == 12 and result.folder.name == "val"
     with pytest.raises(ValueError, match="has no split 'tset'; it has train"):
-        api.evaluate(tmp_path / "run", split="tset", report=False)
+        hclnet.evaluate(tmp_path / "run", split="tset", report=False)
 
 
 def test_one_image_without_a_run_or_with_one(trained, birds):
     image = read(birds).samples[0].path
-    assert api.locate(image, trained, top=2).predictions == api.load(trained).locate(image).predictions
-    assert len(api.locate(image).heatmaps) == 1
+    assert hclnet.locate(image, trained, top=2).predictions == hclnet.load(trained).locate(image).predictions
+    assert len(hclnet.locate(image).heatmaps) == 1

@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 
 from hclnet.cli.app import app
 from hclnet.config import RunConfig
-from hclnet.workflows.api import evaluate, make_config, train
+from hclnet.workflows.evaluate import evaluate
+from hclnet.workflows.settings import make_config
+from hclnet.workflows.train import train
 
 
 @pytest.fixture(scope="module")

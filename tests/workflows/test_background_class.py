@@ -18,8 +18,10 @@ from hclnet.data import read
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
 from hclnet.synthetic import PartsOptions, write
-from hclnet.workflows.api import evaluate, load, train
 from hclnet.workflows.compare import compare
+from hclnet.workflows.evaluate import evaluate
+from hclnet.workflows.load import load
+from hclnet.workflows.train import train
 
 RECIPE: dict[str, Any] = {"size": 64, "epochs": 1, "device": "cpu", "report": False}
 GOOD = "azure-crested daggerbill"

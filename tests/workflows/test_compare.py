@@ -17,10 +17,12 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import shown_metrics
 from hclnet.synthetic import PartsOptions, write
 from hclnet.training import TrainResult
-from hclnet.workflows.api import evaluate
-from hclnet.workflows.compare import caption, compare, markdown, parse_spec, split_specs, summarise, title
+from hclnet.workflows.compare import compare
+from hclnet.workflows.evaluate import evaluate
+from hclnet.workflows.plan import parse_spec, split_specs
+from hclnet.workflows.table import caption, markdown, summarise, title
 
-module = importlib.import_module("hclnet.workflows.compare")  # the package's attribute of this name is the function
+module = importlib.import_module("hclnet.workflows.compare")
 SHOWN = [metric.key for metric in shown_metrics()]
 RECIPE: dict[str, Any] = {"size": 64, "epochs": 1, "device": "cpu"}
 
@@ -78,7 +80,7 @@ def test_a_spec():
 def test_what_differs_in_fusion_and_box_is_trained_once(birds: Path, tmp_path: Path, trainings: list[str]):
     specs = ["hclnet", "hclnet:fusion=max", "hclnet:box=fixed:0.3,fusion=l1", "cam", "hclnet:branches=1", "cam"]
     told: list[str] = []
-    rows = compare(birds, specs, tmp_path, seeds=2, seed=5, tell=told.append, **RECIPE)
+    rows = compare(birds, specs, tmp_path, seeds=2, seed=5, log=told.append, **RECIPE)
     assert len(trainings) == 6  # hclnet, cam, hclnet with one branch; twice
     assert any("5 methods x 2 seeds: 6 trainings" in line for line in told)
     assert [(r["method"], r["settings"], r["seed"]) for r in rows] == [

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hclnet.data.named import find_images
 from hclnet.formats.names import Names
-from hclnet.workflows.api import load
+from hclnet.workflows.load import load
 from hclnet.workflows.locate import locate_files
 
 pytestmark = pytest.mark.precision
@@ -75,7 +75,7 @@ def test_files_are_boxed_from_python(photos: Path, trained: Path):
     (photos / "p" / "b.jpg").write_text("no image")
     lines: list[str] = []
     found = locate_files(
-        "p", trained, "out", device="cpu", formats=["json"], tell=lines.append, listed=2, box="fixed:0.3"
+        "p", trained, "out", device="cpu", formats=["json"], log=lines.append, listed=2, box="fixed:0.3"
     )
     assert [Path(one.path).name for one in found.localizations] == ["a-2.png", "a.jpg", "a.png", "a.jpg"]
     assert found.written == [Path("out/boxes.json"), Path("out/overlays")] and all(p.exists() for p in found.written)
@@ -87,7 +87,7 @@ def test_files_are_boxed_from_python(photos: Path, trained: Path):
 
 def test_classes_asked_for_are_boxed_where_they_are(photos: Path, trained: Path):
     classes, lines = load(trained, "cpu").classes, []
-    asked = {"classes": [classes[2]], "formats": ["json"], "save": [], "device": "cpu", "tell": lines.append}
+    asked = {"classes": [classes[2]], "formats": ["json"], "save": [], "device": "cpu", "log": lines.append}
     for least, there in ((0.0, True), (1.0, False)):
         (one,) = locate_files("p/a.jpg", trained, f"out-{least}", min_score=least, **asked).localizations
         assert {o.label for o in one.objects} <= {classes[2]}

@@ -100,7 +100,7 @@ def test_the_same_call_again_does_nothing_and_makes_the_same_files(locate: Locat
     before, told = files(), []
     for name in ("boxes.json", "coco.json"):
         Path("out", name).unlink()
-    again = locate(save=["overlays", "masks", "heatmaps"], tell=told.append)
+    again = locate(save=["overlays", "masks", "heatmaps"], log=told.append)
     assert again.already == 4 and locate.seen == [] and again.localizations == first.localizations
     assert told[0] == "4 of 4 images were located before; there is nothing new." and len(told) == 5
     assert files() == before
@@ -118,7 +118,7 @@ def test_stopped_by_a_signal_the_files_have_what_is_located(
     with monkeypatch.context() as patch:
         stopping(patch, 3, lambda _: signal.raise_signal(number))
         with pytest.raises(KeyboardInterrupt if code is None else SystemExit) as stopped:
-            locate(tell=told.append)
+            locate(log=told.append)
     assert code is None or stopped.value.code == code
     assert boxed() == NAMES[:2] == list(rows()) and told[-1].startswith("Stopped with 2 of 4 images located. The same")
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

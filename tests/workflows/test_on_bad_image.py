@@ -12,8 +12,9 @@ import pytest
 
 from hclnet.data import read
 from hclnet.synthetic import PartsOptions, write
-from hclnet.workflows.api import evaluate, train
 from hclnet.workflows.compare import compare
+from hclnet.workflows.evaluate import evaluate
+from hclnet.workflows.train import train
 
 RECIPE: dict[str, Any] = {"method": "cam", "size": 64, "epochs": 1, "device": "cpu", "report": False}
 
@@ -63,7 +64,7 @@ def test_train_and_evaluate_without_them(data: Path, tmp_path: Path):
     before = {s.id: (s.label, s.split) for s in read(data).samples}
     told: list[str] = []
     run = tmp_path / "run"
-    train(data, run, tell=told.append, on_bad_image="skip", **RECIPE)
+    train(data, run, log=told.append, on_bad_image="skip", **RECIPE)
     assert any("Left out, 2 images of 12:\n" in line and line.count("is empty (0 bytes)") == 2 for line in told)
     skipped = rows(run / "skipped.csv")
     assert [row["split"] for row in skipped] == ["train", "test"]
@@ -73,7 +74,7 @@ def test_train_and_evaluate_without_them(data: Path, tmp_path: Path):
 
     # Scored as it was trained, and its own list beside the records.
     told.clear()
-    result = evaluate(run, device="cpu", report=False, tell=told.append)
+    result = evaluate(run, device="cpu", report=False, log=told.append)
     assert result.figures["images"] == 3 and len(told) == 1 and "Left out, 1 image of 4" in told[0]
     assert [row["id"] for row in rows(result.folder / "skipped.csv")] == [skipped[1]["id"]]
     with pytest.raises(ValueError, match="1 image of 4 can't be read"):
@@ -91,7 +92,7 @@ def test_a_resumed_run_goes_on_with_the_same_images(data: Path, tmp_path: Path):
     for row in before[1]:
         shutil.copy(read(data).samples[-1].path, row["path"])
     told: list[str] = []
-    train(data, run, resume=True, tell=told.append, **RECIPE)
+    train(data, run, resume=True, log=told.append, **RECIPE)
     assert "Left out as before, 2 images that skipped.csv lists." in told
     assert (rows(run / "data.csv"), rows(run / "skipped.csv")) == before
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import signal
@@ -15,11 +14,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import hclnet
 from hclnet import calibrate
 from hclnet.cli.app import app
-from hclnet.reproduce import reproduce
+from hclnet.paper import reproduce
 from hclnet.storage import Busy
-from hclnet.workflows import api
 from hclnet.workflows.compare import compare
 
 HOLDER = """
@@ -30,7 +29,7 @@ with locked(sys.argv[1], "training"):
     print("held", flush=True)
     time.sleep(300)
 """
-SOURCE = Path(api.__file__).parents[2]
+SOURCE = Path(hclnet.__file__).parents[1]
 
 
 @pytest.fixture
@@ -58,12 +57,12 @@ def run(trained: Path, tmp_path: Path) -> Path:
 
 
 def test_the_second_one_is_told_who_has_the_folder(run, birds, tmp_path, held, monkeypatch):
-    monkeypatch.setattr("hclnet.workflows.api.check_images", lambda *_: pytest.fail("work began"))
+    monkeypatch.setattr("hclnet.workflows.train.check_images", lambda *_: pytest.fail("work began"))
     out = tmp_path / "out"
     process, recipe = held(out), {"size": 64, "epochs": 1, "device": "cpu", "report": False}
     for call in (
-        lambda: api.train(birds, out, **recipe),
-        lambda: api.train(birds, out, method="cam", seed=3, **recipe),
+        lambda: hclnet.train(birds, out, **recipe),
+        lambda: hclnet.train(birds, out, method="cam", seed=3, **recipe),
         lambda: compare(birds, ["cam"], out, **recipe),
         lambda: reproduce("table4", birds, out, preset="quick"),
     ):
@@ -74,26 +73,26 @@ def test_the_second_one_is_told_who_has_the_folder(run, birds, tmp_path, held, m
     process.send_signal(signal.SIGKILL)
     process.wait()
     monkeypatch.undo()
-    assert api.train(birds, out, **recipe).finished
+    assert hclnet.train(birds, out, **recipe).finished
 
 
 def test_a_run_that_is_trained_is_neither_gone_on_with_nor_calibrated(run, birds, held):
     held(run)
     for call in (
-        lambda: api.train(birds, run, resume=True),
+        lambda: hclnet.train(birds, run, resume=True),
         lambda: calibrate(run, device="cpu"),
         lambda: calibrate(run / "localizer", birds, device="cpu"),
     ):
         with pytest.raises(Busy, match=f"{run} is in use by process"):
             call()
     # Reading it is free, and what is written has a folder of its own.
-    assert api.evaluate(run, device="cpu", report=False).figures["images"] == 6
+    assert hclnet.evaluate(run, device="cpu", report=False).figures["images"] == 6
 
 
 def test_two_evaluations_do_not_write_one_folder(run, held):
     held(run / "evaluation" / "test")
     with pytest.raises(Busy, match="evaluation/test is in use by"):
-        api.evaluate(run, device="cpu", report=False)
+        hclnet.evaluate(run, device="cpu", report=False)
 
 
 def test_a_comparison_waits_for_none_of_its_runs(birds, tmp_path, held):
@@ -107,7 +106,7 @@ def test_a_comparison_waits_for_none_of_its_runs(birds, tmp_path, held):
 def test_a_folder_with_something_else_is_left_as_it_is(birds, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="is not empty and holds no run"):
-        api.train(birds, tmp_path)
+        hclnet.train(birds, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
@@ -118,10 +117,7 @@ def said(*arguments: object) -> tuple[int, str]:
 
 @pytest.mark.parametrize("seed", ["-1", str(2**32)])
 def test_an_impossible_seed_is_one_sentence_before_any_work(birds, tmp_path, seed, monkeypatch):
-    monkeypatch.setattr("hclnet.workflows.api.read", lambda *_: pytest.fail("work began"))
-    monkeypatch.setattr(
-        importlib.import_module("hclnet.workflows.compare"), "read", lambda *_: pytest.fail("work began")
-    )
+    monkeypatch.setattr("hclnet.workflows.datasets.read", lambda *_: pytest.fail("work began"))
     for verb in (["train", birds], ["compare", birds]):
         code, told = said(*verb, "--seed", seed, "--size", 64, "--out", tmp_path / "out")
         assert code == 2 and f"seed: {seed} is not a seed; take a whole number from 0 to 4,294,967,295" in told
@@ -135,14 +131,14 @@ def test_going_on_with_a_run_that_is_not_there(run, birds):
     (run.parent / "mine-2").mkdir()  # no run
     for name, near in (("mine1", "mine-1"), ("rum", "run")):
         with pytest.raises(ValueError, match=rf"no run in .*{name} to go on with\. Do you mean {run.parent}/{near}\?"):
-            api.train(birds, run.parent / name, resume=True)
+            hclnet.train(birds, run.parent / name, resume=True)
         assert not (run.parent / name).exists()
     with pytest.raises(
         ValueError, match=r"no run in .*/xyz to go on with\. Without --resume a new one begins there\.$"
     ):
-        api.train(birds, run.parent / "nowhere" / "xyz", resume=True)
+        hclnet.train(birds, run.parent / "nowhere" / "xyz", resume=True)
     with pytest.raises(ValueError, match=r"no run in .*mine-2 to go on with"):
-        api.train(birds, run.parent / "mine-2", resume=True)
+        hclnet.train(birds, run.parent / "mine-2", resume=True)
 
 
 def test_what_was_stopped_before_its_first_epoch_goes_on_with_its_own_settings(birds, tmp_path, monkeypatch):
@@ -152,8 +148,8 @@ def test_what_was_stopped_before_its_first_epoch_goes_on_with_its_own_settings(b
     recipe = {"size": 64, "epochs": 1, "device": "cpu", "report": False}
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("hclnet.training.run.train_run", stopped)
-        api.train(birds, tmp_path / "run", method="cam", **recipe)
-    result = api.train(birds, tmp_path / "run", resume=True, report=False)
+        hclnet.train(birds, tmp_path / "run", method="cam", **recipe)
+    result = hclnet.train(birds, tmp_path / "run", resume=True, report=False)
     assert result.finished and (result.localizer.method.name, result.localizer.size) == ("cam", 64)
 
 
@@ -162,7 +158,7 @@ def test_a_folder_that_may_not_be_written_is_told_of_before_the_work(birds, tmp_
     tmp_path.chmod(0o555)
     monkeypatch.setattr("hclnet.training.run.train_run", lambda *_: pytest.fail("work began"))
     with pytest.raises(ValueError, match="can't be written: permission denied"):
-        api.train(birds, tmp_path / "run", size=64, report=False)
+        hclnet.train(birds, tmp_path / "run", size=64, report=False)
 
 
 def test_a_disk_without_room_is_told_of_before_the_work(birds, tmp_path, monkeypatch):
@@ -170,7 +166,7 @@ def test_a_disk_without_room_is_told_of_before_the_work(birds, tmp_path, monkeyp
     monkeypatch.setattr("hclnet.storage.shutil.disk_usage", lambda _: usage)
     monkeypatch.setattr("hclnet.training.run.pl.Trainer", lambda **_: pytest.fail("work began"))
     with pytest.raises(ValueError, match=r"needs 0\.\d+ GB and its disk has 1e-06 GB free"):
-        api.train(birds, tmp_path / "run", size=64, device="cpu", report=False)
+        hclnet.train(birds, tmp_path / "run", size=64, device="cpu", report=False)
 
 
 def test_names_that_are_no_unicode_go_all_the_way(birds, tmp_path):
@@ -191,7 +187,7 @@ def test_names_that_are_no_unicode_go_all_the_way(birds, tmp_path):
     assert said("train", data, "--out", out, "--resume")[0] == 0 and time.monotonic() - started < 60
     code, told = said("evaluate", out)
     assert code == 0, told
-    localizer = api.load(out, "cpu")
+    localizer = hclnet.load(out, "cpu")
     assert {os.fsencode(name) for name in localizer.classes} == set(names)
     table = (tmp_path / "run" / "evaluation" / "test" / "classes.csv").read_bytes()
     assert b"caf\xe9,1," in table and b"\xff,1," in table

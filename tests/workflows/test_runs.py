@@ -13,11 +13,11 @@ import pytest
 import yaml
 from PIL import Image
 
+import hclnet
 from hclnet import calibrate
 from hclnet.data import read
 from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import load_records
-from hclnet.workflows import api
 from hclnet.workflows.compare import compare
 
 RECIPE: dict[str, Any] = {"size": 32, "epochs": 1, "width": 8, "method": "cam", "device": "cpu", "weights": "none"}
@@ -34,8 +34,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 path = home / "photos" / split / label / f"{k}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.new("RGB", (40 + k, 36), color).save(path)
-    api.train(home / "photos", home / "run", report=False, **RECIPE)
-    api.evaluate(home / "run", **QUIET)
+    hclnet.train(home / "photos", home / "run", report=False, **RECIPE)
+    hclnet.evaluate(home / "run", **QUIET)
     return home
 
 
@@ -64,9 +64,9 @@ def documented(folder: Path) -> dict[str, Any]:
 
 def test_an_evaluation_changes_no_file_of_the_run_and_says_which_data_it_is_of(home: Path):
     run = home / "run"
-    api.evaluate(run, **QUIET)
+    hclnet.evaluate(run, **QUIET)
     before = contents(run)
-    result = api.evaluate(run, **QUIET)
+    result = hclnet.evaluate(run, **QUIET)
     assert contents(run) == before and result.folder == run / "evaluation" / "test"
     data = documented(result.folder)
     assert data == result.figures["data"] and len(data.pop("fingerprint")) == 64
@@ -78,15 +78,15 @@ def test_other_data_has_a_place_of_its_own(home: Path):
     run, own = home / "run", contents(home / "run" / "evaluation" / "test")
     other = shutil.copytree(home / "photos", home / "other" / "photos")
     (other / "test" / "red" / "1.png").unlink()
-    result = api.evaluate(run, other, **QUIET)
+    result = hclnet.evaluate(run, other, **QUIET)
     assert result.folder.parent.parent == run / "evaluation" and result.folder.parent.name.startswith("photos-")
     assert (documented(result.folder)["root"], documented(result.folder)["images_expected"]) == (str(other), 5)
     Image.new("RGB", (40, 36), (0, 255, 0)).save(other / "test" / "green" / "0.png")  # as many, and other pixels
-    again = api.evaluate(run, other, **QUIET)
+    again = hclnet.evaluate(run, other, **QUIET)
     assert again.folder.parent.parent == result.folder.parent.parent and again.folder != result.folder
     assert contents(run / "evaluation" / "test") == own
     # By another protocol, or in a folder that is named, as ever.
-    assert api.evaluate(run, protocol="wsoleval", **QUIET).folder == run / "evaluation" / "test-wsoleval"
+    assert hclnet.evaluate(run, protocol="wsoleval", **QUIET).folder == run / "evaluation" / "test-wsoleval"
 
 
 def test_the_same_images_with_other_boxes_are_other_data(home: Path):
@@ -95,9 +95,9 @@ def test_the_same_images_with_other_boxes_are_other_data(home: Path):
         rows.append(f"{sample.path},{sample.path.parent.name},{sample.split},1,1,20,{20 + len(rows)}")
     for name in ("one", "two"):
         (home / f"{name}.csv").write_text("\n".join(rows) + "\n")
-    folders = [api.evaluate(home / "run", home / f"{name}.csv", **QUIET).folder for name in ("one", "two")]
+    folders = [hclnet.evaluate(home / "run", home / f"{name}.csv", **QUIET).folder for name in ("one", "two")]
     (home / "two.csv").write_text("\n".join(rows).replace(",1,1,20,", ",1,1,30,") + "\n")
-    folders.append(api.evaluate(home / "run", home / "two.csv", **QUIET).folder)
+    folders.append(hclnet.evaluate(home / "run", home / "two.csv", **QUIET).folder)
     names = [folder.parent.name for folder in folders]
     assert len(set(names)) == 3 and names[0].startswith("one-") and names[1].partition("-")[0] == "two"
 
@@ -106,9 +106,9 @@ def test_a_copy_to_which_boxes_were_added_is_other_data(home: Path):
     copy, rows = shutil.copytree(home / "photos", home / "copy"), ["path,label,split,x0,y0,x1,y1"]
     for sample in read(copy).samples:
         rows.append(f"{sample.id},{sample.path.parent.name},{sample.split},1,1,20,20")
-    assert api.evaluate(home / "run", copy, **QUIET).folder == home / "run" / "evaluation" / "test"
+    assert hclnet.evaluate(home / "run", copy, **QUIET).folder == home / "run" / "evaluation" / "test"
     (copy / "manifest.csv").write_text("\n".join(rows) + "\n")
-    result = api.evaluate(home / "run", copy, **QUIET)
+    result = hclnet.evaluate(home / "run", copy, **QUIET)
     assert "gt_known" in result.figures and result.folder.parent.name.startswith("copy-")
 
 
@@ -116,11 +116,11 @@ def test_data_that_moved_is_the_runs_own(home: Path):
     run = home / "run"
     moved = (home / "photos").rename(home / "elsewhere")
     with pytest.raises(ValueError, match=rf"trained on {home}/photos, and there is no {home}/photos\. .* --data"):
-        api.evaluate(run, **QUIET)
-    result = api.evaluate(run, moved, **QUIET)
+        hclnet.evaluate(run, **QUIET)
+    result = hclnet.evaluate(run, moved, **QUIET)
     assert result.folder == run / "evaluation" / "test" and documented(result.folder)["root"] == str(moved)
     # And it can be gone on with.
-    assert api.train(moved, run, resume=True, report=False).finished
+    assert hclnet.train(moved, run, resume=True, report=False).finished
 
 
 def test_images_that_are_gone_are_refused_or_listed(home: Path):
@@ -129,12 +129,12 @@ def test_images_that_are_gone_are_refused_or_listed(home: Path):
     for name in ("blue/0.png", "red/1.png"):
         (home / "photos" / "test" / name).unlink()
     with pytest.raises(ValueError, match=r"2 test images of 6 that .*data\.csv lists can't be found in") as caught:
-        api.evaluate(run, **QUIET)
+        hclnet.evaluate(run, **QUIET)
     assert "--on-bad-image skip" in str(caught.value) and "\n  test/blue/0.png\n  test/red/1.png" in str(caught.value)
     with pytest.raises(ValueError, match="can't be found"):
         calibrate(run, split="test", device="cpu")
     assert contents(run / "evaluation" / "test") == own
-    result = api.evaluate(run, on_bad_image="skip", tell=told.append, **QUIET)
+    result = hclnet.evaluate(run, on_bad_image="skip", log=told.append, **QUIET)
     assert result.figures["images"] == 4 and "test/blue/0.png" in told[0] and "2 test images of 6" in told[0]
     assert (documented(result.folder)["images_expected"], documented(result.folder)["images"]) == (6, 4)
     with (result.folder / "skipped.csv").open(newline="") as file:
@@ -143,7 +143,7 @@ def test_images_that_are_gone_are_refused_or_listed(home: Path):
     # A list of before does not stay beside figures that it has nothing to do with.
     for name in ("blue", "red"):
         shutil.copy(home / "photos" / "train" / name / "0.png", home / "photos" / "test" / name / "2.png")
-    assert api.evaluate(run, home / "photos", out=result.folder, **QUIET).figures["images"] == 6
+    assert hclnet.evaluate(run, home / "photos", out=result.folder, **QUIET).figures["images"] == 6
     assert not (result.folder / "skipped.csv").exists()
 
 
@@ -153,7 +153,7 @@ def test_whole_folders_that_are_gone_are_missed_too(home: Path, gone: str):
     if gone == "a class":
         shutil.rmtree(home / "photos" / "train" / "red")
     with pytest.raises(ValueError, match=rf"{2 if gone == 'a class' else 6} test images of 6 .* can't be found"):
-        api.evaluate(home / "run", **QUIET)
+        hclnet.evaluate(home / "run", **QUIET)
 
 
 def test_pixels_that_changed_are_not_the_runs_own_any_more(home: Path):
@@ -163,12 +163,12 @@ def test_pixels_that_changed_are_not_the_runs_own_any_more(home: Path):
     with pytest.raises(
         ValueError, match=r"1 test image of 6 in .* not what they were .*: test/green/1\.png\..* --data "
     ):
-        api.evaluate(run, **QUIET)
+        hclnet.evaluate(run, **QUIET)
     told: list[str] = []
-    result = api.evaluate(run, home / "photos", tell=told.append, **QUIET)
+    result = hclnet.evaluate(run, home / "photos", log=told.append, **QUIET)
     assert result.folder != run / "evaluation" / "test" and "place of their own" in told[-1]
     assert contents(run / "evaluation" / "test") == own
-    assert api.evaluate(run, split="train", **QUIET).folder == run / "evaluation" / "train"  # these have not changed
+    assert hclnet.evaluate(run, split="train", **QUIET).folder == run / "evaluation" / "train"  # these have not changed
 
 
 @pytest.mark.parametrize("how", ["other pixels", "as large, time set back"])
@@ -184,18 +184,18 @@ def test_a_run_does_not_go_on_with_other_pixels(home: Path, how: str):
     with pytest.raises(
         ValueError, match=r"1 training image of 12 in .* not what they were when it began: train/red/2\.p"
     ):
-        api.train(home / "photos", home / "run", resume=True, report=False)
+        hclnet.train(home / "photos", home / "run", resume=True, report=False)
     path.write_bytes(before)
-    assert api.train(home / "photos", home / "run", resume=True, report=False).finished
+    assert hclnet.train(home / "photos", home / "run", resume=True, report=False).finished
 
 
 def test_going_on_keeps_what_was_written_down_of_images_that_went(home: Path):
     (home / "photos" / "test" / "red" / "0.png").unlink()
     before = contents(home / "run")["data.csv"]
-    api.train(home / "photos", home / "run", resume=True, report=False)
+    hclnet.train(home / "photos", home / "run", resume=True, report=False)
     assert sorted(contents(home / "run")["data.csv"].splitlines()) == sorted(before.splitlines())
     with pytest.raises(ValueError, match="1 test image of 6"):
-        api.evaluate(home / "run", **QUIET)
+        hclnet.evaluate(home / "run", **QUIET)
 
 
 def before_fingerprints(run: Path) -> None:
@@ -215,25 +215,25 @@ def test_runs_of_before_find_their_data_and_tell_it_from_other(home: Path, monke
     shutil.copytree(home / "photos" / "train", elsewhere / "photos")  # another folder of that name, with another split
     for place, data in ((home, home), (elsewhere, home), (home / "photos", home)):
         monkeypatch.chdir(place)
-        result = api.evaluate(run, **QUIET)
+        result = hclnet.evaluate(run, **QUIET)
         assert result.folder == run / "evaluation" / "test" and documented(result.folder)["root"] == f"{data}/photos"
     # Where there is only the other one, its images are not taken for the run's.
     shutil.rmtree(home / "photos")
     monkeypatch.chdir(elsewhere)
     with pytest.raises(ValueError, match="6 test images of 6 that"):
-        api.evaluate(run, **QUIET)
+        hclnet.evaluate(run, **QUIET)
     monkeypatch.chdir(home / "run")
     with pytest.raises(ValueError, match=rf"trained on photos, and there is no .*{home}/runs/photos.* --data"):
-        api.evaluate(run, **QUIET)
+        hclnet.evaluate(run, **QUIET)
 
 
 def test_runs_of_before_know_their_own_data_by_names(home: Path):
     before_fingerprints(home / "run")
     moved = shutil.copytree(home / "photos", home / "moved")
-    assert api.evaluate(home / "run", moved, **QUIET).folder == home / "run" / "evaluation" / "test"
+    assert hclnet.evaluate(home / "run", moved, **QUIET).folder == home / "run" / "evaluation" / "test"
     (moved / "test" / "red" / "1.png").unlink()
-    assert api.evaluate(home / "run", moved, **QUIET).folder != home / "run" / "evaluation" / "test"
-    assert api.train(home / "photos", home / "run", resume=True, report=False).finished
+    assert hclnet.evaluate(home / "run", moved, **QUIET).folder != home / "run" / "evaluation" / "test"
+    assert hclnet.train(home / "photos", home / "run", resume=True, report=False).finished
 
 
 def few(home: Path, *labels: str, split: str = "test", count: int = 2) -> Path:
@@ -246,7 +246,7 @@ def few(home: Path, *labels: str, split: str = "test", count: int = 2) -> Path:
 
 @pytest.mark.parametrize("labels", [("red", "green"), ("red", "blue", "green")])
 def test_a_part_of_the_classes_in_any_order_is_enough(home: Path, labels: tuple[str, ...]):
-    result = api.evaluate(home / "run", few(home, *labels), **QUIET)
+    result = hclnet.evaluate(home / "run", few(home, *labels), **QUIET)
     records = load_records(result.folder / "records.npz")
     classes = Localizer.load(home / "run").classes
     assert [classes[k] for k in records.labels] == [Path(p).parent.name for p in records.paths]
@@ -270,10 +270,10 @@ def test_training_images_among_those_scored_are_told_of_by_their_bytes(home: Pat
         (few / name).mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (50 + k, 36), "white").save(few / name / f"{k}.png")
     told: list[str] = []
-    api.evaluate(home / "run", home / "others", tell=told.append, **QUIET)
+    hclnet.evaluate(home / "run", home / "others", log=told.append, **QUIET)
     assert not [line for line in told if "was trained on" in line]
     shutil.copy(home / "photos" / "train" / "green" / "3.png", few / "red" / "again.png")
-    api.evaluate(home / "run", home / "others", tell=told.append, **QUIET)
+    hclnet.evaluate(home / "run", home / "others", log=told.append, **QUIET)
     assert "The run was trained on 1 of these 4 images, such as test/red/again.png: " in " ".join(told)
 
 
@@ -284,7 +284,7 @@ def test_a_copy_that_lost_an_image_and_is_divided_anew_shows_which_images_were_t
         (flat / name).mkdir(parents=True)
         for i in range(10):
             Image.new("RGB", (40 + k, 30 + i), (20 * i, 90 * k, 9)).save(flat / name / f"{i}.png")
-    api.train(flat, home / "third", report=False, **RECIPE)
+    hclnet.train(flat, home / "third", report=False, **RECIPE)
     with (home / "third" / "data.csv").open() as file:
         rows = list(csv.DictReader(file))
     trained = {row["id"] for row in rows if row["split"] == "train"}
@@ -292,30 +292,30 @@ def test_a_copy_that_lost_an_image_and_is_divided_anew_shows_which_images_were_t
         (flat / row["id"]).unlink()
     expected = sum(s.id in trained for s in read(flat).split("test"))
     told: list[str] = []
-    api.evaluate(home / "third", flat, tell=told.append, **QUIET)
+    hclnet.evaluate(home / "third", flat, log=told.append, **QUIET)
     assert expected and f"The run was trained on {expected} of these " in " ".join(told)
 
 
 def test_only_unknown_names_are_refused_and_can_be_left_out(home: Path):
     with pytest.raises(ValueError, match=r"Red \(2 images; do you mean red\?\).* --ignore-unknown-classes"):
-        api.evaluate(home / "run", few(home, "Red", "green"), **QUIET)
+        hclnet.evaluate(home / "run", few(home, "Red", "green"), **QUIET)
     told: list[str] = []
-    result = api.evaluate(
-        home / "run", few(home, "pink", "green"), ignore_unknown_classes=True, tell=told.append, **QUIET
+    result = hclnet.evaluate(
+        home / "run", few(home, "pink", "green"), ignore_unknown_classes=True, log=told.append, **QUIET
     )
     assert result.figures["images"] == 2 and "2 images of classes that the run does not have: pink" in told[0]
     names = (
         r"No test image in .* is of a class of the run\. There they are called pink; the run knows blue, green, red\."
     )
     with pytest.raises(ValueError, match=names):
-        api.evaluate(home / "run", few(home, "pink"), ignore_unknown_classes=True, **QUIET)
+        hclnet.evaluate(home / "run", few(home, "pink"), ignore_unknown_classes=True, **QUIET)
 
 
 def test_a_comparison_is_of_one_data_set(home: Path):
     recipe = {k: v for k, v in RECIPE.items() if k not in ("method", "width")} | {"report": False}
     out = home / "compared"
     (row,) = compare(home / "photos", ["cam"], out, **recipe)
-    assert row["data"] == {**api.evaluate(out / row["run"], **QUIET).figures["data"]}
+    assert row["data"] == {**hclnet.evaluate(out / row["run"], **QUIET).figures["data"]}
     (home / "photos" / "test" / "red" / "0.png").unlink()
     with pytest.raises(
         ValueError, match=r"begun on other data .* of the 6 test images .* 1 can't be found .*red/0\.png"
@@ -330,4 +330,4 @@ def test_a_comparison_is_of_one_data_set(home: Path):
 
 def test_an_unknown_policy(home: Path):
     with pytest.raises(ValueError, match="--on-bad-image ignore: there are fail and skip"):
-        api.evaluate(home / "run", on_bad_image="ignore", **QUIET)
+        hclnet.evaluate(home / "run", on_bad_image="ignore", **QUIET)

@@ -186,13 +186,13 @@ def train(
 ) -> None:
     """Train a method on classified images, without a single box."""
     from hclnet.config import parse_settings, read_preset
-    from hclnet.workflows import api
+    from hclnet.workflows.train import train as run_train
 
     out = out or Path("runs") / f"{method or 'hclnet'}-{seed or 0}"
     given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or [])}
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
     recipe |= _given(background_class=background_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
-    result = api.train(data, out, method, resume, typer.echo, not no_report, **{**given, **recipe})
+    result = run_train(data, out, method, resume=resume, log=typer.echo, report=not no_report, **{**given, **recipe})
     if not result.finished:
         typer.echo(f"Stopped after {result.epochs} whole epochs. {out} can be used as it is, or go on with --resume.")
         raise typer.Exit(130)
@@ -224,15 +224,23 @@ def evaluate(
     """Score a run: classification, and localization where there are ground-truth boxes."""
     from hclnet.cli.tables import figures_table
     from hclnet.storage import check_writable, write_json
-    from hclnet.workflows import api
+    from hclnet.workflows.evaluate import evaluate as run_evaluate
 
     if json_file:
         check_writable(json_file.parent)
-    policy, maps = (
-        (on_bad_image, typer.echo, as_classes, ignore_unknown_classes),
-        _settings_of_maps(settings, box, fusion),
+    result = run_evaluate(
+        run,
+        data,
+        split,
+        device=device or "auto",
+        protocol=protocol,
+        on_bad_image=on_bad_image,
+        as_classes=as_classes,
+        ignore_unknown_classes=ignore_unknown_classes,
+        report=not no_report,
+        log=typer.echo,
+        **_settings_of_maps(settings, box, fusion),
     )
-    result = api.evaluate(run, data, split, device or "auto", None, not no_report, protocol, *policy, **maps)
     if json_file:
         write_json(json_file, result.figures, indent=2)
     figures = result.figures
@@ -327,13 +335,24 @@ def compare(
     from hclnet.config import parse_settings, read_preset
     from hclnet.storage import write_text
     from hclnet.workflows.compare import compare as run_compare
-    from hclnet.workflows.compare import markdown, split_specs
+    from hclnet.workflows.plan import split_specs
+    from hclnet.workflows.table import markdown
 
     recipe = _given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
     recipe |= _given(background_class=background_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
     given = {**(read_preset(preset) if preset else {}), **parse_settings(settings or []), **recipe}
     try:
-        rows = run_compare(data, split_specs(methods), out, seeds, split, typer.echo, not no_report, protocol, **given)
+        rows = run_compare(
+            data,
+            split_specs(methods),
+            out,
+            seeds=seeds,
+            split=split,
+            protocol=protocol,
+            report=not no_report,
+            log=typer.echo,
+            **given,
+        )
     except KeyboardInterrupt:
         typer.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
         raise typer.Exit(130) from None

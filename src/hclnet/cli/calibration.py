@@ -28,11 +28,21 @@ def calibrate_run(
     Raises:
         ValueError: see `hclnet.workflows.calibrate` and `hclnet.calibrate_rejection`.
     """
-    split, (on_bad_image, *classes) = split or ("test" if rejection else "train"), policy
+    split, (on_bad_image, as_classes, ignore_unknown) = split or ("test" if rejection else "train"), policy
     if json_file:
         check_writable(json_file.parent)
     choose = calibrate_rejection if rejection else calibrate
-    found = choose(run, data, split, device, on_bad_image, typer.echo, *classes, **maps)
+    found = choose(
+        run,
+        data,
+        split,
+        device=device,
+        on_bad_image=on_bad_image,
+        as_classes=as_classes,
+        ignore_unknown_classes=ignore_unknown,
+        log=typer.echo,
+        **maps,
+    )
     for line in told(found):
         typer.echo(line)
     typer.echo(f"Written into {run}; {'--min-score 0' if rejection else '--box auto'} goes without it.")

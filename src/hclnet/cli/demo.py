@@ -13,8 +13,9 @@ from hclnet.cli.tables import compare_table
 from hclnet.progress import bar
 from hclnet.storage import write_text
 from hclnet.synthetic import PartsOptions, write
-from hclnet.workflows.compare import compare, markdown, run_folder
+from hclnet.workflows.compare import compare, run_folder
 from hclnet.workflows.locate import locate_files
+from hclnet.workflows.table import markdown
 
 _METHODS = ("cam", "acol", "hclnet")
 # At 320 px a map has 20 x 20 values, enough to tell a body from a head. With a body cue of 1 every body has the plumage
@@ -39,7 +40,7 @@ def run_demo(out: Path, options: PartsOptions = BIRDS, epochs: int = 12, workers
         with bar("Drawing") as report:
             write(options, data, progress=report, workers=workers)
     typer.echo(f"2/3  Training {', '.join(_METHODS)} on labels alone, and scoring them on images they never saw.")
-    rows = compare(data, _METHODS, out, tell=typer.echo, size=options.size, epochs=epochs)
+    rows = compare(data, _METHODS, out, log=typer.echo, size=options.size, epochs=epochs)
     write_text(out / "compare.md", markdown(rows) + "\n")
     typer.echo("3/3  Boxing the test images with HCLNet.")
     run = run_folder(out, rows[-1])

@@ -23,7 +23,17 @@ def locate_images(
     kinds = [kind for kind in _split(save) if kind != "none"]
     if model is None:
         typer.echo("No --model: the packaged ImageNet classifier with CAM, 1000 classes.")
-    found = locate_files(images, model, out, top, _split(formats), kinds, device, typer.echo, **options)
+    found = locate_files(
+        images,
+        model,
+        out,
+        top=top,
+        formats=_split(formats),
+        save=kinds,
+        device=device,
+        log=typer.echo,
+        **options,
+    )
     for message in found.left_out:
         typer.secho(f"Left out: {message}", fg="yellow", err=True)
     boxes = sum(len(one.objects) for one in found.localizations)

@@ -8,14 +8,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hclnet.reproduce import reproduce
-from hclnet.reproduce.pages import figure
+from hclnet.paper import reproduce
+from hclnet.paper.pages import figure
 
 
 def run_experiment(name: str, data: str, **options: Any) -> None:
     """Run an experiment, print it, and say where its files are."""
     try:
-        done = reproduce(name, data, tell=typer.echo, **options)
+        done = reproduce(name, data, log=typer.echo, **options)
     except KeyboardInterrupt:
         typer.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
         raise typer.Exit(130) from None

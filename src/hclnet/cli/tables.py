@@ -32,7 +32,7 @@ def figures_table(title: str, figures: dict[str, Any]) -> None:
 
 def compare_table(rows: Sequence[dict[str, Any]]) -> None:
     """Median over seeds and spread, a method a line."""
-    from hclnet.workflows.compare import caption, summarise
+    from hclnet.workflows.table import caption, summarise
 
     lines = summarise(rows)
     console = Console()

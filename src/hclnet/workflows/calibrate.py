@@ -3,29 +3,32 @@ localizer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from hclnet.localizer.evaluation import class_probabilities, evaluate_localizer
 from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import Calibration, Rejection, choose_min_score, choose_threshold
 from hclnet.progress import bar
 from hclnet.storage import locked, write_json
+from hclnet.types import DataSet, Log
 from hclnet.workflows.runs import Opened, open_run
 
 
 def calibrate(
     run: str | Path,
-    data: str | Path | None = None,
+    data: str | Path | DataSet | None = None,
     split: str = "train",
-    device: str = "auto",
+    *,
+    device: str | torch.device = "auto",
     on_bad_image: str | None = None,
-    tell: Callable[[str], None] | None = None,
+    log: Log | None = None,
     as_classes: bool = False,
     ignore_unknown_classes: bool = False,
     **inference: Any,
@@ -42,7 +45,7 @@ def calibrate(
             are matched by name; it may have a part of the run's.
         split: which part of it.
         on_bad_image: `fail` or `skip`; as the run was trained by default.
-        tell: called with lines for a person, such as which images are skipped.
+        log: called with lines for a person, such as which images are skipped.
         as_classes: of other data each folder is a class, see `hclnet.read`.
         ignore_unknown_classes: leave out images of classes that the run does not have.
         inference: settings of the maps that the threshold is for, such as `fusion="max"`; they are kept with it.
@@ -60,7 +63,7 @@ def calibrate(
             split,
             device,
             on_bad_image,
-            tell,
+            log,
             as_classes,
             ignore_unknown_classes,
             **{**inference, "box": "auto"},
@@ -77,8 +80,8 @@ def calibrate(
             (records,) = evaluate_localizer(
                 localizer, samples, dataset.ground_truth, None, opened.cache, progress, tell=doubts.append
             )
-        for doubt in doubts if tell else ():
-            tell(doubt)
+        for doubt in doubts if log else ():
+            log(doubt)
         found = choose_threshold(records)
         _write(localizer.with_inference(box=f"fixed:{found.threshold}"), opened, "calibration.json", found)
     return found
@@ -86,11 +89,12 @@ def calibrate(
 
 def calibrate_rejection(
     run: str | Path,
-    data: str | Path | None = None,
+    data: str | Path | DataSet | None = None,
     split: str = "test",
-    device: str = "auto",
+    *,
+    device: str | torch.device = "auto",
     on_bad_image: str | None = None,
-    tell: Callable[[str], None] | None = None,
+    log: Log | None = None,
     as_classes: bool = False,
     ignore_unknown_classes: bool = False,
     **inference: Any,
@@ -104,7 +108,7 @@ def calibrate_rejection(
         data: another data set than the run's own, with all or some of its classes. Boxes are not looked at.
         split: which part of it; not one that the run was trained on.
         on_bad_image: `fail` or `skip`; as the run was trained by default.
-        tell: called with lines for a person, such as which images are skipped.
+        log: called with lines for a person, such as which images are skipped.
         as_classes: of other data each folder is a class, see `hclnet.read`.
         ignore_unknown_classes: leave out images of classes that the run does not have.
         inference: settings of how images are looked at, such as `flip=True`; they are kept with it.
@@ -116,7 +120,7 @@ def calibrate_rejection(
     if inference.get("min_score"):
         raise ValueError("Calibration chooses min_score itself; leave it out.")
     with _alone(run):
-        opened = open_run(run, data, split, device, on_bad_image, tell, as_classes, ignore_unknown_classes, **inference)
+        opened = open_run(run, data, split, device, on_bad_image, log, as_classes, ignore_unknown_classes, **inference)
         samples = opened.dataset.split(opened.split)
         with bar("Classifying") as progress:
             probabilities = class_probabilities(opened.localizer, samples, opened.cache, progress)

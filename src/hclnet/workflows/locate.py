@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from hclnet import __version__
 from hclnet.config import Inference
@@ -29,7 +31,7 @@ from hclnet.progress import bar
 from hclnet.stopping import Stopping
 from hclnet.storage import Unwritable, check_writable, clear_parts, locked
 from hclnet.text import shown
-from hclnet.types import Localization
+from hclnet.types import Localization, Log
 
 KINDS = PICTURES
 """Pictures that `locate_files` draws."""
@@ -62,11 +64,12 @@ def locate_files(
     images: str | Path | Sequence[str | Path],
     model: str | Path | None = None,
     out: str | Path = "located",
+    *,
     top: int = 1,
     formats: Sequence[str] = ("json", "coco"),
     save: Sequence[str] = ("overlays",),
-    device: str = "auto",
-    tell: Callable[[str], None] | None = None,
+    device: str | torch.device = "auto",
+    log: Log | None = None,
     listed: int = 20,
     max_objects: int = 1,
     classes: Iterable[str] | None = None,
@@ -87,7 +90,7 @@ def locate_files(
         formats: of the files with boxes, json and coco.
         save: pictures to draw: overlays, heatmaps, masks. With masks, `coco.json` has them too.
         device: `auto`, `cpu`, `cuda` ...
-        tell: called with lines for a person, among them one for each of the first images, when all are done.
+        log: called with lines for a person, among them one for each of the first images, when all are done.
         listed: how many those are.
         max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
         classes: box these instead of the most probable ones, where they are there.
@@ -135,23 +138,23 @@ def locate_files(
         for kind in KINDS:
             clear_parts(out / kind, deep=True)
         try:
-            already = work.go(found.images, journal, stop, tell)
+            already = work.go(found.images, journal, stop, log)
         except BaseException:  # also Ctrl-C and SIGTERM, and where the disk is full: nothing that was computed is lost
             with stop.held():
                 with suppress(Unwritable):
                     write(journal)
-                if tell:
-                    tell(
+                if log:
+                    log(
                         f"Stopped with {len(work.rows):,} of {len(found.images):,} images located. The same command "
                         "goes on with the others."
                     )
             raise
         with stop.held():
             rows = write(journal)
-    for row in rows[:listed] if tell else ():
-        tell(_line(row, localizer.inference))
-    if tell and listed and len(rows) > listed:
-        tell(f"... and {len(rows) - listed} more")
+    for row in rows[:listed] if log else ():
+        log(_line(row, localizer.inference))
+    if log and listed and len(rows) > listed:
+        log(f"... and {len(rows) - listed} more")
     return Located([localization_of(row, "masks" in kinds) for row in rows], work.left_out, written, already)
 
 
@@ -172,7 +175,7 @@ class _Work:
     left_out: list[str]
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def go(self, images: Sequence[Named], journal: Journal, stop: Stopping, tell: Callable[[str], None] | None) -> int:
+    def go(self, images: Sequence[Named], journal: Journal, stop: Stopping, log: Log | None) -> int:
         """Locate what is not in the journal; how many images are there already."""
         for image in images:
             row = journal.rows.get(str(image.path))
@@ -180,9 +183,9 @@ class _Work:
                 self.rows[str(image.path)] = row
         already = len(self.rows)
         missing = [image for image in images if str(image.path) not in self.rows]
-        if tell and already:
+        if log and already:
             others = f"{len(missing):,} to go" if missing else "there is nothing new"
-            tell(f"{already:,} of {len(images):,} images were located before; {others}.")
+            log(f"{already:,} of {len(images):,} images were located before; {others}.")
         names = Names(row["name"] for row in journal.rows.values())
         with bar("Locating") as report:
             for number, image in enumerate(missing, 1):

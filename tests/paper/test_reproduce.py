@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from hclnet.data import read
-from hclnet.reproduce import read_experiment, reproduce
-from hclnet.reproduce.pages import figure, tex
-from hclnet.reproduce.tables import table_of
+from hclnet.paper import read_experiment, reproduce
+from hclnet.paper.pages import figure, tex
+from hclnet.paper.tables import table_of
 
 RECIPE: dict[str, Any] = {"preset": "quick", "size": 64, "epochs": 1, "device": "cpu"}
 compare = importlib.import_module("hclnet.workflows.compare")

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from hclnet.metrics import PAIRED
-from hclnet.reproduce.experiments import TableOf
-from hclnet.workflows.compare import caption, parse_spec, summarise, title
+from hclnet.paper.experiments import TableOf
+from hclnet.workflows.plan import parse_spec
+from hclnet.workflows.table import caption, summarise, title
 
 QUOTED = "quoted from the paper"
 

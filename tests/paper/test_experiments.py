@@ -7,9 +7,9 @@ import pytest
 from hclnet.config import read_preset
 from hclnet.configs import experiment_names
 from hclnet.metrics import METRICS
-from hclnet.reproduce.experiments import FigureOf, TableOf, read_experiment
-from hclnet.workflows.api import make_config
-from hclnet.workflows.compare import parse_spec
+from hclnet.paper.experiments import FigureOf, TableOf, read_experiment
+from hclnet.workflows.plan import parse_spec
+from hclnet.workflows.settings import make_config
 
 TABLES = [name for name in experiment_names() if isinstance(read_experiment(name), TableOf)]
 

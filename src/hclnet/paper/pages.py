@@ -66,7 +66,7 @@ def _numbers(text: str) -> str:
 
 def _environment(escape: bool) -> Environment:
     environment = Environment(
-        loader=PackageLoader("hclnet.reproduce"),
+        loader=PackageLoader("hclnet.paper"),
         autoescape=escape,
         undefined=StrictUndefined,
         trim_blocks=True,

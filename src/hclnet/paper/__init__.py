@@ -6,7 +6,6 @@ share its runs, so that tables 1, 3 and 4 and the figures cost each training onc
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,12 @@ from typing import Any
 
 from hclnet.config import read_preset
 from hclnet.data import read
-from hclnet.reproduce.experiments import Experiment, FigureOf, TableOf, read_experiment
-from hclnet.reproduce.pages import write_figure_page, write_table
-from hclnet.reproduce.pictures import check_ids, draw_figure
-from hclnet.reproduce.tables import table_of
+from hclnet.paper.experiments import Experiment, FigureOf, TableOf, read_experiment
+from hclnet.paper.pages import write_figure_page, write_table
+from hclnet.paper.pictures import check_ids, draw_figure
+from hclnet.paper.tables import table_of
 from hclnet.storage import locked, whole, write_json
+from hclnet.types import Log
 from hclnet.workflows.compare import compare
 
 __all__ = ["Reproduction", "read_experiment", "reproduce"]
@@ -48,7 +48,7 @@ def reproduce(
     split: str = "test",
     protocol: str = "hclnet",
     images: str = "6",
-    tell: Callable[[str], None] | None = None,
+    log: Log | None = None,
     **settings: Any,
 ) -> Reproduction:
     """Run an experiment of the paper on a data set, and set what came out beside what the paper says.
@@ -63,7 +63,7 @@ def reproduce(
         split: that is scored.
         protocol: that localization is scored under.
         images: of a figure: how many test images are drawn by lot, or their ids with commas between.
-        tell: called with lines for a person.
+        log: called with lines for a person.
         settings: of training, maps and boxes, for all methods alike, over those of the preset.
 
     Raises:
@@ -82,7 +82,16 @@ def reproduce(
         if out.exists():  # else `compare` makes it, once all is checked
             held.enter_context(locked(out, name))
         rows = compare(
-            data, specs, out, seeds, split, tell, isinstance(experiment, TableOf), protocol, tables=home, **given
+            data,
+            specs,
+            out,
+            seeds=seeds,
+            split=split,
+            protocol=protocol,
+            report=isinstance(experiment, TableOf),
+            tables=home,
+            log=log,
+            **given,
         )
         told = {"experiment": name, "preset": chosen, "data": str(data), "split": split}
         if isinstance(experiment, TableOf):

@@ -25,12 +25,13 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.methods.hclnet import Options, complement
 from hclnet.metrics import KINDS, box_kinds, containment, describe_kinds, load_records, resamples
 from hclnet.metrics.intervals import CONFIDENCE
-from hclnet.reproduce.coverage import GROUPS, part_coverage, part_file
-from hclnet.reproduce.experiments import FigureOf
+from hclnet.paper.coverage import GROUPS, part_coverage, part_file
+from hclnet.paper.experiments import FigureOf
 from hclnet.types import DataSet, Localization, Records, Sample
-from hclnet.workflows.api import make_config
-from hclnet.workflows.compare import caption, parse_spec
 from hclnet.workflows.pages import boxes_of
+from hclnet.workflows.plan import parse_spec
+from hclnet.workflows.settings import make_config
+from hclnet.workflows.table import caption
 
 TrueBoxes = Mapping[str, Real[np.ndarray, "_ 4"]]
 

@@ -44,7 +44,7 @@ class TableOf(Strict):
 
 
 class FigureOf(Strict):
-    """A figure of the paper: test images, a row each, under several views (see `hclnet.reproduce.pictures`).
+    """A figure of the paper: test images, a row each, under several views (see `hclnet.paper.pictures`).
 
     Attributes:
         specs: how `compare` calls the methods, by the paper's names.

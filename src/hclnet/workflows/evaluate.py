@@ -1,0 +1,103 @@
+"""`hclnet evaluate`: a run and a split -> records, metrics and a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hclnet.data.record import record_skipped
+from hclnet.localizer.evaluation import evaluate_localizer
+from hclnet.metrics import class_table, get_protocol, hits, save
+from hclnet.progress import bar
+from hclnet.report import ImageMaps, write
+from hclnet.storage import locked, write_json
+from hclnet.types import DataSet, Log, Records
+from hclnet.workflows.pages import evaluation_page
+from hclnet.workflows.runs import open_run
+from hclnet.workflows.summary import summary, write_class_table
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Records, what is reduced from them, and where both are.
+
+    Attributes:
+        records: a row an image.
+        figures: fractions, their intervals, and the protocol they were measured under.
+        folder: has `records.npz`, `figures.json` and `classes.csv`.
+        report: the page to look at, if one was asked for.
+    """
+
+    records: Records
+    figures: dict[str, Any]
+    folder: Path
+    report: Path | None = None
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | DataSet | None = None,
+    split: str = "test",
+    *,
+    device: str | torch.device = "auto",
+    out: str | Path | None = None,
+    report: bool = True,
+    protocol: str = "hclnet",
+    on_bad_image: str | None = None,
+    log: Log | None = None,
+    as_classes: bool = False,
+    ignore_unknown_classes: bool = False,
+    **inference: Any,
+) -> Evaluation:
+    """Score a run on a split, and keep the records beside it. The run itself is not changed.
+
+    Args:
+        run: a run folder.
+        data: another data set than the run's own. Its classes are matched by name; it may have a part of the run's.
+        split: which part of it.
+        out: folder for `records.npz`, `figures.json`, `classes.csv` and `report.html`; by default
+            `<run>/evaluation/<split>`, with another protocol than our own `<split>-<protocol>`, and for other data than
+            the run's own `<run>/evaluation/<name>-<fingerprint>/<split>`.
+        report: write the report.
+        protocol: `hclnet`, our own, or `wsoleval`; see docs/protocols.md.
+        on_bad_image: `fail` or `skip`; as the run was trained by default. Skipped images, and those of the run's own
+            that are gone, are listed in `skipped.csv`.
+        log: called with lines for a person, such as which images are skipped.
+        as_classes: of other data each folder is a class, see `hclnet.read`; the run's own is read as it was trained on.
+        ignore_unknown_classes: leave out images of classes that the run does not have.
+        inference: settings of maps and boxes, such as `box="fixed:0.2"`.
+
+    Raises:
+        ValueError: the run, the data or a setting is not as it has to be; or the run's own images are not what they
+            were when it was trained; or the box rule `auto` lacks what it needs at a size that is asked for.
+    """
+    run = Path(run)
+    get_protocol(protocol)  # whether there is such a one, now and not after the work
+    opened = open_run(run, data, split, device, on_bad_image, log, as_classes, ignore_unknown_classes, **inference)
+    localizer, dataset, scored = opened.localizer, opened.dataset, opened.split
+    samples = dataset.split(scored)
+    maps: list[ImageMaps] = []
+    keep = (lambda _, one: maps.append(one)) if report else None
+    home = Path(out) if out else opened.home(protocol)
+    with locked(home, "evaluation"):
+        doubts: list[str] = []
+        with bar("Scoring") as progress:
+            (records,) = evaluate_localizer(
+                localizer, samples, dataset.ground_truth, None, opened.cache, progress, keep, protocol, doubts.append
+            )
+        for doubt in doubts if log else ():
+            log(doubt)
+        measured = {**summary(localizer, records), "data": opened.about}
+        save(records, home / "records.npz")
+        record_skipped(dataset, home)
+        write_json(home / "figures.json", measured, indent=2)
+        write_class_table(class_table(records.labels, dataset.classes, [hits(records)]), home / "classes.csv")
+        page = None
+        if report:
+            page = write(
+                evaluation_page(localizer, dataset, scored, records, maps, measured, run), home / "report.html"
+            )
+    return Evaluation(records, measured, home, page)

@@ -1,0 +1,65 @@
+"""Flat settings, as people give them -> the configuration of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hclnet.backbones import choose_stride
+from hclnet.boxes import parse_normalization, parse_rule
+from hclnet.config import RunConfig, read_preset, readable, route
+from hclnet.device import resolve_device, resolve_precision
+from hclnet.methods import check_tune, get_method
+
+
+def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> RunConfig:
+    """A run's configuration from flat settings: a method's options, those of maps and boxes, those of training.
+
+    Where no size is given, the settings are added to those of the preset `best`. Where one is, images are trained on
+    and located at that size, and every other setting has its own default: the presets' files say what they need.
+
+    Args:
+        data: the path that the configuration names.
+        method: a name from `hclnet methods`.
+        settings: by their names; None is the same as not given.
+
+    Raises:
+        ValueError: a setting is unknown or has an impossible value.
+    """
+    known = get_method(method)
+    given = without_nones(settings)
+    if "size" not in given:
+        given = {**read_preset("best"), **given}
+    routed = route(given, set(known.Options.model_fields), method)
+    try:
+        options = known.Options(**routed.pop("options")).model_dump()
+        config = RunConfig(data=absolute(data), method=method, options=options, **routed)
+    except ValidationError as error:
+        raise ValueError(f"{method}: {readable(error)}") from None
+    parse_rule(config.inference.box)  # now, not after the training
+    parse_normalization(config.inference.cam_normalization)
+    resolve_precision(config.precision, resolve_device(config.device))
+    check_tune(known, config.tune)
+    # Written out, so that a run is the same training whether the backbone's own stride was named or not.
+    return config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})
+
+
+def flat_settings(config: RunConfig) -> dict[str, Any]:
+    """All settings of a configuration but its data and its method, by their flat names."""
+    settings = config.model_dump(exclude={"data", "method"})
+    options, inference = settings.pop("options"), settings.pop("inference")
+    return {**settings, **options, **inference}
+
+
+def without_nones(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are given: None is the same as not given."""
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def absolute(data: str | Path) -> str:
+    """A path that means the same wherever a later command runs."""
+    return os.path.abspath(os.path.expanduser(data))  # noqa: PTH100, PTH111, links stay; `~name` is no user's

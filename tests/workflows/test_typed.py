@@ -1,0 +1,60 @@
+"""The verbs as people call them from Python: data sets that are read already, whole configurations, defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import hclnet
+
+RECIPE = {"size": 64, "epochs": 1, "width": 8, "device": "cpu"}
+
+
+def test_a_data_set_that_is_read_is_taken_as_its_path_is(birds: Path, trained: Path, tmp_path: Path):
+    dataset = hclnet.read(birds)
+    from_path = hclnet.train(birds, out=tmp_path / "a", report=False, **RECIPE)
+    from_memory = hclnet.train(dataset, out=tmp_path / "b", report=False, **RECIPE)
+    assert from_path.localizer.fingerprint() == from_memory.localizer.fingerprint()
+    assert (tmp_path / "a" / "config.yaml").read_text() == (tmp_path / "b" / "config.yaml").read_text()
+    scores = [hclnet.evaluate(tmp_path / "b", d, report=False, device="cpu") for d in (None, birds, dataset)]
+    assert scores[0].folder == scores[1].folder == scores[2].folder
+    assert scores[0].figures["gt_known"] == scores[2].figures["gt_known"]
+    rows = [hclnet.compare(d, ["cam"], tmp_path / n, report=False, **RECIPE) for d, n in ((birds, "c"), (dataset, "d"))]
+    assert rows[0] == rows[1]
+
+
+def test_a_whole_configuration(birds: Path, tmp_path: Path):
+    settings = {"backbone": "efficientnet_lite0", "size": 64, "epochs": 1, "device": "cpu"}
+    config = hclnet.RunConfig(method="cam", inference=hclnet.Inference(box="fixed:0.3"), **settings)
+    hclnet.train(birds, config, out=tmp_path / "run", report=False)
+    written = hclnet.RunConfig.load(tmp_path / "run" / "config.yaml")
+    assert written.data == str(birds) and written.method == "cam" and written.inference.box == "fixed:0.3"
+    assert written.stages == 1 and written.label_smoothing == 0  # its own, not those of a preset
+    again = hclnet.train(birds, config, out=tmp_path / "run2", report=False, box="otsu3", seed=3)
+    assert (again.localizer.inference.box, again.localizer.method.name) == ("otsu3", "cam")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"config": "there", "out": "here"}, "The run folder is given twice: there and here"),
+        ({"config": hclnet.RunConfig(method="cam"), "method": "acol"}, "The method is given twice: acol, and cam"),
+        ({"tell": print}, "'tell' is no setting"),
+    ],
+)
+def test_what_contradicts_itself(birds: Path, arguments: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        hclnet.train(birds, **arguments)
+
+
+def test_the_folder_of_a_run_by_default(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    hclnet.train(birds, method="cam", seed=2, report=False, size=64, epochs=1, device="cpu")
+    assert (tmp_path / "runs" / "cam-2" / "localizer" / "localizer.json").is_file()
+
+
+def test_one_image_by_a_localizer_that_is_loaded(birds: Path, trained: Path):
+    image = next((birds / "images").glob("*/*.jpg"))
+    localizer = hclnet.load(trained, device="cpu")
+    assert hclnet.locate(image, localizer).box == hclnet.locate(image, trained).box
