@@ -92,8 +92,7 @@ class MaxBoxAccV2(_BoxMetric):
 
     From Choe et al., CVPR 2020, in the form of their TPAMI paper of 2022 and of their code.
 
-    Args:
-        protocol, map_size, normalization, kwargs: as of `MaxBoxAcc`.
+    The arguments are those of `MaxBoxAcc`.
 
     Example:
         >>> import torch
@@ -124,7 +123,8 @@ class GTKnownLoc(_BoxMetric):
     Args:
         rule: the box rule, such as `fixed:0.2` (a share of the maximum), `otsu3` or `auto`. There is no backbone here
             whose features `auto` could ask, so it goes by the map, as in `hclnet score`.
-        protocol, iou_threshold, map_size, normalization, kwargs: as of `MaxBoxAcc`.
+
+    The other arguments are those of `MaxBoxAcc`.
 
     Example:
         >>> import torch
@@ -160,7 +160,8 @@ class BoxAccV2(_BoxMetric):
 
     Args:
         rule: as of `GTKnownLoc`.
-        protocol, map_size, normalization, kwargs: as of `MaxBoxAcc`.
+
+    The other arguments are those of `MaxBoxAcc`.
 
     Example:
         >>> import torch
@@ -197,7 +198,8 @@ class TopKLoc(MapMetric):
     Args:
         k: how many classes.
         rule: as of `GTKnownLoc`.
-        protocol, iou_threshold, map_size, normalization, kwargs: as of `MaxBoxAcc`.
+
+    The other arguments are those of `MaxBoxAcc`.
 
     Example:
         >>> import torch

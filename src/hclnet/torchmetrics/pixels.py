@@ -16,8 +16,7 @@ class PxAP(MapMetric):
 
     Over the thresholds from the top. From Choe et al., CVPR 2020. NaN where no pixel is in a mask.
 
-    Args:
-        protocol, map_size, normalization, kwargs: as of `MaxBoxAcc`.
+    The arguments are those of `MaxBoxAcc`.
 
     Example:
         >>> import torch
