@@ -23,7 +23,7 @@ from hclnet.data.record import with_recorded_splits
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
 from hclnet.methods.branch import Branch
-from hclnet.metrics import Resampled, change, differences, resamples, weighted_figures
+from hclnet.metrics import Resampled, change, differences, resamples, weighted_metrics
 from hclnet.training import learn_missing
 
 RULES = ("auto", "otsu3", "fixed:0.2")
@@ -41,7 +41,7 @@ def score(dataset: DataSet, run: Path, split: str) -> Iterator[tuple[tuple[str, 
     settings = [localizer.inference.model_copy(update={"fusion": f, "box": r}) for f in fusions for r in RULES]
     tables = evaluate_localizer(localizer, samples, dataset.ground_truth, settings, cache=config.tune == "heads")
     drawn = resamples(len(samples))
-    values = [weighted_figures(records, drawn) for records in tables]
+    values = [weighted_metrics(records, drawn) for records in tables]
     for number, fusion in enumerate(fusions):
         name = f"{config.size} px", config.method, fusion if branches > 1 else "one branch"
         yield name, dict(zip(RULES, values[number * len(RULES) :]))

@@ -50,7 +50,7 @@ def main() -> None:
             link.symlink_to(one)
         for protocol in PROTOCOLS:
             with bar(f"Scoring under {protocol}") as report:
-                figures = score(folder, arguments.data, arguments.split, protocol, progress=report).figures
+                figures = score(folder, arguments.data, arguments.split, protocol, progress=report).metrics
             told = ", ".join(
                 f"{name} {100 * figures[name]:.2f} ({100 * figures['intervals'][name][0]:.1f} to "
                 f"{100 * figures['intervals'][name][1]:.1f})"

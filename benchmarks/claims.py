@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hclnet.metrics import Resampled, change, differences, load_records, resamples, weighted_figures
+from hclnet.metrics import Resampled, change, differences, load_records, resamples, weighted_metrics
 from hclnet.workflows.table import title
 
 METRICS = ("top1_cls", "top1_loc", "gt_known", "max_box_acc", "max_box_acc_v2", "pxap")
@@ -39,7 +39,7 @@ def measured(out: Path) -> dict[str, list[Resampled]]:
     rows: list[dict[str, Any]] = json.loads((out / "compare.json").read_text(encoding="utf-8"))
     for row in rows:
         records = load_records(out / row["records"])
-        found.setdefault(title(row), []).append(weighted_figures(records, resamples(len(records))))
+        found.setdefault(title(row), []).append(weighted_metrics(records, resamples(len(records))))
     return found
 
 

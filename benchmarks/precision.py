@@ -22,7 +22,7 @@ from hclnet.config import parse_settings, read_preset
 from hclnet.data import find_split, read
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
-from hclnet.metrics import change, differences, load_records, resamples, save, weighted_figures
+from hclnet.metrics import change, differences, load_records, resamples, save, weighted_metrics
 from hclnet.training import is_finished
 from hclnet.types import DataSet, Records
 
@@ -60,7 +60,7 @@ def agreement(ours: Records, theirs: Records) -> float:
 def lines(name: str, method: str, found: dict[tuple[str, str], Records]) -> list[list[str]]:
     """A row for each run and the precision it is used in."""
     drawn = resamples(len(next(iter(found.values()))))
-    values = {pair: weighted_figures(records, drawn) for pair, records in found.items()}
+    values = {pair: weighted_metrics(records, drawn) for pair, records in found.items()}
     rows = []
     for (precision, used), records in found.items():
         against = (PRECISIONS[0],) * 2 if used == precision else (precision,) * 2

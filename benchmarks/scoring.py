@@ -27,7 +27,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from hclnet.boxes import parse_rule
-from hclnet.metrics import Hclnet, Scoring, WsolEval, figures, intervals, resamples, weighted_figures
+from hclnet.metrics import Hclnet, Scoring, WsolEval, compute_metrics, intervals, resamples, weighted_metrics
 from hclnet.types import GroundTruth, Sample
 from hclnet.workflows.score import score_maps
 from reference import wsoleval
@@ -133,8 +133,10 @@ def from_disk(count: int, folder: Path, workers: int) -> None:
         told = f"{seconds:.0f} s ({busy:.0f} s of processor time), private memory {before:.0f} to {peak():.0f} MB"
         print(f"  {scoring.name:8} {told}, {held:.0f} MB of it the records")
         began = time.perf_counter()
-        intervals(weighted_figures(records, resamples(count)))
-        print(f"           intervals of all {len(figures(records))} figures: {time.perf_counter() - began:.1f} s")
+        intervals(weighted_metrics(records, resamples(count)))
+        print(
+            f"           intervals of all {len(compute_metrics(records))} figures: {time.perf_counter() - began:.1f} s"
+        )
     path.unlink()
 
 

@@ -64,9 +64,9 @@ def main() -> None:
     hclnet.train(data, run, chosen.method, resume=run.exists(), log=print, **recipe)
     result = hclnet.evaluate(run)
     found = hclnet.locate_files(data / "test", run, run / "located", overwrite=True)
-    low, high = result.figures["intervals"]["top1_cls"]
+    low, high = result.metrics["intervals"]["top1_cls"]
     print(
-        f"{result.figures['images']} test cells: {result.figures['top1_cls']:.1%} classified correctly "
+        f"{result.metrics['images']} test cells: {result.metrics['top1_cls']:.1%} classified correctly "
         f"(95 % interval {low:.1%} to {high:.1%})."
     )
     boxed = [one for one in found.localizations if one.objects]

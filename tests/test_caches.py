@@ -58,7 +58,7 @@ def test_features_that_are_there_are_used_though_nothing_can_be_written(
     monkeypatch.setattr("hclnet.localizer.features.writable", lambda folder: pytest.fail("nothing is to be written"))
     monkeypatch.setattr(os, "utime", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Read-only")))
     again = evaluate(trained, out=tmp_path / "again", report=False)
-    assert again.figures == first.figures
+    assert again.metrics == first.metrics
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch):

@@ -20,7 +20,7 @@ from PIL import Image
 from torchmetrics import Metric, MetricCollection
 
 from hclnet.data import read
-from hclnet.metrics import figures, true_class_ranks
+from hclnet.metrics import compute_metrics, true_class_ranks
 from hclnet.torchmetrics import BoxAccV2, GTKnownLoc, MaxBoxAcc, MaxBoxAccV2, PxAP, TopKLoc, boxes, pixels
 from hclnet.workflows.score import Score, score
 from reference import wsoleval
@@ -87,8 +87,8 @@ def test_they_equal_the_command_line(birds: Path, images: Batch, tmp_path: Path,
     for metric in metrics:
         for rows in (slice(0, 1), slice(1, 1), slice(1, 6)):  # of unequal sizes, and one of no image
             metric.update(**images.part(rows).given_to(metric))
-    assert {KEYS[type(m)]: m.compute().item() for m in metrics} == {key: expected.figures[key] for key in KEYS.values()}
-    assert any(0 < expected.figures[key] < 1 for key in KEYS.values())
+    assert {KEYS[type(m)]: m.compute().item() for m in metrics} == {key: expected.metrics[key] for key in KEYS.values()}
+    assert any(0 < expected.metrics[key] < 1 for key in KEYS.values())
 
     ranks = true_class_ranks(images.logits.numpy(), images.labels.numpy())
     top = np.zeros((6, 5))
@@ -96,14 +96,14 @@ def test_they_equal_the_command_line(birds: Path, images: Batch, tmp_path: Path,
     for k in (1, 5):
         metric = TopKLoc(k, box, protocol)
         metric.update(**images.given_to(metric))
-        assert metric.compute().item() == figures(records)[f"top{k}_loc"]
-    assert GTKnownLoc(box, protocol).describe() == expected.figures["protocol"]
+        assert metric.compute().item() == compute_metrics(records)[f"top{k}_loc"]
+    assert GTKnownLoc(box, protocol).describe() == expected.metrics["protocol"]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_maps_of_a_coarse_grid_with_boxes_of_the_images(birds: Path, images: Batch, tmp_path: Path, protocol: str):
     coarse = torch.nn.functional.avg_pool2d(images.maps, (8, 4))  # 8 x 16
-    expected = scored(birds, coarse, tmp_path, protocol, "auto").figures
+    expected = scored(birds, coarse, tmp_path, protocol, "auto").metrics
     for sizes in ((SIDE, SIDE), torch.full((6, 2), SIDE), np.array([SIDE, SIDE], dtype=np.float32)):
         metric = MaxBoxAccV2(protocol)
         metric.update(coarse, images.boxes, sizes)

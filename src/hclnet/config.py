@@ -120,7 +120,7 @@ class Inference(Strict):
 class RunConfig(Strict):
     """Everything that a run depends on."""
 
-    data: str
+    data: str = Field("", description="the path of the data set; of a call that names one, that one")
     method: str = "hclnet"
     options: dict[str, Any] = Field(default_factory=dict, description="the method's own options")
     backbone: str = "efficientnet_lite0"

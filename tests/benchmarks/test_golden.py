@@ -128,7 +128,7 @@ def test_new_names_and_more_of_them_are_no_difference(golden, results: Path):
         ("run/checkpoints/last.ckpt", None),
         (".cache/features/a/boxes.json", None),
         ("run/localizer/localizer.json", None),
-        ("run/evaluation/test/figures.json", None),  # `--json` has them under keys that stay
+        ("run/evaluation/test/metrics.json", None),  # `--json` has them under keys that stay
     ],
 )
 def test_results_are_kept_under_names_that_both_sides_share(golden, path: str, kept: str | None):

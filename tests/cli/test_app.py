@@ -93,8 +93,8 @@ def test_the_whole_path(hclnet: Run, birds: Path, tmp_path: Path):
     done = hclnet("evaluate", run, "--protocol", "wsoleval", "--device", "cpu", "--no-report")
     assert done.exit_code == 0
     assert "Protocol wsoleval: maps of 224 px, bicubic upsampling" in " ".join(done.stdout.split())
-    theirs = json.loads((run / "evaluation" / "test-wsoleval" / "figures.json").read_text())
-    assert theirs["protocol"]["name"] == "wsoleval" and theirs["top1_cls"] == read["top1_cls"]
+    theirs = json.loads((run / "evaluation" / "test-wsoleval" / "metrics.json").read_text())
+    assert theirs["protocol"]["name"] == "wsoleval" and theirs["metrics"]["top1_cls"]["value"] == read["top1_cls"]
     assert (run / "evaluation" / "test-wsoleval" / "classes.csv").read_text().startswith("class,images,top1_cls,")
 
     out = tmp_path / "compared"

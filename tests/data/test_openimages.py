@@ -75,9 +75,9 @@ def test_what_is_to_be_ignored_is_not_counted(root: Path, tmp_path_factory: pyte
     share = records.inside[0].sum() / 224**2
     assert share == pytest.approx(20 / 32, abs=0.01)
     assert records.inside[1].sum() + records.outside[1].sum() == 224**2
-    whole = score(file, root, protocol=protocol, map_size=224).figures["pxap"]
+    whole = score(file, root, protocol=protocol, map_size=224).metrics["pxap"]
     (root / "test/0bt/4_m_ignore.png").unlink()
-    assert score(file, root, protocol=protocol, map_size=224).figures["pxap"] < whole < 1
+    assert score(file, root, protocol=protocol, map_size=224).metrics["pxap"] < whole < 1
 
 
 @pytest.mark.parametrize(

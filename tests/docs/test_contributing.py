@@ -20,7 +20,7 @@ import hclnet.data
 import hclnet.formats
 import hclnet.metrics.registry
 from hclnet.backbones import Architecture, build_backbone
-from hclnet.metrics import figures
+from hclnet.metrics import compute_metrics
 from hclnet.workflows.locate import locate_files
 
 ROOT = Path(__file__).parents[2]
@@ -75,11 +75,11 @@ def test_a_reader(example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_a_metric(example, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run = shutil.copytree(trained, tmp_path / "run")
     records = hclnet.evaluate(run, device="cpu", report=False, out=tmp_path / "scored").records
-    assert "tight" not in figures(records)
+    assert "tight" not in compute_metrics(records)
     monkeypatch.setattr(hclnet.metrics.registry, "METRICS", dict(hclnet.metrics.registry.METRICS))
     example("add-a-metric.md")
     records.iou[:] = [0.95, 0.9, 0.89, 0.2, 0.0, np.nan]
-    assert figures(records)["tight"] == pytest.approx(2 / 5)  # of the images with a box
+    assert compute_metrics(records)["tight"] == pytest.approx(2 / 5)  # of the images with a box
 
 
 def test_a_format(example, birds: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

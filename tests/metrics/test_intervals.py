@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from hclnet.metrics import class_table, differences, figures, hits, intervals, resamples, weighted_figures
+from hclnet.metrics import class_table, compute_metrics, differences, hits, intervals, resamples, weighted_metrics
 from hclnet.types import Records
 
 
@@ -51,14 +51,14 @@ def literal_intervals(records, count):
         drawn = some_records(len(records))
         for column in ("rank", "iou", "level_iou", "level_best", "inside", "outside"):
             setattr(drawn, column, getattr(records, column)[again])
-        values.append(figures(drawn))
+        values.append(compute_metrics(drawn))
     return {name: np.percentile([v[name] for v in values], [2.5, 97.5]) for name in values[0]}
 
 
 def test_intervals_are_those_of_a_loop_in_which_the_best_level_is_chosen_anew():
     records = some_records(40, boxed=0.8)
-    ours = intervals(weighted_figures(records, resamples(40)))
-    measured = figures(records)
+    ours = intervals(weighted_metrics(records, resamples(40)))
+    measured = compute_metrics(records)
     assert set(ours) == {name for name in measured if not name.startswith("images")}
     expected = literal_intervals(records, 150)
     for name in ("top1_cls", "gt_known", "max_box_acc", "max_box_acc_v2", "pxap"):
@@ -70,15 +70,15 @@ def test_intervals_are_those_of_a_loop_in_which_the_best_level_is_chosen_anew():
 def test_the_interval_of_a_share_is_the_binomial_one():
     n = 400
     records = some_records(n)
-    low, high = intervals(weighted_figures(records, resamples(n, 2000)))["gt_known"]
-    share = figures(records)["gt_known"]
+    low, high = intervals(weighted_metrics(records, resamples(n, 2000)))["gt_known"]
+    share = compute_metrics(records)["gt_known"]
     half = 1.96 * np.sqrt(share * (1 - share) / n)
     assert (low, high) == pytest.approx((share - half, share + half), abs=0.01)
 
 
 def test_paired_differences_are_narrower_than_the_intervals_of_the_two():
     drawn = resamples(200)
-    one, other = (weighted_figures(some_records(200, better=b), drawn) for b in (0.0, 0.1))
+    one, other = (weighted_metrics(some_records(200, better=b), drawn) for b in (0.0, 0.1))
     value, low, high = differences([other], [one])["gt_known"]
     assert value == other["gt_known"][0] - one["gt_known"][0] > 0.05
     assert 0 < low <= value <= high
@@ -97,8 +97,8 @@ def test_what_was_measured_is_no_resample():
 
 def test_a_method_of_several_seeds_is_its_median():
     drawn = resamples(40, 50)
-    seeds = [weighted_figures(some_records(40, better=b), drawn) for b in (0.0, 0.3, 0.1)]
-    base = [weighted_figures(some_records(40), drawn)]
+    seeds = [weighted_metrics(some_records(40, better=b), drawn) for b in (0.0, 0.3, 0.1)]
+    base = [weighted_metrics(some_records(40), drawn)]
     assert differences(seeds, base)["gt_known"] == differences(seeds[2:], base)["gt_known"]
 
 
@@ -116,9 +116,9 @@ def test_by_class_worst_first_with_differences():
         value, low, high = row["gt_known_difference"]
         assert value == pytest.approx(row["gt_known"][0] - (records.iou[members] >= 0.5).mean())
         assert low <= value <= high
-    assert np.average(values) == pytest.approx(figures(better)["gt_known"])
+    assert np.average(values) == pytest.approx(compute_metrics(better)["gt_known"])
     at_best = [row["max_box_acc"][0] for row in rows]
-    assert np.average(at_best) == pytest.approx(figures(better)["max_box_acc"])
+    assert np.average(at_best) == pytest.approx(compute_metrics(better)["max_box_acc"])
 
 
 def test_a_class_without_images_or_boxes_has_no_such_figures():
@@ -134,12 +134,12 @@ def test_a_class_without_images_or_boxes_has_no_such_figures():
 def test_without_any_box_there_are_intervals_of_classification_alone():
     records = some_records(9, boxed=0.0)
     records.inside, records.outside = np.zeros((2, 9, 0), dtype=np.int64)
-    assert set(intervals(weighted_figures(records, resamples(9)))) == {"top1_cls", "top5_cls"}
+    assert set(intervals(weighted_metrics(records, resamples(9)))) == {"top1_cls", "top5_cls"}
 
 
 def test_a_thousand_resamples_of_the_cub_test_split_take_seconds():
     records = some_records(5794, classes=200)
     records.inside, records.outside = np.zeros((2, 5794, 0), dtype=np.int64)
     began = time.process_time()
-    intervals(weighted_figures(records, resamples(5794)))
+    intervals(weighted_metrics(records, resamples(5794)))
     assert time.process_time() - began < 20  # three of them, on a machine that does nothing else

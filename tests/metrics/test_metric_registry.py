@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hclnet.cli import tables
-from hclnet.metrics import METRICS, Metric, figures, register, shown_metrics
+from hclnet.metrics import METRICS, Metric, compute_metrics, register, shown_metrics
 from hclnet.metrics.registry import boxed, share
 from hclnet.types import Records
 from hclnet.workflows.evaluate import evaluate
@@ -44,18 +44,20 @@ def loose() -> Iterator[Metric]:
 def test_a_new_metric_is_in_figures_and_in_every_table(
     loose: Metric, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert figures(records_of([0.1, 0.05, 0.9, np.nan]))["loose"] == pytest.approx(2 / 3)
-    assert "loose" not in figures(records_of([np.nan]))  # nothing to measure it by
+    assert compute_metrics(records_of([0.1, 0.05, 0.9, np.nan]))["loose"] == pytest.approx(2 / 3)
+    assert "loose" not in compute_metrics(records_of([np.nan]))  # nothing to measure it by
 
     run = shutil.copytree(trained, tmp_path / "run")
     result = evaluate(run, device="cpu")
     share_of_all = float((result.records.iou >= 0.1).mean())
-    measured = json.loads((result.folder / "figures.json").read_text(encoding="utf-8"))
+    written = json.loads((result.folder / "metrics.json").read_text(encoding="utf-8"))
+    measured = result.metrics
+    assert written["metrics"]["loose"]["value"] == measured["loose"]
     assert measured["loose"] == share_of_all and len(measured["intervals"]["loose"]) == 2
     page = result.report.read_text(encoding="utf-8")
     assert "Loose boxes" in page and "box IoU ≥ 0.1" in page
 
-    tables.figures_table("title", measured)
+    tables.metrics_table("title", measured)
     assert "Loose boxes" in capsys.readouterr().out
     recipe = {"backbone": "b", "output_stride": 16, "size": 64, "tune": "heads", "epochs": 1}
     row = {"settings": {}, "seed": 0, "recipe": recipe, **measured}
@@ -90,10 +92,10 @@ def test_every_shown_metric_has_a_heading_of_two_short_lines():
 
 def test_box_acc_v2_is_of_the_rules_box_alone():
     some = records_of([0.3, 0.5, 0.7, 0.29])
-    assert figures(some)["box_acc_v2"] == pytest.approx((3 / 4 + 2 / 4 + 1 / 4) / 3)
-    assert figures(some, iou_threshold=0.9)["box_acc_v2"] == figures(some)["box_acc_v2"]
+    assert compute_metrics(some)["box_acc_v2"] == pytest.approx((3 / 4 + 2 / 4 + 1 / 4) / 3)
+    assert compute_metrics(some, iou_threshold=0.9)["box_acc_v2"] == compute_metrics(some)["box_acc_v2"]
     some.iou = some.iou.astype(np.float32)  # as tables of records keep them
-    assert figures(some)["box_acc_v2"] == pytest.approx((3 / 4 + 2 / 4 + 1 / 4) / 3)
+    assert compute_metrics(some)["box_acc_v2"] == pytest.approx((3 / 4 + 2 / 4 + 1 / 4) / 3)
 
 
 def test_every_shown_metric_is_explained_among_the_protocols():

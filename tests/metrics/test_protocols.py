@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hclnet.boxes import Evidence, iou, parse_rule
-from hclnet.metrics import PROTOCOLS, Hclnet, Scoring, WsolEval, figures, get_protocol
+from hclnet.metrics import PROTOCOLS, Hclnet, Scoring, WsolEval, compute_metrics, get_protocol
 from hclnet.types import Records
 from reference import wsoleval
 
@@ -94,7 +94,7 @@ def test_wsoleval_accuracies_are_those_of_a_loop_over_1000_thresholds():
     true = [np.concatenate([c, c + rng.integers(4, 17, (1, 2))], axis=1) for c in corners]
     found = [protocol.locate(Evidence(levels), t, RULES[:1])[0] for levels, t in zip(maps, true)]
     n = len(maps)
-    result = figures(
+    result = compute_metrics(
         Records(
             ids=[""] * n,
             paths=[""] * n,

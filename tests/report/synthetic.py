@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from hclnet.boxes import Evidence, Rule, parse_rule, scale, to_levels
 from hclnet.maps.fusion import minmax
-from hclnet.metrics import Hclnet, accuracy_by_level, figures
+from hclnet.metrics import Hclnet, accuracy_by_level, compute_metrics
 from hclnet.report import Column, Line, Page, Results, image_maps, threshold_chart, threshold_series
 from hclnet.types import Records
 
@@ -121,7 +121,7 @@ def page(folder: Path, count: int = 30, methods: int = 3, boxed: bool = True, **
         column(name, drawn, seed, branches, rule, upsampling, boxed)
         for seed, (name, branches, rule, upsampling) in enumerate(kinds[:methods])
     )
-    measured = [figures(one.records) for one in columns]
+    measured = [compute_metrics(one.records) for one in columns]
     lines = tuple(
         Line(one.name, {k: (v, max(v - 0.02, 0.0), v) for k, v in m.items() if "loc" in k or "cls" in k})
         for one, m in zip(columns, measured)

@@ -65,12 +65,12 @@ def test_a_size_that_the_run_does_not_know_is_refused_everywhere_until_it_is_add
     assert localizer.inference.scales == (1,)  # how it looks at images without a word is as before
     assert localizer.with_inference(scales=2).locate(image).label
     measured = hclnet.evaluate(run, report=False, scales=2, device="cpu")
-    assert measured.figures["looks"] == "at 2 times the size"
+    assert measured.metrics["looks"] == "at 2 times the size"
     assert weights(run).keys() == after.keys()
 
 
 def test_another_box_rule_needs_nothing(run, birds):
-    figures = hclnet.evaluate(run, report=False, scales=2, box="otsu3", device="cpu").figures
+    figures = hclnet.evaluate(run, report=False, scales=2, box="otsu3", device="cpu").metrics
     assert figures["box"] == "otsu3" and sorted(Localizer.load(run).foreground) == [64]
 
 
@@ -78,7 +78,7 @@ def test_localizers_of_before_there_was_foreground_go_on(run, birds):
     localizer = Localizer.load(run)
     localizer.foreground = {}
     localizer.save(run / "localizer")
-    assert "gt_known" in hclnet.evaluate(run, report=False, scales=2, device="cpu").figures
+    assert "gt_known" in hclnet.evaluate(run, report=False, scales=2, device="cpu").metrics
     assert Localizer.load(run).foreground == {}
     told = []
     hclnet.train(birds, run, resume=True, log=told.append)

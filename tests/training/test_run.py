@@ -114,7 +114,7 @@ def test_the_loss_falls_and_the_localizer_that_is_kept_is_that_of_the_end(whole,
 def test_the_same_seed_gives_the_same_figures(whole, birds, tmp_path):
     train(birds, tmp_path / "again")
     assert same(weights(tmp_path / "again"), weights(whole)) and rows(tmp_path / "again") == rows(whole)
-    figures = [hclnet.evaluate(run, report=False, device="cpu").figures for run in (whole, tmp_path / "again")]
+    figures = [hclnet.evaluate(run, report=False, device="cpu").metrics for run in (whole, tmp_path / "again")]
     assert figures[0] == figures[1]
 
 

@@ -79,7 +79,7 @@ def test_ctrl_c_leaves_a_usable_run(birds, whole, tmp_path):
     localizer = hclnet.load(run)
     image = next((birds / "images").rglob("*.jpg"))
     assert localizer.locate(image).label in localizer.classes
-    assert hclnet.evaluate(run, report=False, device="cpu").figures["images"] == 6
+    assert hclnet.evaluate(run, report=False, device="cpu").metrics["images"] == 6
     assert not is_finished(run)
     # One whole epoch and one step of the second, and no more, have been learnt.
     assert not torch.equal(weights(run)["method.branches.0.classifier.bias"],

@@ -31,8 +31,8 @@ def splits(run):
 def test_without_boxes_there_is_classification_only(photos, tmp_path):
     hclnet.train(photos, tmp_path / "run", **RECIPE)
     result = hclnet.evaluate(tmp_path / "run", report=False)
-    assert result.figures["images"] == 2 and "top1_cls" in result.figures
-    assert not {"gt_known", "max_box_acc", "top1_loc", "protocol"} & set(result.figures)
+    assert result.metrics["images"] == 2 and "top1_cls" in result.metrics
+    assert not {"gt_known", "max_box_acc", "top1_loc", "protocol"} & set(result.metrics)
 
 
 def test_the_split_that_was_made_is_kept_whatever_comes_later(photos, tmp_path):
@@ -90,7 +90,7 @@ def test_another_data_set_has_no_other_classes(photos, tmp_path):
     run = tmp_path / "run"
     hclnet.train(photos, run, **RECIPE)
     other = shutil.copytree(photos, tmp_path / "other")
-    assert hclnet.evaluate(run, other, report=False).figures["images"] == 2
+    assert hclnet.evaluate(run, other, report=False).metrics["images"] == 2
     (other / "red").rename(other / "green")
     with pytest.raises(
         ValueError, match=r"not know: green \(6 images\)\. It knows blue, red\. .*--ignore-unknown-classes"
@@ -101,10 +101,10 @@ def test_another_data_set_has_no_other_classes(photos, tmp_path):
 def test_figures_and_settings_belong_together(trained):
     plain = hclnet.evaluate(trained, report=False)
     fixed = hclnet.evaluate(trained, report=False, box="fixed:0.9", fusion="l1", out=trained / "other")
-    assert (plain.figures["box"], plain.figures["fusion"]) == ("auto", "addition")
-    assert (fixed.figures["box"], fixed.figures["fusion"]) == ("fixed:0.9", "l1")
-    assert plain.figures["top1_cls"] == fixed.figures["top1_cls"]
-    assert fixed.figures["protocol"]["rule"] == "fixed:0.9" and fixed.folder == trained / "other"
+    assert (plain.metrics["box"], plain.metrics["fusion"]) == ("auto", "addition")
+    assert (fixed.metrics["box"], fixed.metrics["fusion"]) == ("fixed:0.9", "l1")
+    assert plain.metrics["top1_cls"] == fixed.metrics["top1_cls"]
+    assert fixed.metrics["protocol"]["rule"] == "fixed:0.9" and fixed.folder == trained / "other"
     assert Localizer.load(trained).inference.box == "auto"  # looking at it has not changed it
 
 
@@ -119,7 +119,7 @@ def test_a_localizer_alone_needs_a_data_set(trained, birds, tmp_path):
     with pytest.raises(ValueError, match=rf"{tmp_path} does not say what it was trained on. Name a data set with --da"):
         hclnet.evaluate(tmp_path, report=False)
     alone = hclnet.evaluate(tmp_path, birds, report=False)
-    assert alone.figures == hclnet.evaluate(trained, report=False).figures
+    assert alone.metrics == hclnet.evaluate(trained, report=False).metrics
 
 
 def test_val_is_scored_where_there_is_no_test(photos, tmp_path):
@@ -128,7 +128,7 @@ def test_val_is_scored_where_there_is_no_test(photos, tmp_path):
         shutil.copytree(photos, data / split)
     hclnet.train(data, tmp_path / "run", **RECIPE)
     result = hclnet.evaluate(tmp_path / "run", report=False)
-    assert result.figures["images"] == 12 and result.folder.name == "val"
+    assert result.metrics["images"] == 12 and result.folder.name == "val"
     with pytest.raises(ValueError, match="has no split 'tset'; it has train"):
         hclnet.evaluate(tmp_path / "run", split="tset", report=False)
 

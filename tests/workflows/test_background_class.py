@@ -112,7 +112,7 @@ def test_its_images_count_for_classification_only(data: Path, run: Path):
     assert np.array_equal(without.boxes[~good], plain.boxes[~good])
     assert np.array_equal(without.rank, plain.rank)
 
-    figures = evaluate(run, device="cpu", report=True).figures
+    figures = evaluate(run, device="cpu", report=True).metrics
     assert figures["images"] == 9 and figures["images_with_boxes"] == 6
     assert figures["gt_known"] == pytest.approx(float((without.iou[~good] >= 0.5).mean()))
     assert figures["top1_cls"] == pytest.approx(float((without.rank == 0).mean()))

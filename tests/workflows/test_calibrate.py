@@ -35,8 +35,8 @@ def test_the_threshold_is_written_into_the_localizer(run, birds):
     assert written["threshold"] == found.threshold and written["gt_known"] == list(found.gt_known)
     after = hclnet.evaluate(run, split="train", device="cpu", report=False)
     by_auto = hclnet.evaluate(run, split="train", device="cpu", report=False, box="auto")
-    assert by_auto.figures["gt_known"] == pytest.approx(found.rule_gt_known)
-    assert after.figures["box"] == localizer.inference.box
+    assert by_auto.metrics["gt_known"] == pytest.approx(found.rule_gt_known)
+    assert after.metrics["box"] == localizer.inference.box
     assert sorted(localizer.foreground) == [64]  # so that `auto` is still there to go back to
 
 

@@ -139,7 +139,7 @@ def test_an_unknown_protocol_is_refused_before_any_training(birds: Path, tmp_pat
 
 def test_a_row_is_what_evaluate_says_of_its_run(birds: Path, tmp_path: Path):
     rows = compare(birds, ["hclnet:fusion=max,box=fixed:0.3"], tmp_path, **RECIPE)
-    alone = evaluate(tmp_path / rows[0]["run"], fusion="max", box="fixed:0.3", device="cpu").figures
+    alone = evaluate(tmp_path / rows[0]["run"], fusion="max", box="fixed:0.3", device="cpu").metrics
     assert {key: rows[0][key] for key in alone} == alone
 
 

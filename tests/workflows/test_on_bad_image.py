@@ -75,14 +75,14 @@ def test_train_and_evaluate_without_them(data: Path, tmp_path: Path):
     # Scored as it was trained, and its own list beside the records.
     told.clear()
     result = evaluate(run, device="cpu", report=False, log=told.append)
-    assert result.figures["images"] == 3 and len(told) == 1 and "Left out, 1 image of 4" in told[0]
+    assert result.metrics["images"] == 3 and len(told) == 1 and "Left out, 1 image of 4" in told[0]
     assert [row["id"] for row in rows(result.folder / "skipped.csv")] == [skipped[1]["id"]]
     with pytest.raises(ValueError, match="1 image of 4 can't be read"):
         evaluate(run, device="cpu", on_bad_image="fail")
     # A file that is mended is scored again.
     broken = Path(skipped[1]["path"])
     shutil.copy(read(data).split("test")[-1].path, broken)
-    assert evaluate(run, device="cpu", report=False).figures["images"] == 4
+    assert evaluate(run, device="cpu", report=False).metrics["images"] == 4
 
 
 def test_a_resumed_run_goes_on_with_the_same_images(data: Path, tmp_path: Path):

@@ -86,7 +86,7 @@ def test_a_run_that_is_trained_is_neither_gone_on_with_nor_calibrated(run, birds
         with pytest.raises(Busy, match=f"{run} is in use by process"):
             call()
     # Reading it is free, and what is written has a folder of its own.
-    assert hclnet.evaluate(run, device="cpu", report=False).figures["images"] == 6
+    assert hclnet.evaluate(run, device="cpu", report=False).metrics["images"] == 6
 
 
 def test_two_evaluations_do_not_write_one_folder(run, held):

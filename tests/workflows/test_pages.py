@@ -52,8 +52,8 @@ def test_evaluation_writes_a_report_beside_the_records(run, data):
     (column,) = page["columns"]
     assert (column["name"], column["rule"], column["branches"]) == ("hclnet", "fixed:0.3", 2)
     assert set(column["level"]) == {76} and column["iou"] == result.records.iou.tolist()
-    assert f"{100 * result.figures['gt_known']:.1f}" in text and 'id="threshold-chart"' in text
-    low, high = result.figures["intervals"]["gt_known"]
+    assert f"{100 * result.metrics['gt_known']:.1f}" in text and 'id="threshold-chart"' in text
+    low, high = result.metrics["intervals"]["gt_known"]
     assert 'id="loss-chart"' in text and f"{100 * low:.1f} to {100 * high:.1f}" in text
 
 

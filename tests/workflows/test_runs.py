@@ -59,7 +59,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def documented(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "figures.json").read_text())["data"]
+    return json.loads((folder / "metrics.json").read_text())["data"]
 
 
 def test_an_evaluation_changes_no_file_of_the_run_and_says_which_data_it_is_of(home: Path):
@@ -69,7 +69,7 @@ def test_an_evaluation_changes_no_file_of_the_run_and_says_which_data_it_is_of(h
     result = hclnet.evaluate(run, **QUIET)
     assert contents(run) == before and result.folder == run / "evaluation" / "test"
     data = documented(result.folder)
-    assert data == result.figures["data"] and len(data.pop("fingerprint")) == 64
+    assert data == result.metrics["data"] and len(data.pop("fingerprint")) == 64
     there = str(home / "photos")
     assert data == {"path": there, "root": there, "split": "test", "images_expected": 6, "images": 6}
 
@@ -109,7 +109,7 @@ def test_a_copy_to_which_boxes_were_added_is_other_data(home: Path):
     assert hclnet.evaluate(home / "run", copy, **QUIET).folder == home / "run" / "evaluation" / "test"
     (copy / "manifest.csv").write_text("\n".join(rows) + "\n")
     result = hclnet.evaluate(home / "run", copy, **QUIET)
-    assert "gt_known" in result.figures and result.folder.parent.name.startswith("copy-")
+    assert "gt_known" in result.metrics and result.folder.parent.name.startswith("copy-")
 
 
 def test_data_that_moved_is_the_runs_own(home: Path):
@@ -135,7 +135,7 @@ def test_images_that_are_gone_are_refused_or_listed(home: Path):
         calibrate(run, split="test", device="cpu")
     assert contents(run / "evaluation" / "test") == own
     result = hclnet.evaluate(run, on_bad_image="skip", log=told.append, **QUIET)
-    assert result.figures["images"] == 4 and "test/blue/0.png" in told[0] and "2 test images of 6" in told[0]
+    assert result.metrics["images"] == 4 and "test/blue/0.png" in told[0] and "2 test images of 6" in told[0]
     assert (documented(result.folder)["images_expected"], documented(result.folder)["images"]) == (6, 4)
     with (result.folder / "skipped.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -143,7 +143,7 @@ def test_images_that_are_gone_are_refused_or_listed(home: Path):
     # A list of before does not stay beside figures that it has nothing to do with.
     for name in ("blue", "red"):
         shutil.copy(home / "photos" / "train" / name / "0.png", home / "photos" / "test" / name / "2.png")
-    assert hclnet.evaluate(run, home / "photos", out=result.folder, **QUIET).figures["images"] == 6
+    assert hclnet.evaluate(run, home / "photos", out=result.folder, **QUIET).metrics["images"] == 6
     assert not (result.folder / "skipped.csv").exists()
 
 
@@ -303,7 +303,7 @@ def test_only_unknown_names_are_refused_and_can_be_left_out(home: Path):
     result = hclnet.evaluate(
         home / "run", few(home, "pink", "green"), ignore_unknown_classes=True, log=told.append, **QUIET
     )
-    assert result.figures["images"] == 2 and "2 images of classes that the run does not have: pink" in told[0]
+    assert result.metrics["images"] == 2 and "2 images of classes that the run does not have: pink" in told[0]
     names = (
         r"No test image in .* is of a class of the run\. There they are called pink; the run knows blue, green, red\."
     )
@@ -315,7 +315,7 @@ def test_a_comparison_is_of_one_data_set(home: Path):
     recipe = {k: v for k, v in RECIPE.items() if k not in ("method", "width")} | {"report": False}
     out = home / "compared"
     (row,) = compare(home / "photos", ["cam"], out, **recipe)
-    assert row["data"] == {**hclnet.evaluate(out / row["run"], **QUIET).figures["data"]}
+    assert row["data"] == {**hclnet.evaluate(out / row["run"], **QUIET).metrics["data"]}
     (home / "photos" / "test" / "red" / "0.png").unlink()
     with pytest.raises(
         ValueError, match=r"begun on other data .* of the 6 test images .* 1 can't be found .*red/0\.png"

@@ -67,9 +67,9 @@ def test_maps_come_in_three_forms_with_ids_with_and_without_extension(birds, map
     found = score(form(tmp_path / "maps", named), birds, protocol="wsoleval", box="fixed:0.4")
     assert found.records.ids == list(maps) and found.records.protocol == "wsoleval"
     assert (found.records.rank == -1).all() and found.records.top_classes.shape == (12, 0)
-    assert found.figures["protocol"]["name"] == "wsoleval" and found.figures["protocol"]["rule"] == "fixed:0.4"
-    assert {"gt_known", "max_box_acc", "max_box_acc_v2", "pxap"} < set(found.figures["intervals"])
-    assert "top1_cls" not in found.figures and found.figures["images"] == 12
+    assert found.metrics["protocol"]["name"] == "wsoleval" and found.metrics["protocol"]["rule"] == "fixed:0.4"
+    assert {"gt_known", "max_box_acc", "max_box_acc_v2", "pxap"} < set(found.metrics["intervals"])
+    assert "top1_cls" not in found.metrics and found.metrics["images"] == 12
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64, np.uint8, bool])
@@ -118,8 +118,8 @@ def test_the_figures_are_those_of_the_literal_port(birds, maps, tmp_path):
         with Image.open(s.path) as image:
             true.append([wsoleval.gt_box(box, image.size) for box in dataset.ground_truth.boxes[s.id]])
     first, second = wsoleval.max_box_acc(levels, true, (np.arange(255) + 0.5) / 255)
-    assert found.figures["max_box_acc"] == pytest.approx(first, abs=1e-12)
-    assert found.figures["max_box_acc_v2"] == pytest.approx(second, abs=1e-12)
+    assert found.metrics["max_box_acc"] == pytest.approx(first, abs=1e-12)
+    assert found.metrics["max_box_acc_v2"] == pytest.approx(second, abs=1e-12)
 
 
 def test_a_centerd_gaussian_is_good_for_centerd_birds_and_noise_is_not(birds, tmp_path):
@@ -140,7 +140,7 @@ def test_a_centerd_gaussian_is_good_for_centerd_birds_and_noise_is_not(birds, tm
 def test_normalizations_are_of_our_protocol(birds, maps, tmp_path):
     path = as_npz(tmp_path / "maps", maps)
     plain, other = (score(path, birds, cam_normalization=how) for how in ("minmax", "ivr:60"))
-    assert other.figures["protocol"]["normalization"] == "ivr:60"
+    assert other.metrics["protocol"]["normalization"] == "ivr:60"
     assert not np.array_equal(plain.records.level_iou, other.records.level_iou)
     with pytest.raises(ValueError, match=r"wsoleval normalizes by minmax; ivr:60 is for"):
         score(path, birds, protocol="wsoleval", cam_normalization="ivr:60")
@@ -148,7 +148,7 @@ def test_normalizations_are_of_our_protocol(birds, maps, tmp_path):
 
 def test_maps_of_other_splits_are_no_mistake(birds, maps, tmp_path):
     more = maps | {s.id: np.eye(3) for s in read(birds).split("train")}
-    assert score(as_npz(tmp_path / "maps", more), birds).figures["images"] == 12
+    assert score(as_npz(tmp_path / "maps", more), birds).metrics["images"] == 12
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def figures_by_layout(birds, maps, tmp_path_factory) -> dict[str, dict]:
         if layout is lists:
             (place / "dataset").rename(place / "away")  # the lists know how large the images are
         result = score(as_npz(place / "maps", named), data, protocol="wsoleval")
-        found[layout.__name__] = result.figures
+        found[layout.__name__] = result.metrics
     return found
 
 

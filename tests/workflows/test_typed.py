@@ -19,7 +19,7 @@ def test_a_data_set_that_is_read_is_taken_as_its_path_is(birds: Path, trained: P
     assert (tmp_path / "a" / "config.yaml").read_text() == (tmp_path / "b" / "config.yaml").read_text()
     scores = [hclnet.evaluate(tmp_path / "b", d, report=False, device="cpu") for d in (None, birds, dataset)]
     assert scores[0].folder == scores[1].folder == scores[2].folder
-    assert scores[0].figures["gt_known"] == scores[2].figures["gt_known"]
+    assert scores[0].metrics["gt_known"] == scores[2].metrics["gt_known"]
     rows = [hclnet.compare(d, ["cam"], tmp_path / n, report=False, **RECIPE) for d, n in ((birds, "c"), (dataset, "d"))]
     assert rows[0] == rows[1]
 

@@ -86,7 +86,7 @@ Tune = Annotated[
     str | None, typer.Option(help="heads: frozen backbone, fast; all: fine-tune it.", show_default="heads")
 ]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", show_default="12")]
-Seed = Annotated[int | None, typer.Option(help="Same seed, same machine: same figures.", show_default="0")]
+Seed = Annotated[int | None, typer.Option(help="Same seed, same machine: same metrics.", show_default="0")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", show_default="auto")]
 Preset = Annotated[
     str | None,
@@ -105,7 +105,7 @@ SetMaps = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="A setting of maps and boxes: flip=true, 'scales=[0.75,1]'."),
 ]
 JsonFile = Annotated[
-    Path | None, typer.Option("--json", dir_okay=False, help="Write the figures here too.", show_default=False)
+    Path | None, typer.Option("--json", dir_okay=False, help="Write the metrics here too.", show_default=False)
 ]
 Box = Annotated[
     str | None, typer.Option(help="Box rule: auto, otsu3, or fixed:T (T of the maximum).", show_default="the run's")
@@ -124,7 +124,7 @@ OnBadImage = Annotated[
     str | None,
     typer.Option(
         metavar="fail|skip",
-        help="All images are checked first. fail: stop and list those that can't be read, so that no figure rests on "
+        help="All images are checked first. fail: stop and list those that can't be read, so that no metric rests on "
         "fewer images than you think. skip: name them, leave them out, list them in skipped.csv.",
         show_default="fail",
     ),
@@ -222,7 +222,7 @@ def evaluate(
     no_report: NoReport = False,
 ) -> None:
     """Score a run: classification, and localization where there are ground-truth boxes."""
-    from hclnet.cli.tables import figures_table
+    from hclnet.cli.tables import metrics_table
     from hclnet.storage import check_writable, write_json
     from hclnet.workflows.evaluate import evaluate as run_evaluate
 
@@ -242,10 +242,10 @@ def evaluate(
         **_settings_of_maps(settings, box, fusion),
     )
     if json_file:
-        write_json(json_file, result.figures, indent=2)
-    figures = result.figures
-    fusion = f", fusion {figures['fusion']}" if figures["fusion"] else ""
-    figures_table(f"{figures['method']}{fusion}, {figures['images']} images", figures)
+        write_json(json_file, result.metrics, indent=2)
+    metrics = result.metrics
+    fusion = f", fusion {metrics['fusion']}" if metrics["fusion"] else ""
+    metrics_table(f"{metrics['method']}{fusion}, {metrics['images']} images", metrics)
     typer.echo(f"Records: {result.folder / 'records.npz'}   By class: {result.folder / 'classes.csv'}")
     if result.report:
         typer.echo(f"Report: {result.report}")
@@ -390,7 +390,7 @@ def reproduce_verb(
                      show_default="runs/reproduce-DATA"),
     ] = None,
 ) -> None:  # fmt: skip
-    """The paper's tables and figures with its figures beside ours; trains what is missing, goes on where it stopped."""
+    """The paper's tables and figures with its results beside ours; trains what is missing, goes on where it stopped."""
     from hclnet.cli.reproduce import run_experiment
     from hclnet.config import parse_settings
 

@@ -60,6 +60,6 @@ def _print_measured(content: dict[str, Any]) -> None:
 
 
 def _cell(value: list[float] | None) -> str:
-    """The figure, and its spread in a line below."""
+    """The value, and its spread in a line below."""
     middle, _, spread = figure(value).partition(" [")
     return f"{middle}\n[dim]{spread[:-1].replace(' to ', '-')}[/dim]" if spread else middle

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from hclnet.cli.tables import differences_table, figures_table
+from hclnet.cli.tables import differences_table, metrics_table
 from hclnet.metrics import differences, save
 from hclnet.progress import bar
 from hclnet.workflows.score import Score, score
@@ -26,7 +26,7 @@ def score_files(
     json_file: Path | None,
     records: Path | None,
 ) -> list[dict[str, Any]]:
-    """Print the figures of all maps, and by how much the later ones exceed the first; write what was asked for.
+    """Print the metrics of all maps, and by how much the later ones exceed the first; write what was asked for.
 
     Raises:
         ValueError: see `hclnet.score`; or `records` of several methods are to go into one file.
@@ -43,11 +43,11 @@ def score_files(
         if len(scores) == 1:  # they are of the ground truth, which is the same for all
             for doubt in doubts:
                 typer.echo(doubt)
-    rows = [one.figures for one in scores]
+    rows = [one.metrics for one in scores]
     for row, other in zip(rows[1:], scores[1:]):
         row["difference"] = differences([other.values], [scores[0].values])
     for row in rows:
-        figures_table(f"{row['maps']}, {row['images']} {row['split']} images", row)
+        metrics_table(f"{row['maps']}, {row['images']} {row['split']} images", row)
     if len(rows) > 1:
         differences_table(rows[0]["maps"], [(row["maps"], row["difference"]) for row in rows[1:]])
     if json_file:

@@ -14,20 +14,20 @@ from hclnet.metrics import PAIRED, Metric, change, describe_protocol, shown_metr
 _NAMES = 15  # least width of a column of methods
 
 
-def figures_table(title: str, figures: dict[str, Any]) -> None:
-    """The figures of one evaluation with their intervals, and their protocol or why there is none."""
+def metrics_table(title: str, metrics: dict[str, Any]) -> None:
+    """The metrics of one evaluation with their intervals, and their protocol or why there is none."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     for header, side in (("metric", "left"), ("%", "right"), ("95 %", "left")):
         table.add_column(header, justify=side, no_wrap=True)
     table.add_column("what it says")
     for metric in shown_metrics():
-        if metric.key in figures:
-            low, high = (100 * v for v in figures["intervals"][metric.key])
-            value, interval = f"{100 * figures[metric.key]:.1f}", f"[dim]{low:.1f}-{high:.1f}[/dim]"
+        if metric.key in metrics:
+            low, high = (100 * v for v in metrics["intervals"][metric.key])
+            value, interval = f"{100 * metrics[metric.key]:.1f}", f"[dim]{low:.1f}-{high:.1f}[/dim]"
             table.add_row(metric.name, value, interval, metric.meaning)
     console = Console()
     console.print(table)
-    console.print(describe_protocol(figures), highlight=False)
+    console.print(describe_protocol(metrics), highlight=False)
 
 
 def compare_table(rows: Sequence[dict[str, Any]]) -> None:

@@ -1,18 +1,13 @@
-"""From boxes to figures. A protocol (`get_protocol`) looks at one map, the ground-truth boxes and the ground-truth
+"""From boxes to metrics. A protocol (`get_protocol`) looks at one map, the ground-truth boxes and the ground-truth
 mask; what it finds on all images is a `Table`, hence `Records`, which `save`, `load_records` and `concatenate` keep.
-Every metric is registered in one place (`METRICS`, `register`) and is a reduction of the records (`figures`,
+Every metric is registered in one place (`METRICS`, `register`) and is a reduction of the records (`compute_metrics`,
 `accuracy_by_level`, `box_kinds`), to be read with its interval (`intervals`, `differences`) and how it was measured
 (the protocol's `describe`). `choose_threshold` is a reduction too. Nothing in here needs torch.
 """
 
 from hclnet.metrics.calibration import FEWEST, Calibration, choose_threshold
+from hclnet.metrics.compute import accuracy_by_level, compute_metrics, describe_protocol, weighted_metrics
 from hclnet.metrics.failures import KINDS, box_kinds, containment, describe_kinds, kind_of_box
-from hclnet.metrics.figures import (
-    accuracy_by_level,
-    describe_protocol,
-    figures,
-    weighted_figures,
-)
 from hclnet.metrics.intervals import (
     PAIRED,
     Hits,
@@ -54,12 +49,12 @@ __all__ = [
     "choose_min_score",
     "choose_threshold",
     "class_table",
+    "compute_metrics",
     "concatenate",
     "containment",
     "describe_kinds",
     "describe_protocol",
     "differences",
-    "figures",
     "get_protocol",
     "hits",
     "intervals",
@@ -73,5 +68,5 @@ __all__ = [
     "shown_metrics",
     "true_class_ranks",
     "unlocated",
-    "weighted_figures",
+    "weighted_metrics",
 ]

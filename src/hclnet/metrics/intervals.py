@@ -1,9 +1,9 @@
-"""How sure the figures are: percentile bootstrap over the images (Efron 1979), for figures and paired differences.
+"""How sure the metrics are: percentile bootstrap over the images (Efron 1979), for metrics and paired differences.
 
 In each resample the images are drawn anew with replacement and everything is computed again, the best level too, so
 that an interval covers the luck of choosing it. It speaks of other images of the same kind, not of other trainings.
 
-`weighted_figures(records, resamples(n))` has every figure as it was measured, first, and then in every resample. Tables
+`weighted_metrics(records, resamples(n))` has every metric as it was measured, first, and then in every resample. Tables
 of the same images drawn alike are paired: what makes an image easy or hard for two methods cancels out between them.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Integer, UInt8
 
-from hclnet.metrics.figures import figures
+from hclnet.metrics.compute import compute_metrics
 from hclnet.metrics.registry import is_count
 from hclnet.types import Records
 
@@ -41,22 +41,22 @@ def resamples(images: int, count: int = RESAMPLES, seed: int = 0) -> UInt8[np.nd
 
 
 def intervals(values: Resampled) -> dict[str, list[float]]:
-    """The 95 % interval of every figure, by its name: `[low, high]`. `values` are over `resamples`."""
+    """The 95 % interval of every metric, by its name: `[low, high]`. `values` are over `resamples`."""
     return {name: interval(value[1:]) for name, value in values.items() if not is_count(name)}
 
 
 def interval(values: Float64[np.ndarray, " r"]) -> list[float]:
     """The ends of the 95 % interval of resampled values."""
-    # A resample without any ground-truth box has no such figure.
+    # A resample without any ground-truth box has no such metric.
     tail = 100 * (1 - CONFIDENCE) / 2
     return np.nanpercentile(values, [tail, 100 - tail]).tolist()
 
 
 def differences(ours: Sequence[Resampled], baseline: Sequence[Resampled]) -> dict[str, list[float]]:
-    """By how much the figures of one method exceed those of another on the same images: `[difference, low, high]`.
+    """By how much the metrics of one method exceed those of another on the same images: `[difference, low, high]`.
 
     Args:
-        ours: figures over the same `resamples`, for each seed of one method; its figure is the median over them.
+        ours: metrics over the same `resamples`, for each seed of one method; its value is the median over them.
         baseline: the same of the other method.
     """
     a, b = _median(ours), _median(baseline)
@@ -76,7 +76,7 @@ def hits(records: Records) -> dict[str, Float64[np.ndarray, " n"]]:
     For `max_box_acc` that is at the one level that is best for all images together.
     """
     result = {"top1_cls": (records.rank == 0).astype(np.float64)} if records.top_classes.shape[1] else {}
-    threshold = figures(records).get("max_box_acc_threshold")
+    threshold = compute_metrics(records).get("max_box_acc_threshold")
     if threshold is not None:
         at_best = records.level_iou[:, round(255 * threshold)]
         for name, iou in (("gt_known", records.iou), ("max_box_acc", at_best)):
@@ -89,13 +89,13 @@ def class_table(
 ) -> list[dict[str, Any]]:
     """For each class its number of images, and with its interval the share of `hits`, least `gt_known` first.
 
-    With a baseline also by how much it is exceeded on the same images, as `<figure>_difference`. Each is
+    With a baseline also by how much it is exceeded on the same images, as `<metric>_difference`. Each is
     `[value, low, high]`, and left out for a class without a ground-truth box.
 
     Args:
         labels: true classes of the images.
         classes: their names, by label.
-        ours: `hits` of one method, one for each seed; its figure is the mean over them.
+        ours: `hits` of one method, one for each seed; its value is the mean over them.
         baseline: the same of another method on the same images.
     """
     rng = np.random.default_rng(0)

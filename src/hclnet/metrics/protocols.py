@@ -90,7 +90,7 @@ class Scoring(Protocol):
         ...
 
     def describe(self, rule: str) -> dict[str, str | int]:
-        """How figures under this protocol and box rule are measured, to be written beside them."""
+        """How metrics under this protocol and box rule are measured, to be written beside them."""
         ...
 
 

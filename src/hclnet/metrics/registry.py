@@ -4,7 +4,7 @@ become its value.
 Every metric is a function of sums over images. So a table, a bootstrap resample, a training loop of several processes
 and a stream of images that nobody keeps all come to the same value: they add the same whole numbers up.
 
-A new metric is one `register(Metric(...))`. `hclnet.metrics.figures` and so `--json`, the tables on the terminal and
+A new metric is one `register(Metric(...))`. `hclnet.metrics.compute` and so `--json`, the tables on the terminal and
 in Markdown, `compare.json` and the report then have it, with its interval.
 """
 
@@ -35,7 +35,7 @@ class Metric:
     """One metric.
 
     Attributes:
-        key: in `metrics.figures`, files and `--json`.
+        key: in `compute_metrics`, files and `--json`.
         counts: what is summed over the images.
         value: the metric, of those sums in the same order, each r x k; r values, NaN where nothing was counted.
         needs: of the records: `classes` (they were classified), `boxes`, `masks` (of the ground truth). Where
@@ -82,7 +82,7 @@ def shown_metrics() -> list[Metric]:
 
 
 def is_count(key: str) -> bool:
-    """Whether a figure is a number of images, which has no interval."""
+    """Whether a metric is a number of images, which has no interval."""
     return key in METRICS and METRICS[key].whole
 
 

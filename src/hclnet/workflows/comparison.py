@@ -14,7 +14,7 @@ from jaxtyping import Integer
 from hclnet.config import Inference, RunConfig
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
-from hclnet.metrics import Hits, Resampled, class_table, differences, hits, resamples, save, weighted_figures
+from hclnet.metrics import Hits, Resampled, class_table, differences, hits, resamples, save, weighted_metrics
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
 from hclnet.storage import write_json
@@ -111,7 +111,7 @@ class Comparison:
         self, variant: Variant, trained: RunConfig, run: Path, localizer: Localizer, records: Records
     ) -> dict[str, Any]:
         """The row of one variant; its records are written."""
-        values = weighted_figures(records, self.drawn)
+        values = weighted_metrics(records, self.drawn)
         self.methods[variant.spec].values.append(values)
         file = run / f"records-{_slug(variant.config.inference, self.protocol)}.npz"
         save(records, file)

@@ -13,11 +13,11 @@ from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.metrics import class_table, get_protocol, hits, save
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
-from hclnet.storage import locked, write_json
+from hclnet.storage import locked
 from hclnet.types import DataSet, Log, Records
 from hclnet.workflows.pages import evaluation_page
 from hclnet.workflows.runs import open_run
-from hclnet.workflows.summary import summary, write_class_table
+from hclnet.workflows.summary import summary, write_class_table, write_metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,20 @@ class Evaluation:
 
     Attributes:
         records: a row an image.
-        figures: fractions, their intervals, and the protocol they were measured under.
-        folder: has `records.npz`, `figures.json` and `classes.csv`.
+        metrics: fractions, their intervals, and the protocol they were measured under, as `--json` has them.
+        folder: has `records.npz`, `metrics.json` and `classes.csv`.
         report: the page to look at, if one was asked for.
     """
 
     records: Records
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
     folder: Path
     report: Path | None = None
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The metrics, by the name that version 0.1 has for them."""
+        return self.metrics
 
 
 def evaluate(
@@ -58,7 +63,7 @@ def evaluate(
         run: a run folder.
         data: another data set than the run's own. Its classes are matched by name; it may have a part of the run's.
         split: which part of it.
-        out: folder for `records.npz`, `figures.json`, `classes.csv` and `report.html`; by default
+        out: folder for `records.npz`, `metrics.json`, `classes.csv` and `report.html`; by default
             `<run>/evaluation/<split>`, with another protocol than our own `<split>-<protocol>`, and for other data than
             the run's own `<run>/evaluation/<name>-<fingerprint>/<split>`.
         report: write the report.
@@ -93,7 +98,7 @@ def evaluate(
         measured = {**summary(localizer, records), "data": opened.about}
         save(records, home / "records.npz")
         record_skipped(dataset, home)
-        write_json(home / "figures.json", measured, indent=2)
+        write_metrics(localizer, run, measured, home)
         write_class_table(class_table(records.labels, dataset.classes, [hits(records)]), home / "classes.csv")
         page = None
         if report:

@@ -50,11 +50,11 @@ class MethodScores:
     curves: list[Float64[np.ndarray, " 256"]] = field(default_factory=list)
     at_rule: list[float] = field(default_factory=list)
 
-    def add(self, records: Records, figures: dict[str, Any]) -> None:
+    def add(self, records: Records, metrics: dict[str, Any]) -> None:
         """Another seed's."""
-        if "gt_known" in figures:
+        if "gt_known" in metrics:
             self.curves.append(accuracy_by_level(records))
-            self.at_rule.append(figures["gt_known"])
+            self.at_rule.append(metrics["gt_known"])
 
 
 def column(name: str, localizer: Localizer, records: Records, maps: Sequence[ImageMaps]) -> Column:
@@ -72,27 +72,27 @@ def evaluation_page(
     split: str,
     records: Records,
     maps: Sequence[ImageMaps],
-    figures: dict[str, Any],
+    metrics: dict[str, Any],
     run: Path,
 ) -> Page:
     """Of one run, scored on a split."""
     name = localizer.method.name
     one = column(name, localizer, records, maps)
-    known = "gt_known" in figures
-    shown = [metric.key for metric in shown_metrics() if metric.key in figures]
-    lines = (Line(name, {key: (figures[key], *figures["intervals"][key]) for key in shown}),)
+    known = "gt_known" in metrics
+    shown = [metric.key for metric in shown_metrics() if metric.key in metrics]
+    lines = (Line(name, {key: (metrics[key], *metrics["intervals"][key]) for key in shown}),)
     spread = (
-        "Small figures: 95 % interval over images (bootstrap). How far the figures vary from training to training is "
+        "Small metrics: 95 % interval over images (bootstrap). How far the metrics vary from training to training is "
         "not in it; hclnet compare --seeds 3 measures that."
     )
     curves = ()
     if known:
         scores = MethodScores(name, one)
-        scores.add(records, figures)
+        scores.add(records, metrics)
         curves = (threshold_chart([_series(scores)]),)
     boxed = ""
     if known:
-        count = "All" if figures["images_with_boxes"] == len(records) else figures["images_with_boxes"]
+        count = "All" if metrics["images_with_boxes"] == len(records) else metrics["images_with_boxes"]
         boxed = f" {count} of them have a ground-truth box to compare with."
     return Page(
         title=f"{name} on {dataset.root.resolve().name}",
@@ -101,7 +101,7 @@ def evaluation_page(
         classes=dataset.classes,
         columns=(one,),
         gt_boxes=boxes_of(dataset, records),
-        results=Results(lines, describe_protocol(figures), spread),
+        results=Results(lines, describe_protocol(metrics), spread),
         charts=(*curves, *_learning(run)),
         notes=_notes(records),
         facts=(
@@ -161,9 +161,9 @@ def comparison_page(
     records = columns[0].records
     several = len(seeds) > 1
     spread = (
-        f"Small figures: lowest to highest of {len(seeds)} seeds."
+        f"Small metrics: lowest to highest of {len(seeds)} seeds."
         if several
-        else "One seed: how far the figures vary from seed to seed is not measured; --seeds 3 measures it."
+        else "One seed: how far the metrics vary from seed to seed is not measured; --seeds 3 measures it."
     )
     keys = [metric.key for metric in shown_metrics()]
     table = tuple(Line(line["method"], {key: line[key] for key in keys if key in line}) for line in lines)

@@ -138,7 +138,7 @@ def open_run(
         known = is_recorded(dataset, run, chosen)
         own = bool(change.expected) and not change if known is None else known
         if not own and config and log and dataset.root.resolve() == Path(config.data).resolve():
-            log(f"These are other images or boxes than those of {run}: their figures go to a place of their own.")
+            log(f"These are other images or boxes than those of {run}: their metrics go to a place of their own.")
     path = config.data if data is None else str(data.root if isinstance(data, DataSet) else data)
     skipped = sum(s.sample.split == chosen for s in dataset.skipped)
     expected = change.expected if own and change.expected else len(dataset.split(chosen)) + skipped

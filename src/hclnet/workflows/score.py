@@ -1,4 +1,4 @@
-"""`hclnet score`: anybody's heatmaps and a ground truth -> the records and figures that `evaluate` makes of a
+"""`hclnet score`: anybody's heatmaps and a ground truth -> the records and metrics that `evaluate` makes of a
 localizer.
 
 Maps are read one after the other and looked at in threads; never more than a few are in memory.
@@ -32,12 +32,12 @@ from hclnet.metrics import (
     Resampled,
     Scoring,
     Table,
-    figures,
+    compute_metrics,
     get_protocol,
     intervals,
     look,
     resamples,
-    weighted_figures,
+    weighted_metrics,
 )
 from hclnet.progress import Report
 from hclnet.text import as_clause, shown
@@ -54,13 +54,18 @@ class Score:
 
     Attributes:
         records: a row an image, without classification.
-        figures: fractions, their intervals, and the protocol they were measured under.
-        values: the figures over `hclnet.metrics.resamples`, to be paired with those of other maps of the same images.
+        metrics: fractions, their intervals, and the protocol they were measured under.
+        values: the metrics over `hclnet.metrics.resamples`, to be paired with those of other maps of the same images.
     """
 
     records: Records
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
     values: Resampled
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The metrics, by the name that version 0.1 has for them."""
+        return self.metrics
 
 
 def score(
@@ -115,9 +120,9 @@ def score(
         # Where the ground truth says how large the images are, none of them needs to be here.
         sizes = np.array([dataset.ground_truth.sizes.get(s.id) or image_size(s.path) for s in samples], dtype=np.int64)
         records = score_maps(chosen, samples, sizes, dataset.ground_truth, scoring, rule, progress, tell=tell)
-    values = weighted_figures(records, resamples(len(records)))
+    values = weighted_metrics(records, resamples(len(records)))
     named = {"maps": str(maps), "truth": str(ground_truth), "split": kept[0].split, "box": box}
-    measured = {**named, "protocol": scoring.describe(box), **figures(records), "intervals": intervals(values)}
+    measured = {**named, "protocol": scoring.describe(box), **compute_metrics(records), "intervals": intervals(values)}
     return Score(records, measured, values)
 
 

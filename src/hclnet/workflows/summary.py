@@ -7,24 +7,25 @@ import io
 from pathlib import Path
 from typing import Any
 
+from hclnet import __version__
 from hclnet.localizer.evaluation import protocol_of
 from hclnet.localizer.localizer import Localizer
-from hclnet.metrics import Resampled, figures, intervals, resamples, weighted_figures
-from hclnet.storage import write_text
+from hclnet.metrics import METRICS, Resampled, compute_metrics, intervals, is_count, resamples, weighted_metrics
+from hclnet.storage import write_json, write_text
 from hclnet.types import Records
 
 
 def summary(localizer: Localizer, records: Records, values: Resampled | None = None) -> dict[str, Any]:
-    """All figures of a table of records with their intervals, the settings and the protocol they belong to.
+    """All metrics of a table of records with their intervals, the settings and the protocol they belong to.
 
     Args:
         localizer: that was scored.
         records: of the images.
-        values: the figures over `resamples`, if they are at hand.
+        values: the metrics over `resamples`, if they are at hand.
     """
-    values = weighted_figures(records, resamples(len(records))) if values is None else values
+    values = weighted_metrics(records, resamples(len(records))) if values is None else values
     settings = localizer.inference
-    measured = figures(records)
+    measured = compute_metrics(records)
     named = {"method": localizer.method.name, "fusion": localizer.fusion, "box": settings.box}
     if "gt_known" in measured or "pxap" in measured:
         named["protocol"] = protocol_of(records.protocol, settings).describe(settings.box)
@@ -35,8 +36,52 @@ def summary(localizer: Localizer, records: Records, values: Resampled | None = N
     return {**named, **measured, "intervals": intervals(values)}
 
 
+def write_metrics(localizer: Localizer, run: Path, measured: dict[str, Any], folder: Path) -> Path:
+    """`metrics.json`: what was measured, on which data, under which protocol and settings.
+
+    ```
+    hclnet    the version that wrote it
+    run       the folder of the localizer
+    method    its method
+    data      path, root, split, fingerprint, images, images_expected
+    protocol  name, map_size, upsampling, ...; null without ground-truth boxes or masks
+    settings  of maps and boxes, all of them
+    counts    images, images_with_boxes, images_with_masks
+    metrics   by key: value and interval (95 %), fractions 0..1
+    ```
+
+    Args:
+        localizer: that was scored.
+        run: its folder.
+        measured: as `summary` has it, and the data.
+        folder: where the file goes.
+
+    Returns:
+        The file.
+    """
+    known = [key for key in METRICS if key in measured]
+    document = {
+        "hclnet": __version__,
+        "run": str(run),
+        "method": measured["method"],
+        "data": measured["data"],
+        "protocol": measured.get("protocol"),
+        "settings": {**localizer.inference.model_dump(mode="json"), "fusion": localizer.fusion},
+        "counts": {key: measured[key] for key in known if is_count(key)},
+        "metrics": {
+            key: {"value": measured[key], "interval": list(measured["intervals"][key])}
+            for key in known
+            if not is_count(key)
+        },
+    }
+    file = folder / "metrics.json"
+    write_json(file, document, indent=2)
+    (folder / "figures.json").unlink(missing_ok=True)  # of version 0.1: it is of the evaluation that this one replaces
+    return file
+
+
 def write_class_table(rows: list[dict[str, Any]], path: Path) -> None:
-    """A line a class; of each figure the value, and the ends of its 95 % interval as `..._low` and `..._high`."""
+    """A line a class; of each metric the value, and the ends of its 95 % interval as `..._low` and `..._high`."""
     flat = []
     for row in rows:
         line: dict[str, Any] = {}

@@ -56,7 +56,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def caption(rows: Sequence[dict[str, Any]]) -> str:
-    """What the figures are: unit, images, seeds, protocol, recipe."""
+    """What the metrics are: unit, images, seeds, protocol, recipe."""
     seeds = len({row["seed"] for row in rows})
     over = f"median over {seeds} seeds with the lowest and highest" if seeds > 1 else "one seed"
     text = f"Percent; {over}; {rows[0]['images']} images."

@@ -1,4 +1,4 @@
-"""Figures: every metric as a reduction of the records, in fractions 0..1."""
+"""Every metric as a reduction of the records, in fractions 0..1."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hclnet.metrics.registry import is_count, present_metrics, total_counts, val
 from hclnet.types import Records
 
 
-def figures(records: Records, iou_threshold: float = 0.5) -> dict[str, int | float]:
+def compute_metrics(records: Records, iou_threshold: float = 0.5) -> dict[str, int | float]:
     """The field's metrics of some records.
 
     `images`, `top1_cls` and `top5_cls` are over all images; the latter are missing if nothing was classified, and so
-    are the figures below that depend on it. The others are over the images with a ground-truth box, and there only if
+    are the metrics below that depend on it. The others are over the images with a ground-truth box, and there only if
     there are any:
 
     - `images_with_boxes`: how many these are.
@@ -43,17 +43,17 @@ def figures(records: Records, iou_threshold: float = 0.5) -> dict[str, int | flo
         ValueError: there are no rows.
     """
     if not len(records):
-        raise ValueError("there are no records, so no figures; evaluate at least one image.")
-    once = weighted_figures(records, np.ones((1, len(records))), iou_threshold)
+        raise ValueError("there are no records, so no metrics; evaluate at least one image.")
+    once = weighted_metrics(records, np.ones((1, len(records))), iou_threshold)
     return {name: int(value[0]) if is_count(name) else float(value[0]) for name, value in once.items()}
 
 
-def weighted_figures(
+def weighted_metrics(
     records: Records, weights: Real[np.ndarray, "r n"], iou_threshold: float = 0.5
 ) -> dict[str, Float64[np.ndarray, " r"]]:
-    """The figures of tables in which row i of the records occurs `weights[:, i]` times, as in a bootstrap resample.
+    """The metrics of tables in which row i of the records occurs `weights[:, i]` times, as in a bootstrap resample.
 
-    What is best over all images, such as a level, is chosen anew in each. A figure without an image to stand on is NaN.
+    What is best over all images, such as a level, is chosen anew in each. A metric without an image to stand on is NaN.
     """
     metrics = present_metrics(records)
     counts = tuple(count for metric in metrics for count in metric.counts)
@@ -76,20 +76,20 @@ def accuracy_by_level(records: Records, iou_threshold: float = 0.5) -> Float64[n
     return (records.level_iou[known] >= iou_threshold).mean(axis=0)
 
 
-def describe_protocol(figures: dict[str, Any]) -> str:
-    """In a sentence or two, how the figures of one evaluation were measured, or why there is no localization."""
-    told = f"Percent of {figures['images']} images"
-    if "intervals" in figures:
+def describe_protocol(metrics: dict[str, Any]) -> str:
+    """In a sentence or two, how the metrics of one evaluation were measured, or why there is no localization."""
+    told = f"Percent of {metrics['images']} images"
+    if "intervals" in metrics:
         told += ", with 95 % intervals over images"
-    if "protocol" not in figures:
+    if "protocol" not in metrics:
         return f"{told}. There are no ground-truth boxes here: classification only."
-    protocol = figures["protocol"]
+    protocol = metrics["protocol"]
     told += f". Protocol {protocol['name']}: maps of {protocol['map_size']} px, {protocol['upsampling']} upsampling"
-    if "max_box_acc_threshold" in figures:
-        best = figures["max_box_acc_threshold"]
+    if "max_box_acc_threshold" in metrics:
+        best = metrics["max_box_acc_threshold"]
         told += f", box rule {protocol['rule']}; the best threshold is {best:.2f} of the maximum"
-    if "crops" in figures:
-        told += f"; classified by {figures['crops']} crops"
-    if "looks" in figures:
-        told += f"; images seen {figures['looks']}"
+    if "crops" in metrics:
+        told += f"; classified by {metrics['crops']} crops"
+    if "looks" in metrics:
+        told += f"; images seen {metrics['looks']}"
     return told + "."
