@@ -18,11 +18,11 @@ import numpy as np
 
 import hclnet
 from hclnet.boxes import iou
-from hclnet.config import parse_settings, read_preset
 from hclnet.data import find_split, read
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import change, differences, load_records, resamples, save, weighted_metrics
+from hclnet.settings import parse_settings, read_preset
 from hclnet.training import is_finished
 from hclnet.types import DataSet, Records
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from hclnet.config import Inference, RunConfig, check_inference, parse_settings, read_preset, route
+from hclnet.config import Inference, RunConfig
 from hclnet.methods import get_method, method_names
+from hclnet.settings import check_inference, parse_settings, read_preset, route
 from hclnet.workflows.settings import make_config
 
 OPTIONS = {"branches", "threshold"}

@@ -10,9 +10,10 @@ import pytest
 
 import hclnet
 from hclnet.backbones import choose_stride
-from hclnet.config import RunConfig, read_preset
+from hclnet.config import RunConfig
 from hclnet.configs import HERE, about, preset_names
 from hclnet.maps.augmentation import View, views
+from hclnet.settings import read_preset
 from hclnet.synthetic import PartsOptions, write
 from hclnet.workflows.settings import make_config
 

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 import hclnet
-from hclnet.config import RunConfig, parse_settings, read_preset
+from hclnet.config import RunConfig
+from hclnet.settings import parse_settings, read_preset
 from hclnet.training import is_finished
 from hclnet.workflows.settings import make_config
 from runs_0_1.filled import HERE, RUNS, fill, located, pictures

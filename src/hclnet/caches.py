@@ -51,13 +51,15 @@ def compiled(**options: Any) -> Callable[[Callable], Callable]:
             kept[function.__qualname__] = Path(loops._cache.cache_path)
         except RuntimeError:  # "no locator available"
             kept[function.__qualname__] = None
-            return numba.njit(**options)(function)
+            plain: Callable = numba.njit(**options)(function)
+            return plain
         cache = loops._cache
         cache.load_overload, cache.save_overload = (
             _if_it_can_be(cache.load_overload),
             _if_it_can_be(cache.save_overload),
         )
-        return loops
+        compiled: Callable = loops
+        return compiled
 
     return decorate
 
@@ -68,7 +70,7 @@ def _cached(function: Callable, options: dict[str, Any]) -> Any:
     except RuntimeError:
         if not (ours := _ours()):
             raise
-        numba.config.CACHE_DIR = str(ours)
+        numba.config.CACHE_DIR = str(ours)  # type: ignore[attr-defined]  # numba sets its settings at run time
         return numba.njit(cache=True, **options)(function)
 
 

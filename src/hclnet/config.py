@@ -7,15 +7,21 @@ What a localizer is trained with is separate from what is settled when it is use
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from hclnet.configs import preset_path
 from hclnet.storage import write_text
 
 Scale = Annotated[float, Field(ge=0.25, le=4)]
@@ -50,7 +56,7 @@ OLD_NAMES = {
 """Settings as version 0.1 called them; they go on being taken."""
 
 
-def _new_names(settings: Any) -> Any:
+def new_names(settings: Any) -> Any:
     """Settings by the names that they have now.
 
     Raises:
@@ -74,29 +80,57 @@ class Inference(Strict):
     Rows are those of the list of readings in docs/paper.md.
     """
 
-    _ = model_validator(mode="before")(_new_names)
+    _ = model_validator(mode="before")(new_names)
 
     fusion: Literal["max", "addition", "l1"] | None = Field(
-        None, description="how the branches' maps become one (eqs. 1-5); None: the method's own"
+        default=None, description="how the branches' maps become one (eqs. 1-5); None: the method's own"
     )
-    branch_normalization: Literal["minmax", "raw", "relu"] = Field("minmax", description="f_i of eqs. (1)-(5) (row 7)")
-    l1_over: Literal["all", "class"] = Field("all", description="classes in the norm of eq. (2) (row 8)")
-    l1_weights: Literal["ratio", "softmax"] = Field("ratio", description="eq. (5) (row 9)")
-    l1_radius: int = Field(1, ge=0, description="r of eq. (3) (row 10)")
-    upsample_first: bool = Field(False, description="fuse after upsampling, not before (row 11)")
-    upsampling: Literal["bilinear", "bicubic"] = Field("bilinear", description="from feature resolution to map_size")
-    map_size: int = Field(224, ge=8, description="side of the heatmap that boxes are drawn on, pixels")
-    cam_normalization: str = Field("minmax", description="how a heatmap comes to lie in 0..1: minmax, max, pas, ivr:P")
-    flip: bool = Field(False, description="look at the mirror image too, and average maps and probabilities")
+    branch_normalization: Literal["minmax", "raw", "relu"] = Field(
+        default="minmax", description="f_i of eqs. (1)-(5) (row 7)"
+    )
+    l1_over: Literal["all", "class"] = Field(default="all", description="classes in the norm of eq. (2) (row 8)")
+    l1_weights: Literal["ratio", "softmax"] = Field(default="ratio", description="eq. (5) (row 9)")
+    l1_radius: int = Field(default=1, ge=0, description="r of eq. (3) (row 10)")
+    upsample_first: bool = Field(default=False, description="fuse after upsampling, not before (row 11)")
+    upsampling: Literal["bilinear", "bicubic"] = Field(
+        default="bilinear", description="from feature resolution to map_size"
+    )
+    map_size: int = Field(default=224, ge=8, description="side of the heatmap that boxes are drawn on, pixels")
+    cam_normalization: str = Field(
+        default="minmax", description="how a heatmap comes to lie in 0..1: minmax, max, pas, ivr:P"
+    )
+    flip: bool = Field(default=False, description="look at the mirror image too, and average maps and probabilities")
     scales: Annotated[tuple[Scale, ...], BeforeValidator(_listed_scales)] = Field(
-        (1.0,),
+        default=(1.0,),
         min_length=1,
         description="look at these multiples of size, and average likewise; 1.5 where no size is given",
     )
-    box: str = Field("auto", description="box rule: auto, fixed:T or otsu3")
-    crops: Literal[1, 10] = Field(1, description="10: classify by ten crops, mean of their softmax (row 17)")
-    min_score: float = Field(0.0, ge=0, le=1, description="a class less probable than this is not there: never boxed")
-    background_class: str | None = Field(None, description="a class for nothing, such as good: learned, never boxed")
+    box: str = Field(default="auto", description="box rule: auto, fixed:T or otsu3")
+    crops: Literal[1, 10] = Field(default=1, description="10: classify by ten crops, mean of their softmax (row 17)")
+    min_score: float = Field(
+        default=0.0, ge=0, le=1, description="a class less probable than this is not there: never boxed"
+    )
+    background_class: str | None = Field(
+        default=None, description="a class for nothing, such as good: learned, never boxed"
+    )
+
+    @field_validator("box")
+    @classmethod
+    def _there_is_such_a_rule(cls, box: str) -> str:
+        if box != "auto":  # which needs no import of what compiles
+            from hclnet.boxes import parse_rule
+
+            parse_rule(box)
+        return box
+
+    @field_validator("cam_normalization")
+    @classmethod
+    def _there_is_such_a_normalization(cls, how: str) -> str:
+        if how != "minmax":
+            from hclnet.boxes import parse_normalization
+
+            parse_normalization(how)
+        return how
 
     @property
     def looks(self) -> str:
@@ -120,43 +154,59 @@ class Inference(Strict):
 class RunConfig(Strict):
     """Everything that a run depends on."""
 
-    data: str = Field("", description="the path of the data set; of a call that names one, that one")
+    data: str = Field(default="", description="the path of the data set; of a call that names one, that one")
     method: str = "hclnet"
     options: dict[str, Any] = Field(default_factory=dict, description="the method's own options")
     backbone: str = "efficientnet_lite0"
-    weights: str = Field("auto", description="auto: ImageNet's, packaged or from timm's hub; none: random; or a file")
+    weights: str = Field(
+        default="auto", description="auto: ImageNet's, packaged or from timm's hub; none: random; or a file"
+    )
     output_stride: Literal[8, 16, 32] | None = Field(
-        None, description="pixels of the image per value of a map; None: the backbone's own (8 for vgg16, else 16)"
+        default=None,
+        description="pixels of the image per value of a map; None: the backbone's own (8 for vgg16, else 16)",
     )
     stages: int = Field(
-        1, ge=1, le=4, description="how many of the backbone's last stages the heads see; 2 where no size is given"
+        default=1,
+        ge=1,
+        le=4,
+        description="how many of the backbone's last stages the heads see; 2 where no size is given",
     )
-    size: int = Field(448, ge=32, description="side of the square that images are resized to, pixels")
+    size: int = Field(default=448, ge=32, description="side of the square that images are resized to, pixels")
     gray_max: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto", "file"] = Field(
-        "auto",
+        default="auto",
         description="gray of 16 bits: what is shown as white; auto: the 99.9th percentile of the training images",
     )
-    tune: Literal["heads", "all"] = Field("heads", description="heads: the backbone stays as it is; all: fine-tune it")
-    epochs: int = Field(12, ge=1, description="passes over the training images")
-    batch: int = Field(32, ge=1, description="images per step")
-    lr: float = Field(1e-3, gt=0, description="peak learning rate of the heads")
-    backbone_lr: float = Field(1e-4, gt=0, description="peak learning rate of the backbone, with --tune all")
-    weight_decay: float = Field(0.01, ge=0, description="of the optimizer")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a target that all classes get alike")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd: with Nesterov's momentum (row 15)")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    bias_lr: float = Field(1.0, gt=0, description="learning rates of biases, in multiples of the others'")
-    schedule: Literal["onecycle", "step"] = Field("onecycle", description="one cycle to the peak and down; or steps")
-    step_epochs: int = Field(20, ge=1, description="schedule=step: epochs from one step down to the next")
-    step_factor: float = Field(0.1, gt=0, le=1, description="schedule=step: what a step multiplies the rates by")
-    seed: Seed = Field(0, description="of the heads' start, the order of images, and an automatic split")
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: float32, but trained in bfloat16 where it is native; or HCLNET_PRECISION"
+    tune: Literal["heads", "all"] = Field(
+        default="heads", description="heads: the backbone stays as it is; all: fine-tune it"
     )
-    workers: int = Field(0, ge=0, description="processes that decode images with --tune all")
-    on_bad_image: Literal["fail", "skip"] = Field("fail", description="fail before training, or skip the broken images")
-    as_classes: bool = Field(False, description="each folder in the data is a class, also one called like a split")
+    epochs: int = Field(default=12, ge=1, description="passes over the training images")
+    batch: int = Field(default=32, ge=1, description="images per step")
+    lr: float = Field(default=1e-3, gt=0, description="peak learning rate of the heads")
+    backbone_lr: float = Field(default=1e-4, gt=0, description="peak learning rate of the backbone, with --tune all")
+    weight_decay: float = Field(default=0.01, ge=0, description="of the optimizer")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="share of a target that all classes get alike")
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="sgd: with Nesterov's momentum (row 15)")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
+    bias_lr: float = Field(default=1.0, gt=0, description="learning rates of biases, in multiples of the others'")
+    schedule: Literal["onecycle", "step"] = Field(
+        default="onecycle", description="one cycle to the peak and down; or steps"
+    )
+    step_epochs: int = Field(default=20, ge=1, description="schedule=step: epochs from one step down to the next")
+    step_factor: float = Field(
+        default=0.1, gt=0, le=1, description="schedule=step: what a step multiplies the rates by"
+    )
+    seed: Seed = Field(default=0, description="of the heads' start, the order of images, and an automatic split")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="auto: float32, but trained in bfloat16 where it is native; or HCLNET_PRECISION"
+    )
+    workers: int = Field(default=0, ge=0, description="processes that decode images with --tune all")
+    on_bad_image: Literal["fail", "skip"] = Field(
+        default="fail", description="fail before training, or skip the broken images"
+    )
+    as_classes: bool = Field(
+        default=False, description="each folder in the data is a class, also one called like a split"
+    )
     inference: Inference = Inference()
 
     def training_key(self) -> dict[str, Any]:
@@ -178,7 +228,9 @@ class RunConfig(Strict):
         """
         if not path.is_file():
             raise ValueError(f"{path.parent} is no run folder: it has no {path.name}.")
-        settings = {"gray_max": "file", **_mapping(path)}  # what version 0.1 did, which wrote nothing about it
+        settings = {"gray_max": "file", **read_mapping(path)}  # what version 0.1 did, which wrote nothing about it
+        if "data" not in settings:
+            raise ValueError(f"{path} can't be read: data: there is no such line; it names the data set of the run.")
         try:
             return cls(**settings)
         except (TypeError, ValidationError) as error:
@@ -210,83 +262,12 @@ def readable(error: Exception) -> str:
     )
 
 
-def route(settings: dict[str, Any], option_names: set[str], method: str) -> dict[str, Any]:
-    """Sort flat `key=value` settings into a method's options, inference settings and the rest of a `RunConfig`.
-
-    `branches=1`, `fusion=max` and `epochs=20` are all written the same way; the names do not overlap.
+def read_mapping(path: Path) -> dict[str, Any]:
+    """What a YAML file of `key: value` lines holds.
 
     Raises:
-        ValueError: a key is none of them; the message lists what exists.
+        ValueError: it can't be read, or holds something else.
     """
-    routed: dict[str, Any] = {"options": {}, "inference": {}}
-    own = set(RunConfig.model_fields) - {"options", "inference", "method", "data"}
-    for key, value in _new_names(settings).items():
-        bare = key.removeprefix("options.").removeprefix("inference.")
-        if bare in option_names:
-            routed["options"][bare] = value
-        elif bare in Inference.model_fields:
-            routed["inference"][bare] = value
-        elif key in own:
-            routed[key] = value
-        else:
-            raise ValueError(
-                f"{key!r} is no setting. Options of method {method}: {_listed(option_names)}. Of maps and boxes: "
-                f"{_listed(Inference.model_fields)}. Of training: {_listed(own)}."
-            )
-    return routed
-
-
-def check_inference(settings: Iterable[str]) -> None:
-    """Raises:
-    ValueError: one of the names is no setting of maps and boxes; the message lists those.
-    """
-    if unknown := [key for key in settings if OLD_NAMES.get(key, key) not in Inference.model_fields]:
-        raise ValueError(
-            f"{unknown[0]!r} is no setting of maps and boxes. There are {_listed(Inference.model_fields)}."
-        )
-
-
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """`["branches=2", "lr=1e-3"]` -> `{"branches": 2, "lr": 0.001}`; values are read as YAML.
-
-    Raises:
-        ValueError: an entry has no `=`, or its value is no YAML.
-    """
-    settings = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise ValueError(f"{pair!r} is no setting: write KEY=VALUE, for example branches=1.")
-        try:
-            settings[key.strip()] = _value(value)
-        except yaml.YAMLError:
-            raise ValueError(
-                f"{pair!r}: its value can't be read. Write numbers, words, [lists] or 'quoted text'."
-            ) from None
-    return settings
-
-
-def _value(text: str) -> Any:
-    with suppress(ValueError):
-        if "e" in text.lower():
-            return float(text)  # YAML takes 1e-3 for a string
-    return yaml.safe_load(text)
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(sorted(names)) or "none"
-
-
-def read_preset(name: str | Path) -> dict[str, Any]:
-    """The flat settings of a preset: a name from `hclnet methods`, or a YAML file of `key: value` lines.
-
-    Raises:
-        ValueError: there is no such preset, or the file holds something else.
-    """
-    return _mapping(preset_path(name))
-
-
-def _mapping(path: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

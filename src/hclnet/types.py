@@ -172,8 +172,8 @@ class Records:
     iou: Float[np.ndarray, "n"]
     level_iou: Float[np.ndarray, "n 256"]
     level_best: Float[np.ndarray, "n 256"]
-    inside: Integer[np.ndarray, "n b"] = None
-    outside: Integer[np.ndarray, "n b"] = None
+    inside: Integer[np.ndarray, "n b"] = None  # type: ignore[assignment]  # made in __post_init__
+    outside: Integer[np.ndarray, "n b"] = None  # type: ignore[assignment]  # likewise
     protocol: str = "hclnet"
 
     def __post_init__(self) -> None:

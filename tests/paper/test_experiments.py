@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hclnet.config import read_preset
 from hclnet.configs import experiment_names
 from hclnet.metrics import METRICS
 from hclnet.paper.experiments import FigureOf, TableOf, read_experiment
+from hclnet.settings import read_preset
 from hclnet.workflows.plan import parse_spec
 from hclnet.workflows.settings import make_config
 

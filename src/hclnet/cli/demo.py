@@ -54,6 +54,6 @@ def run_demo(out: Path, options: PartsOptions = BIRDS, epochs: int = 12, workers
 def _is_drawn(data: Path, options: PartsOptions) -> bool:
     """Whether the data set is there whole: its options are written last."""
     try:
-        return json.loads((data / "parts.json").read_text(encoding="utf-8")) == asdict(options)
+        return bool(json.loads((data / "parts.json").read_text(encoding="utf-8")) == asdict(options))
     except (OSError, ValueError):
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from rich.console import Console
@@ -17,8 +17,9 @@ _NAMES = 15  # least width of a column of methods
 def metrics_table(title: str, metrics: dict[str, Any]) -> None:
     """The metrics of one evaluation with their intervals, and their protocol or why there is none."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for header, side in (("metric", "left"), ("%", "right"), ("95 %", "left")):
-        table.add_column(header, justify=side, no_wrap=True)
+    table.add_column("metric", no_wrap=True)
+    table.add_column("%", justify="right", no_wrap=True)
+    table.add_column("95 %", no_wrap=True)
     table.add_column("what it says")
     for metric in shown_metrics():
         if metric.key in metrics:
@@ -117,7 +118,7 @@ def methods_table() -> None:
     console.print("Set any of them with --set KEY=VALUE, or after a method's name: hclnet:branches=1,fusion=max")
 
 
-def _options(console: Console, group: Any, leave_out: set[str] = frozenset()) -> None:
+def _options(console: Console, group: Any, leave_out: Set[str] = frozenset()) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
     for name, field in group.model_fields.items():
         if name not in leave_out:

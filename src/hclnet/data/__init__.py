@@ -72,12 +72,12 @@ def find_split(dataset: DataSet, split: str) -> str:
 def describe(dataset: DataSet) -> str:
     """One line about a data set for a person, and one for each of its notes."""
     counts = ", ".join(f"{count} {split}" for split, count in dataset.counts().items())
-    ground_truth = [
+    known_of = [
         f"{len(known):,} with {what}"
         for known, what in ((dataset.ground_truth.boxes, "boxes"), (dataset.ground_truth.masks, "masks"))
         if known
     ]
-    ground_truth = f", {', '.join(ground_truth)} (for scoring only)" if ground_truth else ", no boxes"
+    ground_truth = f", {', '.join(known_of)} (for scoring only)" if known_of else ", no boxes"
     number = len(dataset.classes)
     names = ", ".join(map(shown, dataset.classes[:_NAMED])) + (
         f" and {number - _NAMED} more" if number > _NAMED else ""

@@ -39,7 +39,9 @@ def read(root: Path, seed: int = 0) -> DataSet:
 
     order = sorted(names)
     number = {class_id: k for k, class_id in enumerate(order)}
-    samples, boxes, masks = {}, {}, {}
+    samples: dict[str, Sample] = {}
+    boxes: dict[str, np.ndarray] = {}
+    masks: dict[str, MaskFiles] = {}
     for key, (name,) in paths.items():
         for file, table in (("image_class_labels.txt", labels), ("train_test_split.txt", split_flags)):
             if key not in table:

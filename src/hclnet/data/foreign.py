@@ -59,5 +59,5 @@ def _found(root: Path) -> Iterator[tuple[str, str, str]]:
             yield path.relative_to(root).as_posix(), "object detection (COCO)", detection
     for folder, suffix, of in (("labels", "txt", "object detection (YOLO)"), ("Annotations", "xml", "detection (VOC)")):
         for pattern in (f"{folder}/*.{suffix}", f"{folder}/*/*.{suffix}", f"*/{folder}/*.{suffix}"):
-            if path := next(root.glob(pattern), None):
-                yield path.parent.relative_to(root).as_posix() + "/", of, detection
+            if first := next(root.glob(pattern), None):
+                yield first.parent.relative_to(root).as_posix() + "/", of, detection

@@ -92,14 +92,14 @@ _SINGULAR = {
 def _faults(boxes: Boxes, size: Sizes) -> Iterator[tuple[Faults, str, str]]:
     """For each kind of fault which boxes have it, what it is, and what to do."""
     need = "Boxes are x0, y0, x1, y1 in pixels of the upright image, with x0 < x1 and y0 < y1."
-    yield ~np.isfinite(boxes).all(1), "are not finite", f"{need} Leave a box out where there is none."
-    unit = (boxes >= 0).all(1) & (boxes <= 1).all(1) & ~(size <= _TINY).any(1)
+    yield ~np.all(np.isfinite(boxes), axis=1), "are not finite", f"{need} Leave a box out where there is none."
+    unit = np.all(boxes >= 0, axis=1) & np.all(boxes <= 1, axis=1) & ~np.any(size <= _TINY, axis=1)
     why = f"{need} If these are fractions of the image, multiply x by its width and y by its height."
     yield unit, "lie within 0 and 1", why
     empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
     hint = " If these are x, y, width and height, x1 is x + width and y1 is y + height." if _as_extents(boxes) else ""
     yield empty, "have no area", need + hint
-    away = (boxes[:, :2] >= size).any(1) | (boxes[:, 2:] <= 0).any(1)
+    away = np.any(boxes[:, :2] >= size, axis=1) | np.any(boxes[:, 2:] <= 0, axis=1)
     yield away, "lie outside of their image", f"{need} {_drawn_elsewhere(boxes, size)}"
 
 
@@ -144,7 +144,7 @@ def _doubts(boxes: Boxes, size: Sizes, name: Name) -> Iterator[str]:
 
 
 def _outside(boxes: Boxes, size: Sizes) -> Faults:
-    return (boxes[:, :2] < -SLACK).any(1) | (boxes[:, 2:] > size + SLACK).any(1)
+    return np.any(boxes[:, :2] < -SLACK, axis=1) | np.any(boxes[:, 2:] > size + SLACK, axis=1)
 
 
 def _as_extents(boxes: Boxes) -> bool:

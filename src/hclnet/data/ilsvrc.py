@@ -232,11 +232,12 @@ def _solution(path: Path) -> dict[str, _Drawn]:
 
 def _labels(root: Path, places: Sequence[Path], flat: Sequence[_Image], drawn: Mapping[str, _Drawn]) -> dict[str, str]:
     """The WordNet ids of flat validation images."""
+    source: Path | None
     if solution := _find(places, _SOLUTION):
         known, source = _solution(solution), solution
         found = {image.name: known[image.stem].wnids[0] for image in flat if image.stem in known}
     elif (source := _find(places, *_GROUND_TRUTH)) and (ground_truth := _ground_truth(source, places)):
-        numbers = {image.name: int(_FLAT.fullmatch(image.name)[1]) for image in flat}
+        numbers = {image.name: int(part[1]) for image in flat if (part := _FLAT.fullmatch(image.name))}
         found = {name: ground_truth[number - 1] for name, number in numbers.items() if 0 < number <= len(ground_truth)}
     else:
         why = f" {source} has numbers, and what they mean is not there: {_what_order(places)}." if source else ""

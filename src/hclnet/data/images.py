@@ -91,7 +91,7 @@ def upright_rgb(image: Image.Image, at_least: int | None = None, gray: Gray = OW
         image = eight_bits(image, gray)
     elif image.mode == "LAB":
         lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        image = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
+        image = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB") or image  # new, as it is not in place
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = _smaller(image if image.mode == "LA" else image.convert("RGBA"), at_least).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -44,7 +44,8 @@ def read(root: Path, seed: int = 0) -> DataSet:
     """
     samples: list[tuple[Sample, str]] = []
     masks: dict[str, dict[str, list[Path]]] = {}
-    homes, left_out = by_split(_homes(root).values()), []
+    homes = by_split(_homes(root).values())
+    left_out: list[Path] = []
     for folder in folders_in(root, left_out):
         if folder not in homes.values() and folder.name != "masks" and looks_like_split(folder.name):
             raise unknown_split(folder, "looks like a split")

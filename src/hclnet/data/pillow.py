@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from PIL import Image
 
@@ -44,8 +44,8 @@ class _Remarks:
     @classmethod
     def change(cls) -> None:
         # Not `warnings.filterwarnings`: it also lets every warning that was shown once be shown again.
-        cls.filters = warnings.filters
-        warnings.filters.insert(0, cls.ours)
+        cls.filters = cast(list, warnings.filters)
+        cls.filters.insert(0, cls.ours)
 
     @classmethod
     def restore(cls) -> None:

@@ -40,7 +40,8 @@ def learn_gray(paths: Sequence[str | Path], setting: float | str = "auto") -> Gr
             if deep:
                 chosen = [deep[i] for i in np.linspace(0, len(deep) - 1, min(len(deep), _IMAGES)).round().astype(int)]
                 values = pool.map(partial(_some_of, most=_VALUES // len(chosen)), chosen)
-                found = replace(found, **{kind: scale_of(np.concatenate(list(values)))})
+                scale = scale_of(np.concatenate(list(values)))
+                found = replace(found, whole=scale) if kind == "whole" else replace(found, fractions=scale)
     return found
 
 

@@ -26,7 +26,8 @@ def coco_dataset(
         root: the folder that `file_name` is relative to, with slashes; without one it is the path as it was given.
     """
     category = {name: k for k, name in enumerate(classes, 1)}
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for image_id, one in enumerate(localizations, 1):
         width, height = one.size
         images.append({"id": image_id, "file_name": _file_name(one.path, root), "width": width, "height": height})

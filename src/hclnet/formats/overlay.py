@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -89,12 +90,13 @@ def _tag(
 def plot(one: Localization, image: object | None = None, ax: object | None = None) -> object:
     """The overlay on matplotlib axes; returns them."""
     import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
 
-    ax = ax or plt.subplots()[1]
-    ax.imshow(overlay(one, image))
-    ax.set_title(f"{shown(one.label)} {one.score:.0%}", parse_math=False)
-    ax.set_axis_off()
-    return ax
+    axes = plt.subplots()[1] if ax is None else cast(Axes, ax)
+    axes.imshow(np.asarray(overlay(one, image)))
+    axes.set_title(f"{shown(one.label)} {one.score:.0%}", parse_math=False)
+    axes.set_axis_off()
+    return axes
 
 
 def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> None:
@@ -115,7 +117,8 @@ def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> No
     if "heatmaps" in what:
         pictures[out / "heatmaps" / f"{name}.png"] = lambda: _gray(one)
     for k, found in enumerate(one.objects if "masks" in what else (), 1):
-        pictures[out / "masks" / f"{name}-{k}.png"] = partial(_mask, found.mask, one.size)
+        if found.mask is not None:
+            pictures[out / "masks" / f"{name}-{k}.png"] = partial(_mask, found.mask, one.size)
     for file, picture in pictures.items():
         data = BytesIO()  # Pillow says of a file that can't be written only that it can't
         picture().save(data, "JPEG" if file.suffix == ".jpg" else "PNG", quality=90)
@@ -125,8 +128,8 @@ def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> No
 
 def _gray(one: Localization) -> Image.Image:
     shrink = max(1.0, max(one.size) / MOST)
-    size = tuple(max(1, round(side / shrink)) for side in one.size)
-    gray = Image.fromarray(one.heatmap.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    width, height = (max(1, round(side / shrink)) for side in one.size)
+    gray = Image.fromarray(one.heatmap.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
     return Image.fromarray((np.asarray(gray).clip(0, 1) * 65535).round().astype(np.uint16))
 
 

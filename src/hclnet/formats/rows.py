@@ -79,7 +79,7 @@ def is_same_file(row: dict[str, Any], path: Path) -> bool:
     if not known:
         return False
     try:
-        return known["times"] == _times(path) or known["sha256"] == file_row(path)["sha256"]
+        return bool(known["times"] == _times(path) or known["sha256"] == file_row(path)["sha256"])
     except OSError:
         return False
 

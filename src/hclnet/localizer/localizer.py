@@ -14,8 +14,8 @@ from jaxtyping import Float, Float32, UInt8
 from pydantic import ValidationError
 
 from hclnet.backbones import Backbone, Features
-from hclnet.boxes import Evidence, find_objects, parse_normalization, parse_rule, scale, to_levels
-from hclnet.config import Inference, RunConfig, check_inference, readable
+from hclnet.boxes import Evidence, find_objects, parse_rule, scale, to_levels
+from hclnet.config import Inference, RunConfig, readable
 from hclnet.data.images import OWN, check_image, enlarged, image_size, load_square, squash, ten_crops
 from hclnet.device import autocast, resolve_device, resolve_precision
 from hclnet.localizer.features import as_input, extract
@@ -24,6 +24,7 @@ from hclnet.maps.augmentation import View, mean_probabilities, merge, merge_maps
 from hclnet.maps.foreground import ForegroundScore, not_learnt
 from hclnet.maps.heatmap import branch_maps, heatmaps
 from hclnet.methods import Method, Output
+from hclnet.settings import check_inference
 from hclnet.types import Gray, Localization, LocatedObject
 
 _PREDICTIONS = 5  # shown besides the classes asked for
@@ -68,8 +69,6 @@ class Localizer:
         self.foreground = dict(foreground or {})
         self.gray = gray
         self.origin: tuple[str, str] | None = None  # data and folder of the run that it was loaded from
-        parse_rule(inference.box)
-        parse_normalization(inference.cam_normalization)
         inference.check(classes)
         self.to("cpu")
 
@@ -150,8 +149,6 @@ class Localizer:
             inference = Inference(**{**self.inference.model_dump(), **changes})
         except ValidationError as error:
             raise ValueError(readable(error)) from None
-        parse_rule(inference.box)
-        parse_normalization(inference.cam_normalization)
         inference.check(self.classes)
         other = copy(self)
         other.inference = inference

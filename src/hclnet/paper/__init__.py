@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hclnet.config import read_preset
 from hclnet.data import read
 from hclnet.paper.experiments import Experiment, FigureOf, TableOf, read_experiment
 from hclnet.paper.pages import write_figure_page, write_table
 from hclnet.paper.pictures import check_ids, draw_figure
 from hclnet.paper.tables import table_of
+from hclnet.settings import read_preset
 from hclnet.storage import locked, whole, write_json
 from hclnet.types import Log
 from hclnet.workflows.compare import compare

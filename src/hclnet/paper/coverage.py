@@ -28,8 +28,12 @@ def part_file(data: Path, sample: Sample) -> Path:
 def regions(path: Path) -> dict[str, Bool[np.ndarray, "h w"]]:
     """Masks of head, body and rest from a file of part numbers."""
     numbers = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    masks = {name: np.isin(numbers, [PARTS.index(p) for p in parts]) for name, parts in GROUPS.items()}
-    return masks | {"rest": numbers == 0}
+    if numbers is None:
+        raise ValueError(f"{path} can't be read: the numbers of the parts have to be there for each image.")
+    masks: dict[str, np.ndarray] = {
+        name: np.isin(numbers, [PARTS.index(p) for p in parts]) for name, parts in GROUPS.items()
+    }
+    return {**masks, "rest": np.asarray(numbers == 0)}
 
 
 def part_coverage(localizer: Localizer, samples: Sequence[Sample], data: Path) -> dict[str, list[float]]:

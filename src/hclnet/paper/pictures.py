@@ -265,7 +265,7 @@ def _kinds(records: Records, boxes: TrueBoxes) -> list[list[float]]:
     known = [row for row, kind in enumerate(kinds) if kind is not None]
     shares = np.array([containment(records.boxes[row], boxes[records.ids[row]]) for row in known])
     columns = [[float(kinds[row] == kind) for row in known] for kind in KINDS]
-    return [_mean(column) for column in (*columns, shares[:, 0], shares[:, 1])]
+    return [*(_mean(column) for column in columns), _mean(shares[:, 0]), _mean(shares[:, 1])]
 
 
 def _parts(localizer: Localizer, samples: Sequence[Sample], data: Path) -> list[list[float]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from hclnet.report.model import Chart, Mark, Series
+
+Scale = Callable[[float], float]
+"""A value -> its place, in percent of the chart's side."""
 
 _SIDE = 1000
 # Told apart by dashes as well as by color: eight of each, out of step, before a pair comes again.
@@ -68,23 +71,24 @@ def heat_colors() -> str:
 def _ticks(low: float, high: float, whole: bool = False) -> list[float]:
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10], integer=whole).tick_values(low, high).round(12).tolist()
+    values = MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10], integer=whole).tick_values(low, high)
+    return [round(float(value), 12) for value in values]
 
 
-def _path(xs: Sequence[float], ys: Sequence[float], across, up) -> str:
+def _path(xs: Sequence[float], ys: Sequence[float], across: Scale, up: Scale) -> str:
     return "M" + "L".join(_point(x, y, across, up) for x, y in zip(xs, ys))
 
 
-def _point(x: float, y: float, across, up) -> str:
+def _point(x: float, y: float, across: Scale, up: Scale) -> str:
     return f"{across(x) * _SIDE / 100:.1f} {_SIDE - up(y) * _SIDE / 100:.1f}"
 
 
-def _band(series: Series, across, up) -> str:
+def _band(series: Series, across: Scale, up: Scale) -> str:
     xs, back = list(series.x), list(series.x)[::-1]
     return _path(xs, series.high, across, up) + "L" + _path(back, list(series.low)[::-1], across, up)[1:] + "Z"
 
 
-def _mark(mark: Mark, across, up) -> dict[str, Any]:
+def _mark(mark: Mark, across: Scale, up: Scale) -> dict[str, Any]:
     return {
         "kind": mark.kind,
         "text": mark.text,

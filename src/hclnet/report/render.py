@@ -151,7 +151,7 @@ def _table(results: Results) -> dict[str, Any]:
     }
 
 
-def _change(value: Spread | None) -> dict[str, str] | None:
+def _change(value: Spread | None) -> dict[str, str | bool] | None:
     if value is None:
         return None
     change, low, high = (f"{100 * v:+.1f}".replace("-", "−") for v in value)

@@ -80,8 +80,9 @@ def calibrate(
             (records,) = evaluate_localizer(
                 localizer, samples, dataset.ground_truth, None, opened.cache, progress, tell=doubts.append
             )
-        for doubt in doubts if log else ():
-            log(doubt)
+        if log:
+            for doubt in doubts:
+                log(doubt)
         found = choose_threshold(records)
         _write(localizer.with_inference(box=f"fixed:{found.threshold}"), opened, "calibration.json", found)
     return found

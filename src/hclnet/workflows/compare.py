@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from hclnet.boxes import parse_rule
-from hclnet.config import read_preset
 from hclnet.data import describe, find_split, for_training
 from hclnet.data.masks import check_truth, image_sizes
 from hclnet.data.record import record_splits, record_truth, with_recorded_splits, without_recorded_skips
@@ -18,6 +17,7 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import views
 from hclnet.methods import frozen_note
 from hclnet.metrics import get_protocol
+from hclnet.settings import read_preset
 from hclnet.storage import locked
 from hclnet.training import is_finished, learn_missing
 from hclnet.types import DataSet, Log
@@ -174,4 +174,4 @@ def _localizer(job: Job, run: Path, dataset: DataSet, report: bool, label: str) 
 
 def run_folder(out: Path, row: dict[str, Any]) -> Path:
     """The run behind a row of `compare`."""
-    return out / row["run"]
+    return out / str(row["run"])

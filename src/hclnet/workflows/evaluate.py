@@ -93,8 +93,9 @@ def evaluate(
             (records,) = evaluate_localizer(
                 localizer, samples, dataset.ground_truth, None, opened.cache, progress, keep, protocol, doubts.append
             )
-        for doubt in doubts if log else ():
-            log(doubt)
+        if log:
+            for doubt in doubts:
+                log(doubt)
         measured = {**summary(localizer, records), "data": opened.about}
         save(records, home / "records.npz")
         record_skipped(dataset, home)

@@ -151,10 +151,11 @@ def locate_files(
             raise
         with stop.held():
             rows = write(journal)
-    for row in rows[:listed] if log else ():
-        log(_line(row, localizer.inference))
-    if log and listed and len(rows) > listed:
-        log(f"... and {len(rows) - listed} more")
+    if log:
+        for row in rows[:listed]:
+            log(_line(row, localizer.inference))
+        if listed and len(rows) > listed:
+            log(f"... and {len(rows) - listed} more")
     return Located([localization_of(row, "masks" in kinds) for row in rows], work.left_out, written, already)
 
 

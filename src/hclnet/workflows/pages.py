@@ -82,10 +82,10 @@ def evaluation_page(
     shown = [metric.key for metric in shown_metrics() if metric.key in metrics]
     lines = (Line(name, {key: (metrics[key], *metrics["intervals"][key]) for key in shown}),)
     spread = (
-        "Small metrics: 95 % interval over images (bootstrap). How far the metrics vary from training to training is "
+        "Small numbers: 95 % interval over images (bootstrap). How far the metrics vary from training to training is "
         "not in it; hclnet compare --seeds 3 measures that."
     )
-    curves = ()
+    curves: tuple[Chart, ...] = ()
     if known:
         scores = MethodScores(name, one)
         scores.add(records, metrics)
@@ -161,7 +161,7 @@ def comparison_page(
     records = columns[0].records
     several = len(seeds) > 1
     spread = (
-        f"Small metrics: lowest to highest of {len(seeds)} seeds."
+        f"Small numbers: lowest to highest of {len(seeds)} seeds."
         if several
         else "One seed: how far the metrics vary from seed to seed is not measured; --seeds 3 measures it."
     )
@@ -195,6 +195,8 @@ def _listed(names: Sequence[str]) -> str:
 
 def _series(scores: MethodScores) -> Series:
     one = scores.column
+    if one is None:
+        raise ValueError(f"{scores.name} has no column to draw.")
     levels = [maps.level for maps, overlap in zip(one.maps, one.records.iou) if not np.isnan(overlap)]
     return threshold_series(scores.name, scores.curves, one.rule, median(scores.at_rule), levels)
 

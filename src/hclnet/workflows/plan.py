@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hclnet.config import RunConfig, parse_settings
+from hclnet.config import RunConfig
 from hclnet.methods import get_method
+from hclnet.settings import parse_settings
 from hclnet.workflows.settings import make_config
 
 _COMMA = re.compile(r",(?![^\[]*\])")  # none inside of a list

@@ -112,10 +112,14 @@ def open_run(
     localizer.check_sizes()
     config_file = run / "config.yaml"
     config = RunConfig.load(config_file) if config_file.exists() else None
-    if data is None and config is None:
-        raise ValueError(f"{run} does not say what it was trained on. Name a data set with --data.")
     skip = _policy(on_bad_image or (config.on_bad_image if config else "fail")) == "skip"
-    dataset = _own_data(config, run) if data is None else as_dataset(data, config.seed if config else 0, as_classes)
+    if data is not None:
+        path = str(data.root if isinstance(data, DataSet) else data)
+        dataset = as_dataset(data, config.seed if config else 0, as_classes)
+    elif config and config.data:
+        path, dataset = config.data, _own_data(config, run)
+    else:
+        raise ValueError(f"{run} does not say what it was trained on. Name a data set with --data.")
     if data is None or _same_names(dataset, run):
         dataset = in_recorded_splits(dataset, run)
     chosen = _split(dataset, run if data is None else None, split)
@@ -139,7 +143,6 @@ def open_run(
         own = bool(change.expected) and not change if known is None else known
         if not own and config and log and dataset.root.resolve() == Path(config.data).resolve():
             log(f"These are other images or boxes than those of {run}: their metrics go to a place of their own.")
-    path = config.data if data is None else str(data.root if isinstance(data, DataSet) else data)
     skipped = sum(s.sample.split == chosen for s in dataset.skipped)
     expected = change.expected if own and change.expected else len(dataset.split(chosen)) + skipped
     cache = config is not None and config.tune == "heads"
@@ -164,17 +167,18 @@ def _own_data(config: RunConfig, run: Path) -> DataSet:
             f"{run} was trained on {shown(config.data)}, and there is no {' and no '.join(map(shown, places))}. Say "
             "where the data is with --data."
         )
-    found, fault = [], None
+    found: list[DataSet] = []
+    faults: list[ValueError] = []
     for place in there:
         try:
             found.append(as_trained(read(place, config.seed, config.as_classes)))
         except ValueError as error:  # another folder of that name
-            fault = fault or error
+            faults.append(error)
             continue
         if _same_names(found[-1], run):
             return found[-1]
     if not found:
-        raise fault
+        raise faults[0]
     return found[0]
 
 

@@ -294,7 +294,7 @@ def _npy(path: Path) -> Read:
 
 def _opened_npz(path: Path) -> np.lib.npyio.NpzFile:
     try:
-        return np.lib.npyio.NpzFile(path, allow_pickle=False)
+        return np.lib.npyio.NpzFile(path, allow_pickle=False)  # type: ignore[arg-type]  # takes paths too
     except (OSError, ValueError, BadZipFile) as error:
         raise ValueError(f"{path} can't be read: {as_clause(error)}. Write it again with numpy.savez.") from None
 

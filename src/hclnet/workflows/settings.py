@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from hclnet.backbones import choose_stride
-from hclnet.boxes import parse_normalization, parse_rule
-from hclnet.config import RunConfig, read_preset, readable, route
+from hclnet.config import RunConfig, readable
 from hclnet.device import resolve_device, resolve_precision
 from hclnet.methods import check_tune, get_method
+from hclnet.settings import read_preset, route
 
 
 def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> RunConfig:
@@ -40,9 +40,7 @@ def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> Ru
         config = RunConfig(data=absolute(data), method=method, options=options, **routed)
     except ValidationError as error:
         raise ValueError(f"{method}: {readable(error)}") from None
-    parse_rule(config.inference.box)  # now, not after the training
-    parse_normalization(config.inference.cam_normalization)
-    resolve_precision(config.precision, resolve_device(config.device))
+    resolve_precision(config.precision, resolve_device(config.device))  # now, not after the training
     check_tune(known, config.tune)
     # Written out, so that a run is the same training whether the backbone's own stride was named or not.
     return config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})

@@ -26,7 +26,7 @@ def summary(localizer: Localizer, records: Records, values: Resampled | None = N
     values = weighted_metrics(records, resamples(len(records))) if values is None else values
     settings = localizer.inference
     measured = compute_metrics(records)
-    named = {"method": localizer.method.name, "fusion": localizer.fusion, "box": settings.box}
+    named: dict[str, Any] = {"method": localizer.method.name, "fusion": localizer.fusion, "box": settings.box}
     if "gt_known" in measured or "pxap" in measured:
         named["protocol"] = protocol_of(records.protocol, settings).describe(settings.box)
     if settings.crops > 1:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hclnet.config import RunConfig, read_preset
+from hclnet.config import RunConfig
 from hclnet.data import describe, for_training
 from hclnet.data.broken import counted
 from hclnet.data.masks import check_truth, image_sizes
@@ -26,7 +26,8 @@ from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.features import cache_root
 from hclnet.localizer.localizer import Localizer
 from hclnet.methods import frozen_note
-from hclnet.report import write
+from hclnet.report import ImageMaps, write
+from hclnet.settings import read_preset
 from hclnet.storage import locked
 from hclnet.text import shown
 from hclnet.training import (
@@ -239,9 +240,10 @@ def _check_same_images(dataset: DataSet, out: Path) -> None:
 def _report_training(localizer: Localizer, dataset: DataSet, out: Path, seed: int, most: int = 24) -> None:
     dataset = with_recorded_splits(dataset, out)
     split = next(name for name in ("test", "val", "train") if name in dataset.counts())
-    samples = dataset.split(split)
-    chosen = sorted(np.random.default_rng(seed).permutation(len(samples))[:most].tolist())
-    samples, ground_truth, maps = [samples[i] for i in chosen], dataset.ground_truth, []
+    all_samples, ground_truth = dataset.split(split), dataset.ground_truth
+    chosen = sorted(np.random.default_rng(seed).permutation(len(all_samples))[:most].tolist())
+    samples = [all_samples[i] for i in chosen]
+    maps: list[ImageMaps] = []
     try:
         check_truth(ground_truth, samples, image_sizes(samples))
     except ValueError:  # `evaluate` says it; what was learnt needs no ground truth to be shown

@@ -1,0 +1,104 @@
+"""Options that several verbs share, and what is made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hclnet.configs import preset_names
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="Class folders, CUB-200-2011, ILSVRC, OpenImages30k, wsolevaluation lists or a manifest (CSV, Parquet).",
+        show_default=False,
+    ),
+]
+Backbone = Annotated[
+    str | None, typer.Option(help="efficientnet_lite0 (or 1, 2), vgg16, resnet50.", show_default="efficientnet_lite0")
+]
+Weights = Annotated[
+    str | None, typer.Option(help="auto (ImageNet), none (random) or a file of them.", show_default="auto")
+]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        help="Images are resized to a square of this side, px.", show_default="448, and boxes are drawn at 672"
+    ),
+]
+Tune = Annotated[
+    str | None, typer.Option(help="heads: frozen backbone, fast; all: fine-tune it.", show_default="heads")
+]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", show_default="12")]
+Seed = Annotated[int | None, typer.Option(help="Same seed, same machine: same metrics.", show_default="0")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", show_default="auto")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help=f"Settings to start from: {', '.join(preset_names())}, or a YAML file of them.",
+        show_default="best",
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any other setting: branches=1, lr=5e-4. See `hclnet methods`."),
+]
+SetMaps = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting of maps and boxes: flip=true, 'scales=[0.75,1]'."),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", dir_okay=False, help="Write the metrics here too.", show_default=False)
+]
+Box = Annotated[
+    str | None, typer.Option(help="Box rule: auto, otsu3, or fixed:T (T of the maximum).", show_default="the run's")
+]
+Protocol = Annotated[str, typer.Option(help="What is measured how: hclnet or wsoleval; see docs/protocols.md.")]
+Fusion = Annotated[str | None, typer.Option(help="max, addition or l1.", show_default="the run's")]
+BackgroundClass = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A class for nothing, such as good: it is learned like the others and never boxed.",
+        show_default="none",
+    ),
+]
+OnBadImage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="fail|skip",
+        help="All images are checked first. fail: stop and list those that can't be read, so that no metric rests on "
+        "fewer images than you think. skip: name them, leave them out, list them in skipped.csv.",
+        show_default="fail",
+    ),
+]
+AsClasses = Annotated[
+    bool,
+    typer.Option("--as-classes", help="Each folder in the data is a class, also one called like a split: fold1, test."),
+]
+IgnoreUnknown = Annotated[
+    bool,
+    typer.Option("--ignore-unknown-classes", help="Leave out images of classes that the run does not have."),
+]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that a person gave."""
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def settings_of_maps(settings: list[str] | None, box: str | None, fusion: str | None) -> dict[str, Any]:
+    """Settings of maps and boxes.
+
+    Raises:
+        ValueError: there is no such setting.
+    """
+    from hclnet.settings import check_inference, parse_settings
+
+    parsed = parse_settings(settings or [])
+    check_inference(parsed)
+    return parsed | given(box=box, fusion=fusion)

@@ -1,0 +1,58 @@
+"""`hclnet locate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hclnet.cli.options import Box, Device, Fusion, SetMaps, settings_of_maps
+
+
+def locate(
+    images: Annotated[list[str], typer.Argument(help="Image files, folders or globs.", show_default=False)],
+    model: Annotated[
+        Path | None, typer.Option(help="A run folder.", show_default="the packaged ImageNet classifier with CAM")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Box the K most probable classes.")] = 1,
+    out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("located"),
+    formats: Annotated[str, typer.Option("--format", help="json, coco, or both: json,coco.")] = "json,coco",
+    save: Annotated[str, typer.Option(help="overlays, heatmaps, masks, several of them or none.")] = "overlays",
+    max_objects: Annotated[
+        int, typer.Option("--max-objects", metavar="N", min=1, help="Up to N objects of each class, each with a score.")
+    ] = 1,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Box these where they are there: badger,fox.", show_default="the most probable"),
+    ] = None,
+    class_names: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="NAME", help="One of them, whatever it is called; again for each."),
+    ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="A class less probable than this is not there.", show_default="the run's"),
+    ] = None,
+    box: Box = None,
+    fusion: Fusion = None,
+    settings: SetMaps = None,
+    image_root: Annotated[
+        Path | None,
+        typer.Option(help="Names in coco.json are relative to this folder.", show_default="the folder located"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Drop what another model or other settings left in --out.")
+    ] = False,
+    device: Device = None,
+) -> None:
+    """Box objects in images: with a run of yours, or at once with ImageNet's 1000 classes.
+
+    The same command again goes on with what is missing, after a stop or with new images.
+    """
+    from hclnet.cli.locate import locate_images
+
+    maps = settings_of_maps(settings, box, fusion)
+    maps |= {"max_objects": max_objects, "min_score": min_score, "image_root": image_root, "overwrite": overwrite}
+    named = {"classes": class_names or None, "class_text": classes}
+    raise typer.Exit(locate_images(images, model, out, top, formats, save, device or "auto", **named, **maps))

@@ -1,0 +1,69 @@
+"""`hclnet train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hclnet.cli.options import (
+    AsClasses,
+    Backbone,
+    BackgroundClass,
+    Data,
+    Device,
+    Epochs,
+    NoReport,
+    OnBadImage,
+    Preset,
+    Seed,
+    Set,
+    Size,
+    Tune,
+    Weights,
+    given,
+)
+
+
+def train(
+    data: Data,
+    method: Annotated[str | None, typer.Option(help="A name from `hclnet methods`.", show_default="hclnet")] = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    size: Size = None,
+    tune: Tune = None,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    device: Device = None,
+    background_class: BackgroundClass = None,
+    on_bad_image: OnBadImage = None,
+    as_classes: AsClasses = False,
+    preset: Preset = None,
+    settings: Set = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder.", show_default="runs/METHOD-SEED")] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on where the run in --out stopped, with its settings; add sizes to a finished one."
+        ),
+    ] = False,
+    no_report: NoReport = False,
+) -> None:
+    """Train a method on classified images, without a single box."""
+    from hclnet.settings import parse_settings, read_preset
+    from hclnet.workflows.train import train as run_train
+
+    out = out or Path("runs") / f"{method or 'hclnet'}-{seed or 0}"
+    chosen = {**(read_preset(preset) if preset else {}), **parse_settings(settings or [])}
+    recipe = given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
+    recipe |= given(background_class=background_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
+    result = run_train(data, out, method, resume=resume, log=typer.echo, report=not no_report, **{**chosen, **recipe})
+    if not result.finished:
+        typer.echo(f"Stopped after {result.epochs} whole epochs. {out} can be used as it is, or go on with --resume.")
+        raise typer.Exit(130)
+    done = f"Trained in {result.seconds:.0f} s" if result.trained else f"{out} was finished: nothing was trained"
+    typer.echo(f"{done}. Score it:  hclnet evaluate {out}")
+    typer.echo(f"Box new images:  hclnet locate IMAGES --model {out}")
+    if not no_report:
+        typer.echo(f"Curves and a few pictures: {out / 'report.html'}")
