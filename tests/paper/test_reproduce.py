@@ -91,6 +91,18 @@ def test_every_output_says_whose_figures_they_are(out: Path, birds: Path):
     assert not re.search(r"(?:src|href)=\"(?!data:|#|report\.html)", html)
 
 
+def test_every_document_says_which_data_it_is_of(out: Path, birds: Path):
+    about = json.loads((out / "table4" / "table4.json").read_text(encoding="utf-8"))["data"]
+    rows = json.loads((out / "table4" / "compare.json").read_text(encoding="utf-8"))
+    assert all(row["data"] == about for row in rows)
+    assert about["path"] == str(birds) and about["split"] == "test"
+    assert about["images"] == about["images_expected"] == len(read(birds).split("test"))
+    html = (out / "table4" / "table4.html").read_text(encoding="utf-8")
+    assert f"{birds}, test: {about['images']} images, fingerprint {about['fingerprint'][:8]}" in html
+    figure_of = reproduce("fig3", birds, out, images="2", **RECIPE)
+    assert figure_of.content["data"] == json.loads(figure_of.files[-1].read_text(encoding="utf-8"))["data"] == about
+
+
 def test_latex_is_balanced_and_its_rows_have_all_columns(out: Path):
     text = (out / "table4" / "table4.tex").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("%")]

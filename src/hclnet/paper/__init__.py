@@ -93,13 +93,13 @@ def reproduce(
             log=log,
             **given,
         )
-        told = {"experiment": name, "preset": chosen, "data": str(data), "split": split}
+        about = {"experiment": name, "preset": chosen, "data": rows[0]["data"], "split": split}
         if isinstance(experiment, TableOf):
-            content = {**told, **table_of(experiment, rows, Path(data).resolve().name)}
+            content = {**about, **table_of(experiment, rows, Path(data).resolve().name)}
             files = write_table(content, home / name)
         else:
             content, sheet = draw_figure(experiment, rows, out, data, images, given)
-            content = {**told, **content}
+            content = {**about, **content}
             with whole(home / f"{name}.png") as part:
                 sheet.save(part, optimize=True)
             files = (write_figure_page(content, home / name), home / f"{name}.png")
