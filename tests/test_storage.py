@@ -88,10 +88,10 @@ def test_what_a_killed_process_left_goes_when_the_file_is_written_again(tmp_path
 @pytest.mark.parametrize(
     ("number", "told"),
     [
-        (errno.ENOSPC, "its disk is full. What was there before is whole. Make room and try again."),
-        (errno.EROFS, "Name a folder that you may write to."),
-        (errno.EACCES, "Name a folder that you may write to."),
-        (errno.EIO, "Name another folder, or mend that."),
+        (errno.ENOSPC, "its disk is full. The earlier file is unchanged. Free some space and try again."),
+        (errno.EROFS, "Name a folder with write permission."),
+        (errno.EACCES, "Name a folder with write permission."),
+        (errno.EIO, "Name another folder, or solve this."),
     ],
 )
 def test_why_a_file_can_not_be_written_is_said(number: int, told: str):
@@ -105,7 +105,7 @@ def test_a_folder_is_tried_before_the_work(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(Unwritable, match="file can't be written: File exists"):
         check_writable(tmp_path / "file")
-    with pytest.raises(Unwritable, match="Make room, or name a folder on another disk"):
+    with pytest.raises(Unwritable, match="Free some space, or name a folder on another disk"):
         check_writable(tmp_path, need=2**70)
 
 

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and folders that belong to one process at a time. No torch in here."""
+"""Files that are written completely or not at all; folders that belong to one process at a time. No torch in here."""
 
 from __future__ import annotations
 
@@ -124,21 +124,21 @@ def check_writable(folder: str | Path, need: int = 0) -> None:
         raise unwritable(folder, error) from error
     if need and (free := shutil.disk_usage(folder).free) < need:
         raise Unwritable(
-            f"{shown(folder)} needs {need / 1e9:.2g} GB and its disk has {free / 1e9:.2g} GB free. Make room, or name "
-            "a folder on another disk."
+            f"{shown(folder)} needs {need / 1e9:.2g} GB and its disk has {free / 1e9:.2g} GB free. Free some space, "
+            "or name a folder on another disk."
         )
 
 
 def unwritable(path: Path, error: OSError) -> Unwritable:
     """What went wrong with a file or folder, as a sentence."""
     if error.errno in _FULL:
-        reason, way = "its disk is full", "What was there before is whole. Make room and try again"
+        reason, way = "its disk is full", "The earlier file is unchanged. Free some space and try again"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        reason, way = (error.strerror or "no permission").lower(), "Name a folder that you may write to"
+        reason, way = (error.strerror or "no permission").lower(), "Name a folder with write permission"
     elif error.errno == errno.ENAMETOOLONG:
         reason, way = "its name is too long", "Name a shorter one"
     else:
-        reason, way = error.strerror or str(error), "Name another folder, or mend that"
+        reason, way = error.strerror or str(error), "Name another folder, or solve this"
     return Unwritable(f"{shown(path)} can't be written: {reason}. {way}.")
 
 
@@ -151,7 +151,7 @@ def locked(folder: str | Path, work: str) -> Iterator[None]:
 
     Args:
         folder: that results are written to.
-        work: what for, such as `training`; told to whoever comes second.
+        work: what for, such as `training`; shown to a second process.
 
     Raises:
         Busy: another process has it; the message says which, since when, and for what.
@@ -198,7 +198,7 @@ def _told(folder: Path) -> str:
         who = f"process {about['process']} on {about['host']} ({about['work']}, since {about['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         who = "another process"
-    return f"{shown(folder)} is in use by {who}. Wait until it is done, or name another folder with --out."
+    return f"{shown(folder)} is in use by {who}. Wait until it has finished, or name another folder with --out."
 
 
 def _short(name: str) -> str:

@@ -243,7 +243,7 @@ def test_reproduce(hclnet: Run, birds: Path, tmp_path: Path):
                  "the 95 % interval over images", f"To look at: {tmp_path / 'table2' / 'table2.html'}"):  # fmt: skip
         assert line in said
     done = hclnet("reproduce", "fig1", "--data", birds, "--preset", "quick", *TINY, "--images", "1", "--out", tmp_path)
-    assert done.exit_code == 0 and "In which way boxes are wrong" in done.stdout and "fig1.png" in done.stdout
+    assert done.exit_code == 0 and "Kinds of localization errors" in done.stdout and "fig1.png" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -263,15 +263,15 @@ def test_reproduce(hclnet: Run, birds: Path, tmp_path: Path):
         (("evaluate", "{run}", "--split", "holdout"), "no split 'holdout'; it has train (12), test (6)"),
         (("evaluate", "{run}", "--fusion", "sum"), "'max', 'addition' or 'l1'"),
         (("evaluate", "{run}", "--box", "otsu9"), "otsu9"),
-        (("evaluate", "{run}", "--data", "{file}"), "is a file, and no manifest"),
+        (("evaluate", "{run}", "--data", "{file}"), "is a file and not a manifest"),
         (("compare", "{birds}", "--methods", "branches=1"), "Name a method first"),
         (("compare", "{birds}", "--methods", "cam,camera"), "camera"),
         (("compare", "{birds}", "--preset", "nothing.yaml"), "There is no preset nothing.yaml"),
         (("train", "{birds}", "--preset", "papper"), "paper-cub, paper-ilsvrc, quick"),
-        (("reproduce", "table5", "--data", "{birds}"), "there are table1, table2, table3, table4, fig1, fig3, fig6"),
+        (("reproduce", "table5", "--data", "{birds}"), "it has table1, table2, table3, table4, fig1, fig3, fig6"),
         (("reproduce", "table4", "--data", "nowhere"), "There is no folder nowhere."),
         (("compare", "{birds}", "--preset", "{birds}"), "There is no preset"),
-        (("locate", "nowhere.jpg"), "nowhere.jpg is no file, no folder and matches nothing."),
+        (("locate", "nowhere.jpg"), "nowhere.jpg is not a file or a folder, and matches nothing."),
         (("locate", "{empty}"), "There is no image in the folder"),
         (("locate", "{file}", "--format", "xml"), "--format xml: there are json, coco"),
         (("locate", "{file}", "--save", "films"), "--save films: there are overlays, heatmaps, masks and none"),

@@ -60,7 +60,7 @@ def test_what_is_to_mend(hclnet: Run, odd: Path, tmp_path: Path):
     done = hclnet("data", "check", odd, "--json", file)
     assert done.exit_code == 1
     for said in (
-        "no image in train/empty/: no class",
+        "no image in train/empty/: not a class",
         "1 file is not an image of a class and is left out (1 .txt in train/)",
         "[bold]\\ncrimson-capped_conebill",
         "Broken: mend or remove, or train with --on-bad-image skip (25)",

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hclnet.data import broken, read
-from hclnet.data.broken import find_broken, look_at, without_broken
+from hclnet.data.broken import find_broken, inspect_images, without_broken
 from hclnet.types import DataSet
 
 
@@ -99,15 +99,17 @@ def test_without_a_memory_all_is_decoded(root: Path, tmp_path: Path, opened: lis
 
 def test_what_is_whole_is_known_by_its_bytes(root: Path, opened: list[str]):
     samples = [s for s in read(root).samples if s.path.stem not in "35"]
-    first = look_at(samples).digests
+    first = inspect_images(samples).digests
     assert first == {s.id: hashlib.sha256(s.path.read_bytes()).hexdigest() for s in samples}
     opened.clear()
-    assert look_at(samples).digests == first and not opened  # remembered
+    assert inspect_images(samples).digests == first and not opened  # remembered
     path = samples[0].path
     before, stat = path.read_bytes(), path.stat()
     path.write_bytes(before[:-3] + b"\0" + before[-2:])  # as large, and the time of change set back
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert [name for name, digest in look_at(samples).digests.items() if digest != first[name]] == [samples[0].id]
+    assert [name for name, digest in inspect_images(samples).digests.items() if digest != first[name]] == [
+        samples[0].id
+    ]
 
 
 def test_names_that_are_no_unicode_are_remembered(root: Path, opened: list[str]):
@@ -126,7 +128,7 @@ def test_fail_lists_them(root: Path):
         without_broken(read(root), "fail")
     first, *rest = str(error.value).splitlines()
     assert len(rest) == 4 and "3.jpg is empty" in rest[0]
-    assert first == "4 images of 20 can't be read. Mend or remove them, or leave them out with --on-bad-image skip."
+    assert first == "4 images of 20 can't be read. Repair or remove them, or leave them out with --on-bad-image skip."
 
 
 def test_skip_leaves_labels_and_splits_of_the_others(root: Path):
@@ -159,7 +161,8 @@ def test_a_class_of_which_nothing_is_left(root: Path):
     for path in (root / "b").iterdir():
         path.write_bytes(b"")
     with pytest.raises(
-        ValueError, match=r"Without the images that can't be read none is left to learn b from\.\n  .*0\.jpg is empty"
+        ValueError,
+        match=r"Without the images that can't be read, no training image of b remains\.\n  .*0\.jpg is empty",
     ):
         without_broken(read(root), "skip")
 

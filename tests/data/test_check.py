@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hclnet.data import check, read
+from hclnet.data import copies, read
 from hclnet.data.check import Findings, as_json, examine
 from hclnet.synthetic import PartsOptions, write
 from hclnet.types import Sample
@@ -38,8 +38,8 @@ def examined(root: Path) -> Findings:
 
 def copied(findings: Findings) -> dict[str, list[tuple[str, ...]]]:
     kinds: dict[str, list[tuple[str, ...]]] = {}
-    for copies in findings.copies:
-        kinds.setdefault(copies.kind, []).append(tuple(s.id for s in copies.samples))
+    for group in findings.copies:
+        kinds.setdefault(group.kind, []).append(tuple(s.id for s in group.samples))
     return kinds
 
 
@@ -123,7 +123,7 @@ def test_brightness_and_color_make_a_difference(root: Path):
 
 
 def test_the_list_of_look_alikes_ends(root: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(check, "MOST_ALIKE", 7)
+    monkeypatch.setattr(copies, "MOST_ALIKE", 7)
     for k in range(9):
         Image.new("RGB", (40, 40), (k, k, k)).save(root / f"train/a/blank{k}.png")
     assert len(examined(root).alike) == 7
@@ -137,7 +137,7 @@ def test_the_search_finds_what_comparing_all_pairs_finds(monkeypatch: pytest.Mon
     small = np.clip(small + random.integers(-2, 3, small.shape), 0, 255).astype(np.uint8)
     hashes = np.packbits(small[..., 0].reshape(200, 256) > small[..., 1].reshape(200, 256), axis=1)
     whole = [
-        (Sample(str(k), Path(str(k)), 0, "train"), check._Look((16, 16), b"", bytes([k]), hashes[k], small[k]))
+        (Sample(str(k), Path(str(k)), 0, "train"), copies.Picture((16, 16), b"", bytes([k]), hashes[k], small[k]))
         for k in range(200)
     ]
     pairs = [
@@ -148,8 +148,8 @@ def test_the_search_finds_what_comparing_all_pairs_finds(monkeypatch: pytest.Mon
         and np.abs(small[i].astype(int) - small[j].astype(int)).mean() <= 6
     ]
     assert len(pairs) > 50
-    monkeypatch.setattr(check, "_ROWS", rows)
-    assert [(a.id, b.id) for a, b in check._alike(whole)] == pairs
+    monkeypatch.setattr(copies, "_ROWS", rows)
+    assert [(a.id, b.id) for a, b in copies.look_alikes(whole)] == pairs
 
 
 @pytest.fixture
@@ -171,9 +171,9 @@ def set_line(root: Path, name: str, number: int, text: str) -> None:
         ("40 10 30 20", "box 40 10 70 30 reaches outside"),
         ("10 10 0 20", "box 10 10 10 30 has no area"),
         ("10 10 -3 20", "box 10 10 7 30 has no area"),
-        ("0.1 0.2 0.5 0.6", "box 0.1 0.2 0.6 0.8 lies within 0 and 1: a fraction of the image?"),
+        ("0.1 0.2 0.5 0.6", "box 0.1 0.2 0.6 0.8 is within 0 and 1: a fraction of the image?"),
         ("nan 10 3 20", "box nan 10 nan 30 is not finite"),
-        ("100 100 10 10", "box 100 100 110 110 lies outside of the image"),
+        ("100 100 10 10", "box 100 100 110 110 is outside of the image"),
     ],
 )
 def test_boxes_that_do_not_fit(birds: Path, box: str, reason: str):
@@ -216,7 +216,12 @@ def test_masks_that_do_not_fit(birds: Path):
     reasons = {f.sample.id: f.reason for f in examined(birds).masks}
     assert list(reasons) == [s.id for s in dataset.samples[:4]]
     for told, reason in zip(
-        ("is 32 x 64, of another shape than the image, 64 x 64", "is empty", "is not an image", "and the box differ"),
+        (
+            "is 32 x 64, another shape than that of the image, 64 x 64",
+            "is empty",
+            "is not an image",
+            "and the box differ",
+        ),
         reasons.values(),
     ):
         assert told in reason
@@ -228,14 +233,16 @@ def test_remarks(tmp_path: Path):
         picture(number).save(tmp_path / name)
     assert examined(tmp_path).remarks == ["no test image of b", "fewer than 10 training images of a (1), b (1)"]
     (tmp_path / "test/a/2.png").unlink()
-    assert "there is nothing to test on: only training images" in examined(tmp_path).remarks
+    assert "there are only training images: none to test on" in examined(tmp_path).remarks
 
 
 def test_images_without_boxes(birds: Path):
     lines = (birds / "bounding_boxes.txt").read_text().splitlines()
     (birds / "bounding_boxes.txt").write_text("\n".join(lines[2:]) + "\n")
     findings = examined(birds)
-    assert findings.remarks == ["2 images have no box; they count for classification only"] and not findings.problems
+    assert (
+        findings.remarks == ["2 images have no box; they are scored for classification only"] and not findings.problems
+    )
 
 
 def test_json(root: Path):

@@ -49,8 +49,8 @@ def test_unknown_names_are_named_with_what_they_may_be():
         with_classes(data(0, 1, 2, 2, classes=("Fox", "hare", "ow\nls")), ("fox", "hare", "owl"))
     assert str(error.value) == (
         "photos has images of classes that the run does not know: Fox (1 image; do you mean fox?), ow\\nls (2 images; "
-        "do you mean owl?). It knows fox, hare, owl. Rename what is called otherwise, or leave the images of other "
-        "classes out with --ignore-unknown-classes."
+        "do you mean owl?). It knows fox, hare, owl. Rename classes that have another name, or leave the images of "
+        "other classes out with --ignore-unknown-classes."
     )
     many = tuple(f"kind {k}" for k in range(30))
     with pytest.raises(ValueError, match=r"a class .* not know: zebra \(1 image\)\. It knows kind 0, .* and 18 more"):

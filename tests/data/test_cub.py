@@ -80,13 +80,13 @@ def write(name: str, text: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda root: (root / "classes.txt").unlink(), r"classes\.txt is not there"),
+        (lambda root: (root / "classes.txt").unlink(), r"classes\.txt is missing"),
         (write("bounding_boxes.txt", "1 1 2 3\n"), r"bounding_boxes\.txt, line 1: expected .* 4 value"),
         (write("bounding_boxes.txt", "\n1 1 2 3 wide\n"), r"bounding_boxes\.txt, line 2: .*'1 1 2 3 wide'"),
-        (write("bounding_boxes.txt", "1 1 2 3 4\n1 5 6 7 8\n"), r"line 2: there is a line for 1 already"),
+        (write("bounding_boxes.txt", "1 1 2 3 4\n1 5 6 7 8\n"), r"line 2: there is already a line for 1"),
         (write("train_test_split.txt", "1 1\n2 0\n"), r"train_test_split\.txt has no line for image 3 \(010"),
         (write("image_class_labels.txt", "1 1\n2 1\n"), r"image_class_labels\.txt has no line for image 3"),
-        (write("image_class_labels.txt", "1 1\n2 1\n3 7\n"), r"gives image 3 class 7; classes\.txt has none such"),
+        (write("image_class_labels.txt", "1 1\n2 1\n3 7\n"), r"gives image 3 class 7; classes\.txt does not have it"),
         (write("classes.txt", "one 001.Red\n"), r"classes\.txt, line 1: expected a number"),
         (lambda root: (root / "images.txt").write_bytes(b"1 caf\xe9.jpg\n"), r"images\.txt is not text in UTF-8"),
         (write("images.txt", "1 a/x.jpg\n2 a/x.png\n"), r"names a/x twice, as x\.jpg and x\.png"),

@@ -57,7 +57,7 @@ def test_a_split_is_made_in_every_class_alike(tmp_path: Path):
         ("a", "train"): 16, ("a", "test"): 4, ("b", "train"): 8, ("b", "test"): 2,
         ("c", "train"): 1, ("c", "test"): 1, ("d", "train"): 1,
     }  # fmt: skip
-    assert any("split automatically, 80% to 20%, seed 0" in note for note in dataset.notes)
+    assert any("split at random, 80% to 20%, seed 0" in note for note in dataset.notes)
 
 
 def test_the_made_split_is_a_function_of_seed_and_names(tmp_path: Path):

@@ -68,7 +68,7 @@ def test_folders_that_look_like_splits_are_refused_unless_they_are_said_to_be_cl
     tmp_path: Path, names: tuple[str, ...]
 ):
     fill(tmp_path, *(f"{name}/{k}.png" for name in names for k in range(2)))
-    with pytest.raises(ValueError, match=r"looks? like splits, not classes\. .* called train/, val/.*--as-classes"):
+    with pytest.raises(ValueError, match=r"looks? like splits, not classes\. .* named train/, val/.*--as-classes"):
         read(tmp_path)
     assert read(tmp_path, as_classes=True).classes == tuple(sorted(names))
 
@@ -84,13 +84,13 @@ def test_splits_of_other_names_with_classes_in_them(tmp_path: Path, name: str):
     with pytest.raises(ValueError, match="like splits, not classes"):
         read(tmp_path)
     (tmp_path / "val_2").rename(tmp_path / "train")
-    with pytest.raises(ValueError, match=rf"{name} looks like a split and is not a split that is known"):
+    with pytest.raises(ValueError, match=rf"{name} looks like a split, but its name is not one of train"):
         read(tmp_path)
 
 
 def test_dev_is_val(tmp_path: Path):
     dataset = read(fill(tmp_path, "train/a/1.png", "train/b/1.png", "dev/a/2.png", "Development2/x.txt"))
-    assert dataset.counts() == {"train": 2, "val": 1} and dataset.notes[0] == "dev/ is taken for val"
+    assert dataset.counts() == {"train": 2, "val": 1} and dataset.notes[0] == "dev/ is used as val"
 
 
 def test_what_is_not_used_is_said_by_name(tmp_path: Path):
@@ -102,7 +102,7 @@ def test_what_is_not_used_is_said_by_name(tmp_path: Path):
 
 def test_held_out_folders_beside_others(tmp_path: Path):
     fill(tmp_path, "test/a/1.png", "test/b/1.png", "bus/1.png")
-    with pytest.raises(ValueError, match=r"has test/, bus/: splits, or classes\? .*--as-classes"):
+    with pytest.raises(ValueError, match=r"has test/, bus/: are these splits or classes\? .*--as-classes"):
         read(tmp_path)
     assert read(tmp_path, as_classes=True).classes == ("bus", "test")
 

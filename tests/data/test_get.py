@@ -127,9 +127,7 @@ def test_what_was_there_is_of_something_else(server: Server, tmp_path: Path, bef
 
 def test_another_checksum(server: Server, tmp_path: Path):
     server.files["a.tgz"] = BODY
-    with pytest.raises(
-        ValueError, match=r"a\.tgz came with another checksum than 00: .* removed.* by hand \(the page\)"
-    ):
+    with pytest.raises(ValueError, match=r"a\.tgz has another checksum than 00: .* removed.* yourself \(the page\)"):
         fetched(server, tmp_path / "a.tgz", md5="00")
     assert list(tmp_path.iterdir()) == []
 
@@ -137,7 +135,7 @@ def test_another_checksum(server: Server, tmp_path: Path):
 def test_no_connection_that_lasts(server: Server, tmp_path: Path):
     server.files["a.tgz"], server.cut_after = BODY, [1_500_000] + [0] * 5
     with pytest.raises(
-        ValueError, match=r"the connection was cut\. 1\.5 MB of it are there, and the same command goes"
+        ValueError, match=r"the connection was cut\. 1\.5 MB are on the disk, and the same command continues"
     ):
         fetched(server, tmp_path / "a.tgz")
     assert len(server.asked) == 5
@@ -148,7 +146,7 @@ def test_no_connection_that_lasts(server: Server, tmp_path: Path):
 
 def test_no_server(server: Server, tmp_path: Path):
     server.files["a.tgz"] = BODY
-    with pytest.raises(ValueError, match=r"can't be fetched: .*refused.* 0\.0 MB of it are there"):
+    with pytest.raises(ValueError, match=r"can't be downloaded: .*refused.* 0\.0 MB are on the disk"):
         fetched(server, tmp_path / "a.tgz", url="http://127.0.0.1:9/a.tgz")
 
 
@@ -158,7 +156,7 @@ def test_a_busy_server_is_asked_again_and_one_that_refuses_is_not(server: Server
     assert len(server.asked) == 3
     server.status = [404]
     with pytest.raises(
-        ValueError, match=r"a\.tgz answers 404 Not Found\. If it stays so, fetch it by hand \(the page\)"
+        ValueError, match=r"a\.tgz answers 404 Not Found\. If this does not help, download it yourself \(the page\)"
     ):
         fetched(server, tmp_path / "b.tgz")
     server.status = [500] * 5
@@ -233,7 +231,7 @@ def test_get_uses_what_was_fetched_by_hand(server: Server, cub: Path, tmp_path: 
     (part / "segmentations.tgz").write_bytes(server.files["segmentations.tgz"])
     (part / "CUB_200_2011.tgz").write_bytes(b"half of it")
     with pytest.raises(
-        ValueError, match=r"CUB_200_2011\.tgz is not what http.* is\. Remove it, and it is fetched again"
+        ValueError, match=r"CUB_200_2011\.tgz differs from http.*\. Remove it and run the command again"
     ):
         get("cub", tmp_path / "CUB", bar)
     (part / "CUB_200_2011.tgz").unlink()
@@ -242,11 +240,11 @@ def test_get_uses_what_was_fetched_by_hand(server: Server, cub: Path, tmp_path: 
 
 def test_mistakes(hclnet: Run, cub: Path, tmp_path: Path):
     done = hclnet("data", "get", "cars", tmp_path / "cars")
-    assert done.exit_code == 2 and "nothing to get by the name of 'cars'; there is cub." in done.stderr
+    assert done.exit_code == 2 and "does not know a data set 'cars' to download; it knows cub." in done.stderr
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     done = hclnet("data", "get", "cub", tmp_path / "mine")
-    assert done.exit_code == 2 and "mine is there and holds something else. Name another" in done.stderr
+    assert done.exit_code == 2 and "mine exists and contains something else. Name a new" in done.stderr
     assert not (tmp_path / "mine.part").exists()
 
 
@@ -255,6 +253,6 @@ def test_links_are_not_unpacked(tmp_path: Path):
         link = tarfile.TarInfo("CUB_200_2011/images")
         link.type, link.linkname = tarfile.SYMTYPE, "/"
         archive.addfile(link)
-    with pytest.raises(ValueError, match=r"a\.tgz is not unpacked: CUB_200_2011/images is no file and no folder"):
+    with pytest.raises(ValueError, match=r"a\.tgz is not unpacked: CUB_200_2011/images is neither a file nor a folder"):
         unpack(tmp_path / "a.tgz", tmp_path / "tree", "CUB_200_2011", lambda *_: None)
     assert not (tmp_path / "tree" / "images").exists()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from hclnet import read
 from hclnet.data.check import examine
-from hclnet.data.masks import check_truth, read_gray
+from hclnet.data.masks import check_ground_truth, read_gray
 from hclnet.metrics.masks import read_mask
 from hclnet.types import GroundTruth, MaskFiles, Sample
 from hclnet.workflows.calibrate import calibrate
@@ -48,10 +48,10 @@ def verbs(data: Path, run: Path, out: Path) -> dict[str, Callable[[], object]]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda box: box / 128, "lie within 0 and 1"),
+        (lambda box: box / 128, "are within 0 and 1"),
         (lambda box: box * [1, 1, 0, 1], "have no area"),
         (lambda box: box * [np.nan, 1, 1, 1], "are not finite"),
-        (lambda box: np.add(box, [500, 0, 0, 0]), "lie outside of their image"),
+        (lambda box: np.add(box, [500, 0, 0, 0]), "are outside of their image"),
     ],
 )
 def test_boxes_of_a_wrong_unit_or_shape(data: Path, trained: Path, tmp_path: Path, change: Callable, message: str):
@@ -80,10 +80,10 @@ def test_what_may_be_right_is_told(data: Path, trained: Path, tmp_path: Path):
     [
         (
             np.eye(50, 80) * 255,
-            r"1 of 6 masks can't be used: mask .* is 80 x 50, of another shape than the image",
+            r"1 of 6 masks can't be used: mask .* is 80 x 50, another shape than that of the image",
         ),
         (np.zeros((64, 64)), r"\.png is empty: nothing in it is bright"),
-        (np.tri(64) + 254 * np.eye(64), "has the values 0, 1 and 255, as where 255 says that a pixel is to be ignored"),
+        (np.tri(64) + 254 * np.eye(64), "has the values 0, 1 and 255; 255 seems to mark pixels to ignore"),
     ],
 )
 def test_masks_of_a_wrong_shape_or_unit(data: Path, trained: Path, tmp_path: Path, values: np.ndarray, message: str):
@@ -133,4 +133,4 @@ def test_masks_of_any_size_are_fine(tmp_path: Path):
     ground_truth = GroundTruth(
         masks={"x": MaskFiles((tmp_path / "m.png",), tmp_path / "gone.png")}
     )  # that is told where it is read
-    check_truth(ground_truth, samples, np.array([[400, 300], [9, 9]]))
+    check_ground_truth(ground_truth, samples, np.array([[400, 300], [9, 9]]))

@@ -190,7 +190,7 @@ def test_fewer_classes_to_train_on(tmp_path: Path):
     assert dataset.classes == WNIDS[:3] and dataset.counts() == {"train": 4, "val": 4} and not dataset.notes
     dataset = for_training(dataset)
     assert dataset.classes == WNIDS[:2] and dataset.counts() == {"train": 4, "val": 3}
-    assert dataset.notes == ("1 images in val/ are of classes that train/ has no image of: left out",)
+    assert dataset.notes == ("1 images in val/ are left out, because train/ has no image of their classes",)
 
 
 def test_without_boxes(tmp_path: Path):
@@ -222,9 +222,7 @@ def test_an_order_of_classes_that_the_boxes_contradict(tmp_path: Path):
 
 def test_numbers_without_their_meaning(tmp_path: Path):
     train(tmp_path), flat(tmp_path), ground_truth(tmp_path)
-    with pytest.raises(
-        ValueError, match=r"nothing says their classes.* neither map_clsloc\.txt nor meta\.mat is\. Needed"
-    ):
+    with pytest.raises(ValueError, match=r"without classes.* there is neither map_clsloc\.txt nor meta\.mat\. Add one"):
         read(tmp_path)
     box_files(tmp_path / "bbox_val")  # they say it as well
     assert len(read(tmp_path).split("val")) == 4
@@ -241,15 +239,15 @@ def test_meta_mat_without_scipy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return whole(name, *rest, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ValueError, match=r"meta\.mat is, and needs one more package:  pip install 'hclnet\[ilsvrc\]'"):
+    with pytest.raises(
+        ValueError, match=r"meta\.mat exists and needs one more package:  pip install 'hclnet\[ilsvrc\]'"
+    ):
         read(tmp_path)
 
 
 def test_nothing_says_the_classes(tmp_path: Path):
     train(tmp_path), flat(tmp_path)
-    with pytest.raises(
-        ValueError, match=r"val/ has 4 images and nothing says their classes\. Needed is one of: LOC_val"
-    ):
+    with pytest.raises(ValueError, match=r"val/ has 4 images without classes\. Add one of: LOC_val"):
         read(tmp_path)
 
 
@@ -283,7 +281,7 @@ DATA = "devkit/data"
         (
             kaggle,
             spoil("LOC_val_solution.csv", f"{name(1)},n00000002 1 2 3 4\n"),
-            r"says nothing of .*2\.JPEG \(3 of 4",
+            r"has no entry for .*2\.JPEG \(3 of 4",
         ),
         (
             newer_devkit,
@@ -295,13 +293,13 @@ DATA = "devkit/data"
             spoil(f"{DATA}/ILSVRC2012_validation_ground_truth.txt", "1\n4\n"),
             "line 2: .* 1 to 3, found '4'",
         ),
-        (newer_devkit, spoil(f"{DATA}/ILSVRC2012_validation_ground_truth.txt", "3\n"), r"says nothing of .*2\.JPEG"),
-        (devkit, spoil("ILSVRC2012_devkit_t12/data/meta.mat", b"MATLAB 5"), r"meta\.mat is no meta\.mat of the devkit"),
-        (folders, spoil(f"bbox/val/{name(1)}.xml", "<annotation>"), r"00000001\.xml is no file of boxes: .*Unpack it"),
+        (newer_devkit, spoil(f"{DATA}/ILSVRC2012_validation_ground_truth.txt", "3\n"), r"has no entry for .*2\.JPEG"),
+        (devkit, spoil("ILSVRC2012_devkit_t12/data/meta.mat", b"MATLAB 5"), r"meta\.mat is not the devkit's meta\.mat"),
+        (folders, spoil(f"bbox/val/{name(1)}.xml", "<annotation>"), r"00000001\.xml is not a box file: .*Unpack it"),
         (
             folders,
             spoil(f"bbox/val/{name(1)}.xml", "<a><object><name>n00000002</name></object></a>"),
-            r"00000001\.xml is no file of boxes: could not convert",
+            r"00000001\.xml is not a box file: could not convert",
         ),
     ],
 )

@@ -375,7 +375,7 @@ def test_larger_than_anything_that_is_read(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(images, "MOST_PIXELS", 2_000_000)
     Image.new("1", (2000, 1500)).save(tmp_path / "x.png")
     for opened in (open_image, image_size):
-        with pytest.raises(ValueError, match=r"x\.png has 2,000 x 1,500 pixels; more than 2 million are not read"):
+        with pytest.raises(ValueError, match=r"x\.png has 2,000 x 1,500 pixels; hclnet reads at most 2 million"):
             opened(tmp_path / "x.png")
 
 
@@ -408,7 +408,7 @@ def test_missing_files_and_folders(tmp_path: Path):
             opened(tmp_path / "gone.png")
         (tmp_path / "link.png").unlink(missing_ok=True)
         (tmp_path / "link.png").symlink_to("elsewhere.png")
-        with pytest.raises(ValueError, match=r"link\.png is a link to elsewhere\.png, which is not there"):
+        with pytest.raises(ValueError, match=r"link\.png is a link to elsewhere\.png, which does not exist"):
             opened(tmp_path / "link.png")
         with pytest.raises(ValueError, match=" is a folder, not an image"):
             opened(tmp_path)

@@ -128,7 +128,7 @@ def test_names_of_the_first_split_that_tells_them(tmp_path: Path):
 def test_boxes_of_a_picture_of_another_shape(tmp_path: Path):
     write_lists(tmp_path, {**CUB, "test/image_sizes.txt": "001.Red_bird/c.jpg,6,8\n002.Blue_bird/d, e.jpg,16,12\n"})
     (fault,) = examine(read(write_images(tmp_path, CUB))).boxes
-    assert fault.reason == "boxes are of a picture of 6 x 8, the image is 8 x 6, of another shape"
+    assert fault.reason == "boxes are of a picture of 6 x 8, and the image has another shape: 8 x 6"
 
 
 def write(name: str, text: str) -> Callable[[Path], object]:
@@ -141,23 +141,29 @@ IDS, LABELS, BOXES = "test/image_ids.txt", "test/class_labels.txt", "test/locali
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda root: (root / LABELS).unlink(), r"test looks like wsolevaluation lists, but class_labels\.txt is not"),
+        (
+            lambda root: (root / LABELS).unlink(),
+            r"test looks like wsolevaluation lists, but class_labels\.txt is missing",
+        ),
         (write(IDS, "\n"), r"image_ids\.txt is empty"),
         (write(IDS, "x/a.jpg\n"), r"class_labels\.txt has no line for x/a\.jpg, which image_ids\.txt names in line 1"),
-        (write(IDS, CUB[IDS] + "001.Red_bird/c.jpg\n"), r"image_ids\.txt, line 3: 001\.Red_bird/c\.jpg is there"),
+        (
+            write(IDS, CUB[IDS] + "001.Red_bird/c.jpg\n"),
+            r"image_ids\.txt, line 3: 001\.Red_bird/c\.jpg is listed twice",
+        ),
         (write(LABELS, "001.Red_bird/c.jpg 0\n"), r"class_labels\.txt, line 1: expected path,class number, found"),
-        (write(LABELS, "001.Red_bird/c.jpg,-1\n"), r"line 1: the class is a whole number from 0, found '-1'"),
+        (write(LABELS, "001.Red_bird/c.jpg,-1\n"), r"line 1: the class must be a whole number from 0, found '-1'"),
         (write(LABELS, CUB[LABELS] + "001.Red_bird/c.jpg,1\n"), r"line 3: 001\.Red_bird/c\.jpg has class 0 above"),
         (write("test/image_sizes.txt", "a.jpg,8\n"), r"image_sizes\.txt, line 1: expected path,width,height"),
-        (write("test/image_sizes.txt", "a.jpg,0,6\n"), r"line 1: width and height are whole numbers from 1"),
+        (write("test/image_sizes.txt", "a.jpg,0,6\n"), r"line 1: width and height must be whole numbers from 1"),
         (write(BOXES, "\n\n001.Red_bird/c.jpg,1,2,3\n"), r"localization\.txt, line 3: expected path,x0,y0,x1,y1"),
-        (write(BOXES, "001.Red_bird/c.jpg,1,2,3,four\n"), r"line 1: a box is four numbers, found '1,2,3,four'"),
+        (write(BOXES, "001.Red_bird/c.jpg,1,2,3,four\n"), r"line 1: a box needs four numbers, found '1,2,3,four'"),
         (write(BOXES, "x/c.jpg,1,2,3,4\n"), r"line 1: x/c\.jpg is not in image_ids\.txt"),
-        (write(BOXES, "001.Red_bird/c.jpg,m.png\n"), "line 1: expected path,mask,mask to ignore or nothing"),
+        (write(BOXES, "001.Red_bird/c.jpg,m.png\n"), "line 1: expected path,mask,ignore mask or nothing"),
         (write(BOXES, "001.Red_bird/c.jpg,,i.png\n"), "line 1: there is no mask. An image has masks"),
         (
             write(BOXES, "001.Red_bird/c.jpg,a.png,i.png\n001.Red_bird/c.jpg,b.png,j.png\n"),
-            "line 2: there is another mask to ignore above",
+            "line 2: there is another ignore mask in a line above",
         ),
         (
             lambda root: (
@@ -168,7 +174,7 @@ IDS, LABELS, BOXES = "test/image_ids.txt", "test/class_labels.txt", "test/locali
         ),
         (
             lambda root: (root / "val").rename(root / "holdout"),
-            r"holdout has image_ids\.txt and is not a split that is known: splits are called train, val or test",
+            r"holdout has image_ids\.txt, but its name is not one of train, val or test",
         ),
         (lambda root: (root / "train").rename(root / "validation"), r"has val/ and validation/, which all mean 'val'"),
     ],

@@ -54,7 +54,7 @@ def test_everything_that_a_manifest_can_say(root: Path, divider: str):
     assert dataset.ground_truth.masks == {
         "a/2.png": MaskFiles((root / "m/2a.png", root / "m/2b.png"), root / "m/2i.png")
     }
-    assert dataset.notes == ("columns that are not used: photographer",)
+    assert dataset.notes == ("unused columns: photographer",)
     assert "2 train, 1 val, 1 test, 2 with boxes, 1 with masks (for scoring only)" in describe(dataset)
 
 
@@ -105,7 +105,7 @@ def test_a_split_is_made_by_class(root: Path):
     for label in (0, 1):
         assert [s.split for s in dataset.samples if s.label == label].count("test") == 2
     assert dataset.samples == read(file, seed=4).samples != read(file, seed=5).samples
-    assert "no column split in it: split automatically, 80% to 20%, seed 4" in dataset.notes
+    assert "no column split in it: split at random, 80% to 20%, seed 4" in dataset.notes
     # As class folders do it, so that a manifest of a folder has the folder's split.
     (file.parent / "m").rename(root.with_name("masks"))
     for name in ("a", "b", "b, c"):
@@ -127,34 +127,34 @@ def test_one_path_in_several_spellings(root: Path):
     ("text", "message"),
     [
         ("", r"photos\.csv has no column path and no column label; it has none"),
-        ("name,kind\na,b\n", "has no column path and no column label; it has name, kind. Name them so"),
+        ("name,kind\na,b\n", "has no column path and no column label; it has name, kind. Rename the columns"),
         ("path\na/1.png\n", "has no column label; it has path"),
-        ("path,label\n", "has no row under its header"),
+        ("path,label\n", "has no row below its header"),
         ("path,label,Path\na,b,c\n", "has the column path twice"),
-        ("path,label,x0,y0\na,b,1,2\n", "has x0, y0 alone; a box needs all of x0, y0, x1, y1"),
+        ("path,label,x0,y0\na,b,1,2\n", "has only x0, y0; a box needs all of x0, y0, x1, y1"),
         ("path,label,ignore\na,b,c\n", "a column ignore and no column mask"),
         ("path,label\na/1.png,fox\n\na/9.png,fox\n", r"photos\.csv, row 4: there is no image .*a/9\.png"),
         ("path,label\na/1.png,\n", "row 2: label is empty"),
         ("path,label\n,fox\n", "row 2: path is empty"),
-        ("path,label\nb, c/3.png,fox\n", "row 2: 3 values for 2 columns. Put a value that holds the separator"),
+        ("path,label\nb, c/3.png,fox\n", "row 2: 3 values for 2 columns. Put a value with the separator"),
         (
             "path,label,split\na/1.png,fox,holdout\n",
-            "row 2: split is 'holdout'; it has to be one of train, val",
+            "row 2: split is 'holdout'; it must be one of train, val",
         ),
         ("path,label,split\na/1.png,fox,\n", "row 2: split is ''"),
         ("path,label\na/1.png,fox\na/1.png,hare\n", r"row 3: a/1\.png has label 'hare' here and 'fox' in row 2"),
         ("path,label,split\na/1.png,fox,train\na/1.png,fox,test\n", "row 3: .* split 'test' here and 'train' in row 2"),
-        ("path,label,x0,y0,x1,y1\na/1.png,fox,1,2,3,\n", "row 2: a box is four numbers.* y1 empty"),
-        ("path,label,x0,y0,x1,y1\na/1.png,fox,1,2,one,4\n", "row 2: a box is four numbers.* x1 one"),
-        ("path,label,x0,y0,x1,y1\na/1.png,fox,5,2,5,4\n", "row 2: a box has x0 < x1"),
-        ("path,label,x0,y0,x1,y1\na/1.png,fox,nan,2,5,4\n", "row 2: a box has x0 < x1"),
+        ("path,label,x0,y0,x1,y1\na/1.png,fox,1,2,3,\n", "row 2: a box needs four numbers.* y1 empty"),
+        ("path,label,x0,y0,x1,y1\na/1.png,fox,1,2,one,4\n", "row 2: a box needs four numbers.* x1 one"),
+        ("path,label,x0,y0,x1,y1\na/1.png,fox,5,2,5,4\n", "row 2: a box needs x0 < x1"),
+        ("path,label,x0,y0,x1,y1\na/1.png,fox,nan,2,5,4\n", "row 2: a box needs x0 < x1"),
         ("path,label,mask\na/1.png,fox,m/9.png\n", r"row 2: there is no mask .*m/9\.png\. Paths are relative"),
-        ("path,label,mask,ignore\na/1.png,fox,,m/2i.png\n", "has a mask to ignore, and no mask beside it"),
+        ("path,label,mask,ignore\na/1.png,fox,,m/2i.png\n", "has an ignore mask, and no mask"),
         (
             "path,label,mask,ignore\na/1.png,fox,m/2a.png,m/2i.png\na/1.png,fox,m/2b.png,m/2a.png\n",
-            "row 3: .* and another one above",
+            "row 3: .* and another one in a row above",
         ),
-        ('path,label\n"a/1.png,fox\n' + "x" * 140_000, r"row 2: field larger than field limit.* Write it again as CSV"),
+        ('path,label\n"a/1.png,fox\n' + "x" * 140_000, r"row 2: field larger than field limit.* Save it as CSV again"),
     ],
 )
 def test_what_is_wrong_is_named(root: Path, text: str, message: str):
@@ -169,7 +169,7 @@ def test_no_text(root: Path):
 
 
 def test_damaged_parquet(root: Path):
-    with pytest.raises(ValueError, match=r"photos\.parquet can't be read as Parquet: .*\. Write it again"):
+    with pytest.raises(ValueError, match=r"photos\.parquet can't be read as Parquet: .*\. Save it again"):
         read(manifest(root, "PAR1, or so it says", "photos.parquet"))
 
 

@@ -57,7 +57,7 @@ def test_read(root: Path, apart: bool):
         "test/0c/5.jpg": MaskFiles((home / "test/0c/5_m0c_cc.png",)),
     }
     findings = examine(dataset)
-    assert not findings.problems and findings.remarks[-1] == "1 images have no mask; they count for classification only"
+    assert not findings.problems and findings.remarks[-1] == "1 image has no mask; it is scored for classification only"
 
 
 @pytest.mark.parametrize("protocol", ["hclnet", "wsoleval"])
@@ -89,13 +89,13 @@ def test_what_is_to_be_ignored_is_not_counted(root: Path, tmp_path_factory: pyte
         ),
         (
             lambda root: mask(root / "test/0c/6_ignore.png", (0, 0, 9, 9)),
-            r"6_ignore\.png says what is to be ignored of test/0c/6\.jpg, which has no mask beside it",
+            r"6_ignore\.png is the ignore mask of test/0c/6\.jpg, which has no other mask",
         ),
         (
             lambda root: mask(root / "masks/val/0bt/3_ignore.png", (0, 0, 9, 9)),
-            r"val/0bt/3\.jpg has two masks to ignore, .*/val/0bt/3_ignore\.png and .*masks/val/0bt/3_ignore\.png",
+            r"val/0bt/3\.jpg has two ignore masks, .*/val/0bt/3_ignore\.png and .*masks/val/0bt/3_ignore\.png",
         ),
-        (lambda root: (root / "train").rename(root / "fold1"), r"fold1 looks like a split and is not a split that is"),
+        (lambda root: (root / "train").rename(root / "fold1"), r"fold1 looks like a split, but its name is not one of"),
         (lambda root: (root / "train").rename(root / "testing"), r"has test/ and testing/, which all mean 'test'"),
     ],
 )

@@ -37,7 +37,7 @@ def test_no_folder(tmp_path: Path):
 
 def test_a_file(tmp_path: Path):
     (tmp_path / "x.zip").write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"x\.zip is a file, and no manifest.* an archive has to be unpacked"):
+    with pytest.raises(ValueError, match=r"x\.zip is a file and not a manifest.* unpack an archive"):
         read(tmp_path / "x.zip")
 
 

@@ -44,7 +44,7 @@ NIFTI = struct.pack("<i", 348) + bytes(340) + b"n+1\0" + bytes(99)
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("five.tif", tiff(5), r"five\.tif is a TIFF of 5 channels of 8 bits \(whole numbers\), a kind that is not"),
+        ("five.tif", tiff(5), r"five\.tif is a TIFF of 5 channels of 8 bits \(whole numbers\), which hclnet does not"),
         ("two.tif", tiff(2, 16), r"two\.tif is a TIFF of 2 channels of 16 bits"),
         ("big endian.tif", tiff(7, 16, order=">"), r"big endian\.tif is a TIFF of 7 channels of 16 bits"),
         ("float.tif", tiff(3, 32, 3, 2), r"float\.tif is a TIFF of 3 channels of 32 bits \(floating point\)"),
@@ -92,7 +92,7 @@ def test_of_several_pages_the_first_is_seen_and_it_is_said(folder: Path):
     assert pages_of(folder / "a" / "stack.tif") == 4 and pages_of(folder / "a" / "moving.gif") == 1
     assert open_image(folder / "a" / "stack.tif").getpixel((0, 0)) == (0, 40, 0)
     (told,) = [line for line in examine(read(folder)).remarks if "pages" in line]
-    assert told.startswith("1 TIFF file has several pages, such as a/stack.tif (4): the first is seen.")
+    assert told.startswith("1 TIFF file has several pages, such as a/stack.tif (4): the first is used.")
 
 
 @pytest.mark.parametrize("name", ["1.dcm", "IM0001", "scan.ima"])

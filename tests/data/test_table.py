@@ -78,7 +78,7 @@ def test_columns_by_the_names_of_others(root: Path, columns: str):
     is_all_there(path)
     told = read(path).notes[0]
     first, *_, last = (name.lower() for name in columns.split(","))
-    assert told.startswith(f"taken: {first} for path") and f"{last} for the box, in pixels from 0" in told
+    assert told.startswith(f"understood: {first} for path") and f"{last} for the box, in pixels from 0" in told
     assert told in describe(read(path))
 
 
@@ -87,7 +87,7 @@ def test_columns_by_the_names_of_others(root: Path, columns: str):
 )
 def test_width_and_height(root: Path, columns: str):
     is_all_there(table(root, rows(f"path,label,split,{columns}", "10.5,20,29.5,40.25")))
-    with pytest.raises(ValueError, match=r"row 3: a box has x0 < x1.* as left, top, width, height"):
+    with pytest.raises(ValueError, match=r"row 3: a box needs x0 < x1.* as left, top, width, height"):
         read(table(root, rows(f"path,label,split,{columns}", "10.5,20,-29.5,40.25")))
 
 
@@ -98,29 +98,29 @@ def test_width_and_height_beside_corners_are_the_images(root: Path):
         .replace("ymax,100,80", "ymax,width,height")
     )
     is_all_there(table(root, text))
-    assert "columns that are not used: width, height" in read(root / "photos.csv").notes
+    assert "unused columns: width, height" in read(root / "photos.csv").notes
 
 
 def test_our_own_names_go_before_others(root: Path):
     text = "image,path,label,class,xmin\n7,fox/1.png,fox,x,1\n8,hare/3.png,hare,y,2\n"
-    with pytest.raises(ValueError, match="has xmin alone; a box needs all of xmin, ymin, xmax, ymax"):
+    with pytest.raises(ValueError, match="has only xmin; a box needs all of xmin, ymin, xmax, ymax"):
         read(table(root, text))
     dataset = read(table(root, text.replace("xmin", "n")))
-    assert dataset.classes == ("fox", "hare") and "columns that are not used: image, class, n" in dataset.notes
+    assert dataset.classes == ("fox", "hare") and "unused columns: image, class, n" in dataset.notes
 
 
 def test_a_subset_that_is_no_split_is_not_used(root: Path):
     dataset = read(table(root, "path,label,subset\nfox/1.png,fox,a\nhare/3.png,hare,b\n"))
-    assert "columns that are not used: subset" in dataset.notes and "no column split in it" in " ".join(dataset.notes)
+    assert "unused columns: subset" in dataset.notes and "no column split in it" in " ".join(dataset.notes)
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
         ("file,label,image", r"which column is the path, file or image\? Name it path"),
-        ("path,label,split,x,y,w,h", r"has boxes as x, y, w, h, which may begin at a corner or at the middle"),
-        ("path,label,split,x_center,y_center,width,height", "may begin at a corner or at the middle"),
-        ("path,label,split,xmin,ymin", "has xmin, ymin alone"),
+        ("path,label,split,x,y,w,h", r"has boxes as x, y, w, h, where x and y may be a corner or the center"),
+        ("path,label,split,x_center,y_center,width,height", "where x and y may be a corner or the center"),
+        ("path,label,split,xmin,ymin", "has only xmin, ymin"),
         ("path,label,xmin,ymin,xmax,ymax,x1,y1,x2,y2", "has boxes as xmin, ymin, xmax, ymax and as x1, y1, x2, y2"),
         ("filename,label,Filename", "has the column filename twice"),
         ("path,label,mask,mask", "has the column mask twice"),
@@ -138,8 +138,8 @@ def test_what_is_not_clear_is_refused(root: Path, columns: str, message: str):
             rows(OWN).replace("fox/1", "hare/é").encode("latin-1"),
             r"photos\.csv is not text in UTF-8 \(invalid .* at byte 34",
         ),
-        (rows(OWN).encode("utf-16-le"), r"photos\.csv is not text in UTF-8: there are bytes of 0 in it\. Save it as"),
-        (rows(OWN).encode("utf-32"), "not text in UTF-8: there are bytes of 0|not text in UTF-16"),
+        (rows(OWN).encode("utf-16-le"), r"photos\.csv is not text in UTF-8: it contains bytes of 0\. Save it as"),
+        (rows(OWN).encode("utf-32"), "not text in UTF-8: it contains bytes of 0|not text in UTF-16"),
         (rows(OWN).encode("utf-16") + b"x", r"photos\.csv is not text in UTF-16"),
     ],
 )
@@ -149,7 +149,7 @@ def test_other_encodings_are_refused(root: Path, data: bytes, message: str):
 
 
 def test_a_decimal_comma_where_commas_divide_is_no_number(root: Path):
-    with pytest.raises(ValueError, match=r"row 3: a box is four numbers.*x0 10,5"):
+    with pytest.raises(ValueError, match=r"row 3: a box needs four numbers.*x0 10,5"):
         read(table(root, rows(OWN).replace("10.5", '"10,5"')))
 
 

@@ -13,7 +13,7 @@ from hclnet.types import GroundTruth, Sample
 SIZE = (100, 80)
 
 
-def truth_of(*boxes: tuple[float, ...], **more: object) -> tuple[GroundTruth, list[Sample]]:
+def ground_truth_of(*boxes: tuple[float, ...], **more: object) -> tuple[GroundTruth, list[Sample]]:
     samples = [Sample(f"{k}.png", Path(f"{k}.png"), 0, "test") for k in range(len(boxes))]
     return GroundTruth({s.id: np.array([box], dtype=float) for s, box in zip(samples, boxes)}, **more), samples
 
@@ -29,20 +29,23 @@ def spread(count: int = 40, size: tuple[int, int] = SIZE) -> np.ndarray:
     [
         (
             (0.2, 0.2, 0.6, 0.7),
-            r"1 of 2 ground-truth boxes lie within 0 and 1: 0\.png: 0\.2 0\.2 0\.6 0\.7.* fractions of the",
+            r"1 of 2 ground-truth boxes are within 0 and 1: 0\.png: 0\.2 0\.2 0\.6 0\.7.* fractions of the",
         ),
-        ((0, 0, 1, 1), "lie within 0 and 1"),
-        ((np.nan, 1, 5, 5), r"1 of 2 ground-truth boxes are not finite: 0\.png: nan 1 5 5.*Leave a box out where"),
+        ((0, 0, 1, 1), "are within 0 and 1"),
+        (
+            (np.nan, 1, 5, 5),
+            r"1 of 2 ground-truth boxes are not finite: 0\.png: nan 1 5 5.*For an image without a box leave",
+        ),
         ((1, 1, np.inf, 5), "are not finite"),
         ((7, 7, 7, 9), r"have no area: 0\.png: 7 7 7 9.*x0 < x1 and y0 < y1.*If these are x, y, width and height"),
         ((9, 3, 5, 9), "have no area"),
         ((5, 9, 9, 3), "have no area"),
-        ((120, 10, 150, 30), r"lie outside of their image: 0\.png: 120 10 150 30 in 100 x 80.*of another size"),
-        ((-30, 10, -20, 30), "lie outside of their image"),
+        ((120, 10, 150, 30), r"are outside of their image: 0\.png: 120 10 150 30 in 100 x 80.*of another size"),
+        ((-30, 10, -20, 30), "are outside of their image"),
     ],
 )
 def test_what_nothing_can_be_scored_by(box: tuple[float, ...], message: str):
-    ground_truth, samples = truth_of(box, (10, 20, 90, 70))
+    ground_truth, samples = ground_truth_of(box, (10, 20, 90, 70))
     with pytest.raises(ValueError, match=message):
         check_boxes(ground_truth, samples, dict.fromkeys(ground_truth.boxes, SIZE))
     assert box_fault(np.array(box, dtype=float), SIZE).startswith("box ")
@@ -52,28 +55,28 @@ def test_what_nothing_can_be_scored_by(box: tuple[float, ...], message: str):
 
 
 def test_without_sizes_only_what_needs_none():
-    ground_truth, samples = truth_of((120, 10, 150, 30), (1, 2, 3, 4))
+    ground_truth, samples = ground_truth_of((120, 10, 150, 30), (1, 2, 3, 4))
     assert check_boxes(ground_truth, samples) == () and box_fault(np.array([120.0, 10, 150, 30])) is None
-    assert box_fault(np.array([0, 0, 0.5, 1])) == "box 0 0 0.5 1 lies within 0 and 1: a fraction of the image?"
+    assert box_fault(np.array([0, 0, 0.5, 1])) == "box 0 0 0.5 1 is within 0 and 1: a fraction of the image?"
     # The size of the picture that boxes were drawn in comes with some ground_truths.
-    ground_truth, samples = truth_of((120, 10, 150, 30), sizes={"0.png": SIZE})
-    with pytest.raises(ValueError, match="lie outside"):
+    ground_truth, samples = ground_truth_of((120, 10, 150, 30), sizes={"0.png": SIZE})
+    with pytest.raises(ValueError, match="are outside"):
         check_boxes(ground_truth, samples)
 
 
 def test_a_box_of_one_pixel_in_an_image_of_two():
     assert box_fault(np.array([0.0, 0, 1, 1]), (2, 2)) is None
-    ground_truth, samples = truth_of((0, 0, 1, 1))
+    ground_truth, samples = ground_truth_of((0, 0, 1, 1))
     assert check_boxes(ground_truth, samples, {"0.png": (2, 1)}) == ()
 
 
 def test_boxes_of_a_larger_picture_are_brought_to_the_image():
-    ground_truth, samples = truth_of((200, 100, 400, 300), sizes={"0.png": (400, 320)})
+    ground_truth, samples = ground_truth_of((200, 100, 400, 300), sizes={"0.png": (400, 320)})
     assert check_boxes(ground_truth, samples, {"0.png": SIZE}) == ()
 
 
 def test_first_three_are_named_and_all_are_counted():
-    ground_truth, samples = truth_of(*[(5, 5, 5, 6)] * 2000)
+    ground_truth, samples = ground_truth_of(*[(5, 5, 5, 6)] * 2000)
     with pytest.raises(
         ValueError, match=r"2,000 of 2,000 ground-truth boxes have no area: 0\.png.*; 2\.png: 5 5 5 6; and 1,997"
     ):
@@ -82,14 +85,14 @@ def test_first_three_are_named_and_all_are_counted():
 
 def test_boxes_anywhere_raise_no_doubt():
     boxes = spread()
-    ground_truth, samples = truth_of(*boxes)
+    ground_truth, samples = ground_truth_of(*boxes)
     assert check_boxes(ground_truth, samples, dict.fromkeys(ground_truth.boxes, (102, 82))) == ()
-    whole, samples = truth_of(*[(0, 0, *SIZE)] * 30)
+    whole, samples = ground_truth_of(*[(0, 0, *SIZE)] * 30)
     assert check_boxes(whole, samples, dict.fromkeys(whole.boxes, SIZE)) == ()
 
 
 def test_over_the_edge():
-    ground_truth, samples = truth_of((0, 0, 101, 80), (-1, 5, 20, 81), (50, 50, 130, 70))
+    ground_truth, samples = ground_truth_of((0, 0, 101, 80), (-1, 5, 20, 81), (50, 50, 130, 70))
     (doubt,) = check_boxes(ground_truth, samples, dict.fromkeys(ground_truth.boxes, SIZE))
     assert doubt.startswith(
         "1 of 3 ground-truth boxes reaches outside of the image, such as 2.png: 50 50 130 70 in 100 x 80."
@@ -100,14 +103,14 @@ def test_over_the_edge():
 
 def test_y_before_x():
     boxes = spread()
-    ground_truth, samples = truth_of(*boxes[:, [1, 0, 3, 2]])
+    ground_truth, samples = ground_truth_of(*boxes[:, [1, 0, 3, 2]])
     sizes = dict.fromkeys(ground_truth.boxes, (102, 82))
     with pytest.raises(ValueError, match="are x and y exchanged"):
         check_boxes(ground_truth, samples, sizes)
 
 
 def doubted(boxes: np.ndarray, size: tuple[int, int]) -> tuple[str, ...]:
-    ground_truth, samples = truth_of(*boxes)
+    ground_truth, samples = ground_truth_of(*boxes)
     return check_boxes(ground_truth, samples, dict.fromkeys(ground_truth.boxes, size))
 
 

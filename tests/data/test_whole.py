@@ -91,13 +91,13 @@ FAULTS = {
     ),
     "a bit in a text.png": (flipped(text := text_after_pixels(), text.index(b"rainy")), "its chunk tEXt is wrong"),
     "a bit in the second frame.png": (animated(30), "the checksum of its chunk fdAT is wrong"),
-    "no end.png": (PNG[:-12], "it is cut off, it has no end"),
+    "no end.png": (PNG[:-12], "it is cut off: it has no end"),
     "cut off.png": (PNG[:9000], "it is cut off in its chunk IDAT"),
     "cut off in the checksum.png": (PNG[:-2], "the checksum of its chunk IEND is wrong"),
     "really a png.jpg": (flipped(PNG, len(PNG) // 2), "the checksum of its chunk IDAT is wrong"),
-    "cut off.jpg": (encoded("JPEG")[:-300], "it is cut off, the mark of its end is missing"),
-    "zeros at the end.jpg": (padded(encoded("JPEG", quality=95), 9000), "the mark of its end is missing"),
-    "progressive.jpg": (padded(encoded("JPEG", progressive=True), 4000), "the mark of its end is missing"),
+    "cut off.jpg": (encoded("JPEG")[:-300], "it is cut off: its end marker is missing"),
+    "zeros at the end.jpg": (padded(encoded("JPEG", quality=95), 9000), "its end marker is missing"),
+    "progressive.jpg": (padded(encoded("JPEG", progressive=True), 4000), "its end marker is missing"),
 }
 PIXELS = {
     "wrong adler.png": (with_wrong_adler(), "the checksum of its pixels is wrong"),

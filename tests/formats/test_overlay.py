@@ -87,7 +87,7 @@ def test_only_what_is_asked_for(localizations: list[Localization], tmp_path: Pat
 
 def test_an_image_from_memory_is_handed_over():
     one = made((20, 10), (1.0, 1.0, 9.0, 9.0))
-    with pytest.raises(ValueError, match="hand the image over"):
+    with pytest.raises(ValueError, match="Pass the image"):
         overlay(one)
     assert overlay(one, np.zeros((10, 20, 3), np.uint8)).size == (20, 10)
 

@@ -16,7 +16,7 @@ TABLES = [name for name in experiment_names() if isinstance(read_experiment(name
 
 def test_the_experiments():
     assert experiment_names() == ["table1", "table2", "table3", "table4", "fig1", "fig3", "fig6"]
-    with pytest.raises(ValueError, match=r"no experiment 'table5' of the paper; there are table1, .*fig6"):
+    with pytest.raises(ValueError, match=r"no experiment 'table5' of the paper; it has table1, .*fig6"):
         read_experiment("table5")
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from hclnet.data import read
 from hclnet.paper import read_experiment, reproduce
-from hclnet.paper.pages import figure, tex
+from hclnet.paper.pages import tex, value_text
 from hclnet.paper.tables import table_of
 
 RECIPE: dict[str, Any] = {"preset": "quick", "size": 64, "epochs": 1, "device": "cpu"}
@@ -121,7 +121,9 @@ def test_again_it_trains_nothing_and_a_figure_shares_its_runs(out: Path, birds: 
     assert trainings == []
     with Image.open(out / "fig3" / "fig3.png") as picture:
         assert picture.width == 4 * 248 + 8 and picture.height > 2 * 240
-    assert [one["id"] for one in done.content["images"]] and "drawn by lot (seed 0)" in done.content["chosen"]
+    assert [one["id"] for one in done.content["images"]] and "randomly chosen test images (seed 0)" in done.content[
+        "chosen"
+    ]
     assert (out / "fig3" / "fig3.html").read_text(encoding="utf-8").count("data:image/png;base64,") == 1
 
 
@@ -135,7 +137,7 @@ def test_figure_1_counts_kinds_of_boxes_and_covered_parts(out: Path, birds: Path
         assert all(0 <= low <= value <= high <= 100 for value, low, high in values)
     assert parts["heads"][:2] == ["coverage head", "coverage body"] and set(parts["rows"]) == {"CAM", "HCLNet"}
     html = (out / "fig1" / "fig1.html").read_text(encoding="utf-8")
-    assert "In which way boxes are wrong" in html and "What the maps cover" in html
+    assert "Kinds of localization errors" in html and "Coverage of the maps" in html
 
 
 def test_images_that_are_asked_for(out: Path, birds: Path):
@@ -147,7 +149,7 @@ def test_images_that_are_asked_for(out: Path, birds: Path):
             reproduce("fig3", birds, out / "other", images=images, **RECIPE)
     assert not (out / "other").exists()  # it is said before anything is trained
     training = next(sample.id for sample in read(birds).split("train"))
-    with pytest.raises(ValueError, match=r"is none of the \d+ images that were scored"):
+    with pytest.raises(ValueError, match=r"is not one of the \d+ images that were scored"):
         reproduce("fig3", birds, out, images=training, **RECIPE)
 
 
@@ -163,7 +165,7 @@ def test_images_that_are_asked_for(out: Path, birds: Path):
     ],
 )
 def test_figures(value: Any, digits: int, signed: bool, text: str):
-    assert figure(value, digits, signed) == text
+    assert value_text(value, digits, signed) == text
 
 
 def test_what_latex_would_take_for_its_own():

@@ -67,7 +67,7 @@ def test_earlier_results_are_no_images(photos: Path):
 
 @pytest.mark.parametrize("argument", ["gone.jpg", "gone/*.jpg", "~nobody-of-this-name/x.jpg"])
 def test_nothing_there(photos: Path, argument: str):
-    with pytest.raises(ValueError, match="is no file, no folder and matches nothing"):
+    with pytest.raises(ValueError, match="is not a file or a folder, and matches nothing"):
         find_images([argument])
 
 

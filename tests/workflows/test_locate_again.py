@@ -375,9 +375,9 @@ def test_what_is_not_an_image_file_is_left_out_by_name(locate: Locate, monkeypat
     assert boxed() == NAMES
     for said in (
         "p/pipe.png is a pipe or a device",
-        "p/broken.png is a link to nowhere.png, which is not there",
+        "p/broken.png is a link to nowhere.png, which does not exist",
         "The folder p/closed can't be read: Permission denied",
-        "gone.png is no file, no folder and matches nothing",
+        "gone.png is not a file or a folder, and matches nothing",
         "xxx can't be read: File name too long",
         r"a\x00b can't be read",
     ):

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hclnet.data.broken import counted
-from hclnet.data.check import MOST_ALIKE, Copies, Findings
+from hclnet.data.check import Findings
+from hclnet.data.copies import MOST_ALIKE, Copies
 from hclnet.data.files import shown
 from hclnet.types import Sample, Skipped
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hclnet.paper import reproduce
-from hclnet.paper.pages import figure
+from hclnet.paper.pages import value_text
 
 
 def run_experiment(name: str, data: str, **options: Any) -> None:
@@ -37,7 +37,7 @@ def _print_table(content: dict[str, Any]) -> None:
     for head in heads.values():
         table.add_column(head, justify="right", min_width=7)
     for row in content["rows"]:
-        table.add_row(row["name"], "paper", *(figure(row["paper"].get(m), 2) for m in heads))
+        table.add_row(row["name"], "paper", *(value_text(row["paper"].get(m), 2) for m in heads))
         table.add_row("", "here", *(_cell(row["ours"].get(m)) for m in heads))
     console.print(f"{content['source']}: {content['title']}", highlight=False)
     console.print(table)
@@ -61,5 +61,5 @@ def _print_measured(content: dict[str, Any]) -> None:
 
 def _cell(value: list[float] | None) -> str:
     """The value, and its spread in a line below."""
-    middle, _, spread = figure(value).partition(" [")
+    middle, _, spread = value_text(value).partition(" [")
     return f"{middle}\n[dim]{spread[:-1].replace(' to ', '-')}[/dim]" if spread else middle

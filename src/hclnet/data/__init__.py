@@ -19,7 +19,7 @@ from hclnet.data.splits import split_of
 from hclnet.types import DataSet
 
 READERS: tuple[ModuleType, ...] = (manifest, lists, cub, ilsvrc, openimages, folder)
-"""In the order in which they are asked: what is more particular first."""
+"""In the order in which they are asked: the more specific first."""
 
 __all__ = ["READERS", "as_trained", "describe", "find_split", "for_training", "read"]
 
@@ -35,8 +35,8 @@ def read(root: str | Path, seed: int = 0, as_classes: bool = False) -> DataSet:
         as_classes: each folder in `root` is a class, also one that is called like a split or like a part of a data set.
 
     Raises:
-        ValueError: there is nothing at the path, or nothing that any reader recognizes; the message says what was
-            looked for and what is there. Or what is there is malformed, or against the rules (`rules.checked`).
+        ValueError: there is nothing at the path, or nothing that any reader recognizes; the message lists what was
+            looked for and what the folder contains. Or the data is malformed, or breaks the rules (`rules.checked`).
     """
     root = Path(os.path.expanduser(root))  # noqa: PTH111, Path.expanduser() fails on ~name where there is no such user
     if not root.exists():
@@ -50,15 +50,15 @@ def read(root: str | Path, seed: int = 0, as_classes: bool = False) -> DataSet:
             return checked(reader.read(root, seed))
     if not root.is_dir():
         raise ValueError(
-            f"{root} is a file, and no manifest (.csv or .parquet). DATA is a folder or a manifest; an archive has to "
-            "be unpacked first."
+            f"{root} is a file and not a manifest (.csv or .parquet). Give a folder or a manifest as DATA; unpack an "
+            "archive first."
         )
     looked = "\n".join(f"  - {reader.KIND}: {reader.LOOKED_FOR}" for reader in READERS)
     inside = [p for p in folders_in(root) if any(reader.recognize(p) for reader in READERS)]
     below = f"\nDo you mean {' or '.join(map(shown, inside[:3]))}?" if inside else ""
     hint = foreign_layout(root) or below or maybe_manifest(root) or unread_files(root)
     raise ValueError(
-        f"{root} is no data set that hclnet knows.\nLooked for:\n{looked}\nFound: {_contents(root)}.{hint}"
+        f"{root} is not a data set that hclnet knows.\nLooked for:\n{looked}\nFound: {_contents(root)}.{hint}"
     )
 
 

@@ -19,13 +19,13 @@ from hclnet.data.images import check_image, open_image
 from hclnet.progress import Report
 from hclnet.types import DataSet, Sample, Skipped
 
-_RULE = f"{_pillow}, checksums"  # what whole means; what was whole by another rule is looked at again
+_RULE = f"{_pillow}, checksums"  # what whole means; files that were checked by another rule are checked again
 THREADS = min(8, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """What a look at all images found.
+class Inspection:
+    """The result of checking all images.
 
     Attributes:
         broken: those that can't be read, with the reason, in the order of the samples.
@@ -37,19 +37,19 @@ class Looked:
 
 
 def find_broken(samples: Sequence[Sample], progress: Report | None = None) -> tuple[Skipped, ...]:
-    """The images that can't be read, with the reason, in the order of the samples; see `look_at`."""
-    return look_at(samples, progress).broken
+    """The images that can't be read, with the reason, in the order of the samples; see `inspect_images`."""
+    return inspect_images(samples, progress).broken
 
 
-def look_at(samples: Sequence[Sample], progress: Report | None = None) -> Looked:
+def inspect_images(samples: Sequence[Sample], progress: Report | None = None) -> Inspection:
     """Find the images that can't be read, and what the others are known by.
 
     Every file's checksums are verified, and it is decoded to its end, JPEGs at an eighth of their size. Those found
-    whole are remembered with their digests in the cache folder by path, size and time of change, and are not looked at
+    whole are remembered with their digests in the cache folder by path, size and time of change, and are not checked
     again.
 
     Args:
-        samples: to look at.
+        samples: to check.
         progress: called with images done and images in all.
     """
     memory = _Memory()
@@ -60,7 +60,7 @@ def look_at(samples: Sequence[Sample], progress: Report | None = None) -> Looked
     broken, whole = [], []
     with ThreadPoolExecutor(THREADS) as pool:
         for done, ((reason, digest), (sample, key)) in enumerate(
-            zip(pool.map(_seen, (s.path for s, _ in unknown)), unknown), 1
+            zip(pool.map(_inspect, (s.path for s, _ in unknown)), unknown), 1
         ):
             if reason:
                 broken.append(Skipped(sample, reason))
@@ -70,7 +70,7 @@ def look_at(samples: Sequence[Sample], progress: Report | None = None) -> Looked
             if progress:
                 progress(done, len(unknown))
     memory.add(whole)
-    return Looked(tuple(broken), digests)
+    return Inspection(tuple(broken), digests)
 
 
 def without_broken(
@@ -78,28 +78,28 @@ def without_broken(
 ) -> DataSet:
     """The data set without the images that can't be read; labels and splits of the others stay as they are.
 
-    It then has the digests of the images that were looked at.
+    It then has the digests of the images that were checked.
 
     Args:
         dataset: as a reader made it.
-        on_bad_image: `fail`, which is the default of every command: figures then never rest on fewer images than one
-            thinks, and it takes a word to go on without some. Or `skip`.
-        split: look at this split only.
+        on_bad_image: `fail`, which is the default of every command: metrics then never rest on fewer images than one
+            thinks, and going on without some has to be asked for. Or `skip`.
+        split: check this split only.
         progress: called with images done and images in all.
 
     Raises:
         ValueError: there are such images and `on_bad_image` is `fail`, the message lists them; or no training image of
             a class is left.
     """
-    looked_at = [s for s in dataset.samples if split in (None, s.split)]
-    looked = look_at(looked_at, progress)
-    broken, dataset = looked.broken, replace(dataset, digests={**dataset.digests, **looked.digests})
+    inspected = [s for s in dataset.samples if split in (None, s.split)]
+    inspection = inspect_images(inspected, progress)
+    broken, dataset = inspection.broken, replace(dataset, digests={**dataset.digests, **inspection.digests})
     if not broken:
         return dataset
     if on_bad_image == "fail":
         raise ValueError(
-            f"{counted(len(broken), 'image')} of {len(looked_at):,} can't be read. Mend or remove them, or leave them "
-            f"out with --on-bad-image skip.\n{listed(broken)}"
+            f"{counted(len(broken), 'image')} of {len(inspected):,} can't be read. Repair or remove them, or leave "
+            f"them out with --on-bad-image skip.\n{listed(broken)}"
         )
     lost = {skipped.sample.id for skipped in broken}
     kept = tuple(s for s in dataset.samples if s.id not in lost)
@@ -107,7 +107,7 @@ def without_broken(
     if empty := {s.label for s in dataset.samples if s.split == "train"} - have:
         names = ", ".join(shown(dataset.classes[k]) for k in sorted(empty))
         reasons = listed(skipped for skipped in broken if skipped.sample.label in empty)
-        raise ValueError(f"Without the images that can't be read none is left to learn {names} from.\n{reasons}")
+        raise ValueError(f"Without the images that can't be read, no training image of {names} remains.\n{reasons}")
     return replace(dataset, samples=kept, skipped=(*dataset.skipped, *broken))
 
 
@@ -123,7 +123,7 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _seen(path: Path) -> tuple[str | None, str]:
+def _inspect(path: Path) -> tuple[str | None, str]:
     """Why an image can't be read, or None, and the digest of its file."""
     try:
         check_image(path)

@@ -1,8 +1,7 @@
-"""Is a data set fit to train on? Broken files, copies, leaks from training to test, boxes and masks that don't fit."""
+"""Checks of a data set before a training: broken files, copies, leaks, boxes and masks that don't fit their images."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,40 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
-from PIL import Image
+from jaxtyping import Float
 
 from hclnet.data.broken import THREADS
+from hclnet.data.copies import Copies, Picture, find_copies, look_alikes, picture_of
 from hclnet.data.files import shown
 from hclnet.data.ground_truth import box_doubts, box_fault, reaches_outside
-from hclnet.data.images import check_image, image_size, open_image, pages_of
+from hclnet.data.images import check_image, open_image
 from hclnet.data.masks import files_of, read_gray, same_shape, shape_fault
 from hclnet.progress import Report
 from hclnet.types import DataSet, GroundTruth, MaskFiles, Sample, Skipped
-
-MOST_ALIKE = 10_000
-"""Pairs that look alike are listed up to this number: of one product on one background, all pictures look alike."""
-
-_ENOUGH = 4096  # pixels a side, of which digests are made: of 20,000 they would take gigabytes
-_SIDE = 16
-_BITS = 24  # of the 256 of the hash that may differ
-_LEVELS = 6.0  # mean difference of the small pictures, of 255
-_ROWS = 16  # pictures compared at a time with all those that are about as bright
-
-
-@dataclass(frozen=True, slots=True)
-class Copies:
-    """The same picture in several samples: equal pixels after decoding, and maybe equal files."""
-
-    samples: tuple[Sample, ...]
-    same_file: bool
-
-    @property
-    def kind(self) -> str:
-        """`leak` between splits, else `contradiction` between classes, else `repeat`."""
-        if len({s.split for s in self.samples}) > 1:
-            return "leak"
-        return "contradiction" if len({s.label for s in self.samples}) > 1 else "repeat"
 
 
 @dataclass(slots=True)
@@ -74,18 +49,6 @@ class Findings:
         return len(self.broken) + len(self.copies) + len(self.boxes) + len(self.masks)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What is kept of a picture: digests of its file and of its pixels, and how it looks from afar."""
-
-    size: tuple[int, int]
-    file: bytes
-    pixels: bytes
-    hash: UInt8[np.ndarray, "32"]
-    small: UInt8[np.ndarray, "16 16 3"]
-    pages: int = 1
-
-
 def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
     """Decode every image and compare it with all others, with its box and with its mask.
 
@@ -102,28 +65,28 @@ def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
     """
     samples = dataset.samples
     findings = Findings(_counts(dataset))
-    looks: list[_Look | None] = []
+    pictures: list[Picture | None] = []
     broken = []
     with ThreadPoolExecutor(THREADS) as pool:
-        for sample, seen in zip(samples, pool.map(_look, (s.path for s in samples))):
-            looks.append(seen if isinstance(seen, _Look) else None)
+        for sample, seen in zip(samples, pool.map(picture_of, (s.path for s in samples))):
+            pictures.append(seen if isinstance(seen, Picture) else None)
             if isinstance(seen, str):
                 broken.append(Skipped(sample, seen))
             if progress:
-                progress(len(looks), len(samples))
+                progress(len(pictures), len(samples))
         findings.broken = tuple(broken)
-        whole = [(sample, look) for sample, look in zip(samples, looks) if look]
-        findings.copies = _copies(whole)
-        findings.alike = list(_alike(whole))
-        for sample, look in whole:
-            if reason := _box_fault(dataset.ground_truth, sample, look.size):
+        whole = [(sample, picture) for sample, picture in zip(samples, pictures) if picture]
+        findings.copies = find_copies(whole)
+        findings.alike = list(look_alikes(whole))
+        for sample, picture in whole:
+            if reason := _box_fault(dataset.ground_truth, sample, picture.size):
                 findings.boxes.append(Skipped(sample, reason))
-        masked = [(s, look) for s, look in whole if s.id in dataset.ground_truth.masks]
+        masked = [(s, picture) for s, picture in whole if s.id in dataset.ground_truth.masks]
         masks = [dataset.ground_truth.masks[s.id] for s, _ in masked]
-        boxes = [dataset.ground_truth.boxes_in(s.id, look.size) for s, look in masked]
-        faults = pool.map(_mask_fault, masks, [look.size for _, look in masked], boxes)
+        boxes = [dataset.ground_truth.boxes_in(s.id, picture.size) for s, picture in masked]
+        faults = pool.map(_mask_fault, masks, [picture.size for _, picture in masked], boxes)
         findings.masks = [Skipped(s, reason) for (s, _), reason in zip(masked, faults) if reason]
-    sizes = {sample.id: look.size for sample, look in whole}
+    sizes = {sample.id: picture.size for sample, picture in whole}
     findings.remarks = [*_remarks(dataset), *box_doubts(dataset.ground_truth, samples, sizes), *_stacks(whole)]
     return findings
 
@@ -170,69 +133,13 @@ def _counts(dataset: DataSet) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _look(path: Path) -> _Look | str:
-    try:
-        check_image(path)
-        image, size, pages = open_image(path, at_least=_ENOUGH), image_size(path), pages_of(path)
-        data = path.read_bytes()
-    except (ValueError, OSError) as error:
-        return str(error)
-    pixels = hashlib.blake2b(f"{size}".encode(), digest_size=16)
-    pixels.update(image.tobytes())
-    gray = np.asarray(image.convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX))
-    steps = np.packbits(gray[:, 1:] > gray[:, :-1])
-    small = np.asarray(image.resize((_SIDE, _SIDE), Image.Resampling.BOX))
-    return _Look(size, hashlib.blake2b(data, digest_size=16).digest(), pixels.digest(), steps, small, pages)
-
-
-def _copies(whole: Sequence[tuple[Sample, _Look]]) -> list[Copies]:
-    groups: dict[bytes, list[tuple[Sample, _Look]]] = {}
-    for sample, look in whole:
-        groups.setdefault(look.pixels, []).append((sample, look))
-    return [
-        Copies(tuple(sample for sample, _ in group), len({look.file for _, look in group}) == 1)
-        for group in groups.values()
-        if len(group) > 1
-    ]
-
-
-def _alike(whole: Sequence[tuple[Sample, _Look]]) -> Iterator[tuple[Sample, Sample]]:
-    """Pairs that look alike, of the first of each group of copies."""
-    first: dict[bytes, tuple[Sample, _Look]] = {}
-    for sample, look in whole:
-        first.setdefault(look.pixels, (sample, look))
-    if len(first) < 2:
-        return
-    samples = [sample for sample, _ in first.values()]
-    small = np.stack([look.small for _, look in first.values()]).reshape(len(first), -1)
-    # Pictures that differ by a level in the mean differ by no more than that in brightness: sorted by it, each is
-    # compared only with those a little brighter.
-    brightness = small.sum(1, dtype=np.int64)
-    order = np.argsort(brightness, kind="stable")
-    brightness, small = brightness[order], small[order]
-    hashes = np.stack([look.hash for _, look in first.values()]).view(np.uint64)[order]
-    most = int(_LEVELS * small.shape[1])
-    found: list[tuple[int, int]] = []
-    for start in range(0, len(order), _ROWS):
-        stop = min(start + _ROWS, len(order))
-        end = int(np.searchsorted(brightness, brightness[stop - 1] + most, side="right"))
-        block, others = hashes[start:stop], hashes[start:end]
-        rows, columns = np.nonzero(np.bitwise_count(block[:, None, 0] ^ others[None, :, 0]) <= _BITS)
-        near = np.bitwise_count(block[rows] ^ others[columns]).sum(1) <= _BITS
-        for i, j in zip(rows[near].tolist(), columns[near].tolist()):
-            if i < j and np.abs(small[start + i].astype(np.int16) - small[start + j]).sum() <= most:
-                one, other = int(order[start + i]), int(order[start + j])
-                found.append((min(one, other), max(one, other)))
-        if len(found) >= MOST_ALIKE:
-            break
-    for one, other in sorted(found[:MOST_ALIKE]):
-        yield samples[one], samples[other]
-
-
 def _box_fault(ground_truth: GroundTruth, sample: Sample, size: tuple[int, int]) -> str | None:
-    told = ground_truth.sizes.get(sample.id, size)
-    if not same_shape(told, size):
-        return f"boxes are of a picture of {told[0]} x {told[1]}, the image is {size[0]} x {size[1]}, of another shape"
+    drawn_in = ground_truth.sizes.get(sample.id, size)
+    if not same_shape(drawn_in, size):
+        return (
+            f"boxes are of a picture of {drawn_in[0]} x {drawn_in[1]}, and the image has another shape: "
+            f"{size[0]} x {size[1]}"
+        )
     for box in ground_truth.boxes_in(sample.id, size):
         if fault := box_fault(box, size):
             return fault
@@ -275,13 +182,13 @@ def _iou(a: list[float], b: list[float]) -> float:
     return overlap / union
 
 
-def _stacks(whole: Sequence[tuple[Sample, _Look]]) -> Iterator[str]:
-    several = [(sample, look.pages) for sample, look in whole if look.pages > 1]
+def _stacks(whole: Sequence[tuple[Sample, Picture]]) -> Iterator[str]:
+    several = [(sample, picture.pages) for sample, picture in whole if picture.pages > 1]
     if several:
         sample, pages = several[0]
         yield (
             f"{len(several):,} TIFF file{'s have' if len(several) > 1 else ' has'} several pages, such as "
-            f"{shown(sample.id)} ({pages}): the first is seen. If others matter, save each as an image of its own"
+            f"{shown(sample.id)} ({pages}): the first is used. Save other pages that matter as separate images"
         )
 
 
@@ -294,12 +201,13 @@ def _remarks(dataset: DataSet, few: int = 10) -> Iterator[str]:
     if small:
         yield f"fewer than {few} training images of {_some(small)}"
     if set(counts) == {"train"}:
-        yield "there is nothing to test on: only training images"
+        yield "there are only training images: none to test on"
     known = dataset.ground_truth.boxes or dataset.ground_truth.masks
     scored = {s.split for s in dataset.samples if s.id in known}
     if without := sum(s.id not in known for s in dataset.samples if s.split in scored):
         what = "box" if dataset.ground_truth.boxes else "mask"
-        yield f"{without:,} images have no {what}; they count for classification only"
+        they = "image has" if without == 1 else "images have"
+        yield f"{without:,} {they} no {what}; {'it is' if without == 1 else 'they are'} scored for classification only"
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:

@@ -35,13 +35,13 @@ def with_classes(dataset: DataSet, classes: Sequence[str]) -> DataSet:
     place = _places(dataset.classes, classes)
     counts = Counter(s.label for s in (*dataset.samples, *(one.sample for one in dataset.skipped)))
     if unknown := [label for label in sorted(counts) if label not in place]:
-        told = [_unknown(dataset.classes[label], counts[label], classes) for label in unknown[:5]]
+        listed = [_unknown(dataset.classes[label], counts[label], classes) for label in unknown[:5]]
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
         known = ", ".join(map(shown, classes[:12])) + (f" and {len(classes) - 12} more" if len(classes) > 12 else "")
         raise ValueError(
             f"{shown(dataset.root)} has images of {'a class' if len(unknown) == 1 else 'classes'} that the run does "
-            f"not know: {', '.join(told)}{more}. It knows {known}. Rename what is called otherwise, or leave the "
-            "images of other classes out with --ignore-unknown-classes."
+            f"not know: {', '.join(listed)}{more}. It knows {known}. Rename classes that have another name, or leave "
+            "the images of other classes out with --ignore-unknown-classes."
         )
 
     def moved(sample: Sample) -> Sample:

@@ -79,11 +79,11 @@ def columns_of(file: Path, columns: Sequence[str], split: str | None = None) -> 
     wanted |= dict(zip(corners, BOX))
     has = f"it has {', '.join(shown(c) for c in columns if c) or 'none'}"
     if missing := [name for name in ("path", "label") if name not in wanted.values()]:
-        raise ValueError(f"{shown(file)} has no column {' and no column '.join(missing)}; {has}. Name them so.")
+        raise ValueError(f"{shown(file)} has no column {' and no column '.join(missing)}; {has}. Rename the columns.")
     if twice := [column for column in wanted if columns.count(column) > 1]:
         raise ValueError(f"{shown(file)} has the column {twice[0]} twice. Rename one of the two.")
     if "ignore" in wanted and "mask" not in wanted:
-        raise ValueError(f"{shown(file)} has a column ignore and no column mask: ignoring is a matter of masks.")
+        raise ValueError(f"{shown(file)} has a column ignore and no column mask. Add the masks, or remove the column.")
     return Columns(wanted, extents, tuple(_notes(columns, wanted, taken, corners)))
 
 
@@ -91,9 +91,9 @@ def _notes(columns: Sequence[str], wanted: dict[str, str], taken: list[str], cor
     if corners and tuple(corners) != BOX:
         taken = [*taken, f"{', '.join(map(shown, corners))} for the box, in pixels from 0"]
     if taken:
-        yield f"taken: {'; '.join(taken)}"
+        yield f"understood: {'; '.join(taken)}"
     if extra := [name for name in columns if name and name not in wanted]:
-        yield f"columns that are not used: {', '.join(map(shown, extra))}"
+        yield f"unused columns: {', '.join(map(shown, extra))}"
 
 
 def _box_columns(file: Path, columns: Sequence[str]) -> tuple[list[str], bool]:
@@ -102,24 +102,24 @@ def _box_columns(file: Path, columns: Sequence[str]) -> tuple[list[str], bool]:
         if len(own) == 4:
             return own, False
         if own != ["x1", "y1"] or not {"x2", "y2"} <= set(columns):
-            raise ValueError(f"{shown(file)} has {', '.join(own)} alone; a box needs all of x0, y0, x1, y1.")
+            raise ValueError(f"{shown(file)} has only {', '.join(own)}; a box needs all of x0, y0, x1, y1.")
     by_name = {_plain(column): column for column in columns}
     found = [(names, form is _EXTENTS) for form in (_CORNERS, _EXTENTS) for names in form if by_name.keys() >= {*names}]
     found = [one for one in found if not one[1] or len(found) == 1]  # beside corners, width and height are the image's
     if len(found) > 1:
-        told = " and as ".join(", ".join(by_name[n] for n in names) for names, _ in found)
-        raise ValueError(f"{shown(file)} has boxes as {told}. Name those that count x0, y0, x1, y1.")
+        found_as = " and as ".join(", ".join(by_name[n] for n in names) for names, _ in found)
+        raise ValueError(f"{shown(file)} has boxes as {found_as}. Rename the columns to use to x0, y0, x1, y1.")
     if found:
         return [by_name[name] for name in found[0][0]], found[0][1]
     for names in _UNCLEAR:
         if by_name.keys() >= {*names}:
-            told = ", ".join(by_name[name] for name in names)
+            found_as = ", ".join(by_name[name] for name in names)
             raise ValueError(
-                f"{shown(file)} has boxes as {told}, which may begin at a corner or at the middle. Write x0, y0, x1, "
-                "y1; or left, top, width, height: in pixels of the image."
+                f"{shown(file)} has boxes as {found_as}, where x and y may be a corner or the center. Write x0, y0, "
+                "x1, y1, or left, top, width, height, in pixels of the image."
             )
     if part := [by_name[name] for name in _CORNERS[0] if name in by_name]:
-        raise ValueError(f"{shown(file)} has {', '.join(part)} alone; a box needs all of xmin, ymin, xmax, ymax.")
+        raise ValueError(f"{shown(file)} has only {', '.join(part)}; a box needs all of xmin, ymin, xmax, ymax.")
     return [], False
 
 

@@ -30,7 +30,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
     """
     missing = [name for name in _FILES if not (root / name).is_file()]
     if missing:
-        raise ValueError(f"{root} looks like the {KIND}, but {', '.join(missing)} is not there.")
+        raise ValueError(f"{root} looks like the {KIND}, but {', '.join(missing)} is missing.")
     paths = _table(root / "images.txt", 1)
     labels = {key: value[0] for key, value in _table(root / "image_class_labels.txt", 1, int).items()}
     names = {key: value[0] for key, value in _table(root / "classes.txt", 1).items()}
@@ -48,7 +48,8 @@ def read(root: Path, seed: int = 0) -> DataSet:
                 raise ValueError(f"{root / file} has no line for image {key} ({name}), which images.txt names.")
         if labels[key] not in number:
             raise ValueError(
-                f"{root / 'image_class_labels.txt'} gives image {key} class {labels[key]}; classes.txt has none such."
+                f"{root / 'image_class_labels.txt'} gives image {key} class {labels[key]}; classes.txt does not have "
+                "it."
             )
         path = root / "images" / name
         if not path.is_file():
@@ -57,11 +58,11 @@ def read(root: Path, seed: int = 0) -> DataSet:
         if sample_id in samples:
             raise ValueError(
                 f"{root / 'images.txt'} names {sample_id} twice, as {samples[sample_id].path.name} and {path.name}: "
-                f"masks and records go by the name without its ending. Rename one of them."
+                f"masks and records use the name without its extension. Rename one of them."
             )
         if split_flags[key] not in (0, 1):
             raise ValueError(
-                f"{root / 'train_test_split.txt'} has {split_flags[key]} for image {key}; it has to be 1 (train) or 0 "
+                f"{root / 'train_test_split.txt'} has {split_flags[key]} for image {key}; it must be 1 (train) or 0 "
                 "(test)."
             )
         split = "train" if split_flags[key] else "test"
@@ -107,6 +108,6 @@ def _table(path: Path, columns: int, kind: type = str) -> dict[int, list]:
                 f"{path}, line {number}: expected a number and {columns} value(s) after it, found {line!r}."
             ) from None
         if key in table:
-            raise ValueError(f"{path}, line {number}: there is a line for {key} already. Remove one of the two.")
+            raise ValueError(f"{path}, line {number}: there is already a line for {key}. Remove one of the two.")
         table[key] = row
     return table

@@ -109,7 +109,7 @@ def files_in(folder: Path, left_out: list[Path] | None = None, odd: list[str] | 
     and without what is in folders that are not data, as `folders_in` leaves them out.
 
     Links are followed, each folder is entered once, so that links in a circle come to an end. A link that leads nowhere
-    counts as a file, so that whoever opens it is told. Pipes and devices don't: reading one may never end.
+    counts as a file, so that whoever opens it is listed. Pipes and devices don't: reading one may never end.
 
     Args:
         folder: itself never left out, whatever it is.
@@ -154,12 +154,12 @@ def files_in(folder: Path, left_out: list[Path] | None = None, odd: list[str] | 
 
 def left_out_note(root: Path, folders: Iterable[Path]) -> tuple[str, ...]:
     """The note that says which folders in a data set were left out and why; none if none were."""
-    told = []
+    listed = []
     for folder in sorted(set(folders)):
         why = "of the system" if is_system_folder(folder.name) else "results of hclnet"
-        told.append(f"{shown(folder.relative_to(root).as_posix())}/ ({why})")
-    more = f" and {len(told) - 6} more" if len(told) > 6 else ""
-    return (f"left out: {', '.join(told[:6])}{more}",) if told else ()
+        listed.append(f"{shown(folder.relative_to(root).as_posix())}/ ({why})")
+    more = f" and {len(listed) - 6} more" if len(listed) > 6 else ""
+    return (f"left out: {', '.join(listed[:6])}{more}",) if listed else ()
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
@@ -203,7 +203,7 @@ def read_text(path: Path) -> str:
             f"{shown(path)} is not text in {name} ({error.reason} at byte {error.start}). Save it as UTF-8."
         ) from None
     if "\0" in text:
-        raise ValueError(f"{shown(path)} is not text in UTF-8: there are bytes of 0 in it. Save it as UTF-8.")
+        raise ValueError(f"{shown(path)} is not text in UTF-8: it contains bytes of 0. Save it as UTF-8.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

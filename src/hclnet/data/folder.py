@@ -70,9 +70,9 @@ def read(root: Path, seed: int = 0, as_classes: bool = False) -> DataSet:
                 Sample(_id(root, p), p, number[folder.name], split or ("test" if p in test else "train")) for p in paths
             ]
     notes = [] if splits else [made_note("no train/ and test/ in it", seed)]
-    notes += [f"{f.name}/ is taken for {split}" for split, f in splits.items() if f.name.lower() != split]
+    notes += [f"{f.name}/ is used as {split}" for split, f in splits.items() if f.name.lower() != split]
     if empty := [f for of in found.values() for f, paths in of.items() if not paths]:
-        notes.append(f"no image in {_some(f'{shown(_id(root, f))}/' for f in empty)}: no class")
+        notes.append(f"no image in {_some(f'{shown(_id(root, f))}/' for f in empty)}: not a class")
     notes += _left_out(root, samples, left_out)
     return DataSet(root, KIND, classes, tuple(samples), notes=tuple(notes))
 
@@ -110,8 +110,9 @@ def _check_others(root: Path, splits: dict[str, Path], others: list[Path]) -> No
     if others and "train" not in splits:
         have = ", ".join(f"{shown(folder.name)}/" for folder in (*splits.values(), *others[:3]))
         raise ValueError(
-            f"{shown(root)} has {have}: splits, or classes? Move what is not a split away; or, if each of them is a "
-            "class, say so with --as-classes."
+            f"{shown(root)} has {have}: are these splits or classes? Move folders that are not splits away; or, if "
+            "each of them is a "
+            "class, pass --as-classes."
         )
 
 
@@ -124,16 +125,18 @@ def _check_classes(root: Path, home: Path, names: set[str]) -> None:
     if len(like_splits) in (0, 1) and all(map(could_be_class, like_splits)) and len(names) > len(like_splits):
         like_splits = []
     if like_splits:
-        told = f"{_some(f'{shown(name)}/' for name in like_splits)}: {_looks(like_splits)} like splits, not classes"
-        need = "Put a folder for each class into folders that are called train/, val/ or test/"
+        folders = f"{_some(f'{shown(name)}/' for name in like_splits)}: {_looks(like_splits)} like splits, not classes"
+        need = "Put a folder for each class into folders named train/, val/ or test/"
     elif parts == names and any(name.lower() in _OF_ALL_IMAGES for name in parts):
-        told = f"{_some(f'{shown(name)}/' for name in sorted(parts))}: {_looks(parts)} like parts of data, not classes"
+        folders = (
+            f"{_some(f'{shown(name)}/' for name in sorted(parts))}: {_looks(parts)} like parts of data, not classes"
+        )
         need = "Put the images into a folder for each class"
     else:
         return
     raise ValueError(
-        f"{shown(home)} has {told}. {need}, or list them in a manifest (docs/data.md); or, if each folder is a class, "
-        f"say so with --as-classes.{foreign_layout(root)}"
+        f"{shown(home)} has {folders}. {need}, or list them in a manifest (docs/data.md); or, if each folder is a "
+        f"class, pass --as-classes.{foreign_layout(root)}"
     )
 
 

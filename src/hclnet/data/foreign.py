@@ -1,4 +1,4 @@
-"""Layouts that hclnet does not read, so that whoever has one is told what it needs."""
+"""Layouts that hclnet does not read, recognized, so that the error can say what is needed."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def unread_files(root: Path, looked_at: int = 20) -> str:
     files = (p for pattern in ("*", "*/*", "*/*/*") for p in root.glob(pattern) if p.is_file())
     for file in islice((p for p in files if not (p.name.startswith(".") or is_image_name(p))), looked_at):
         with suppress(OSError):
-            told = what_it_is(file)
-            if told != UNKNOWN and file.stat().st_size:
-                return f" {shown(file)} {told}."
+            kind = what_it_is(file)
+            if kind != UNKNOWN and file.stat().st_size:
+                return f" {shown(file)} {kind}."
     return ""
 
 
@@ -53,7 +53,7 @@ def maybe_manifest(root: Path) -> str:
 
 def _found(root: Path) -> Iterator[tuple[str, str, str]]:
     """What says which layout it is, what that is for, and why it is not read."""
-    detection = "There an image shows several classes."
+    detection = "An image has several classes there."
     for pattern in ("annotations/*.json", "*/_annotations.coco.json", "_annotations.coco.json", "instances_*.json"):
         for path in sorted(root.glob(pattern))[:1]:
             yield path.relative_to(root).as_posix(), "object detection (COCO)", detection

@@ -1,4 +1,4 @@
-"""Data sets from their publishers: fetched piece by piece, checked, unpacked, and only then put in place."""
+"""Data sets from their publishers: downloaded in pieces, checked, unpacked, and only then put in place."""
 
 from __future__ import annotations
 
@@ -95,22 +95,22 @@ def get(name: str, out: Path, bar: Bar, wait: float = 1.0) -> DataSet:
             not what the publisher has; the message says what to do.
     """
     if name not in SOURCES:
-        raise ValueError(f"There is nothing to get by the name of {name!r}; there is {', '.join(SOURCES)}.")
+        raise ValueError(f"hclnet does not know a data set {name!r} to download; it knows {', '.join(SOURCES)}.")
     source = SOURCES[name]
     if source.recognize(out):
         return source.read(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{shown(out)} is there and holds something else. Name another folder, which is made then.")
+        raise ValueError(f"{shown(out)} exists and contains something else. Name a new folder.")
     work = out.with_name(f"{out.name}.part")
     work.mkdir(parents=True, exist_ok=True)
     files = []
     for archive in source.archives:
         files.append(work / archive.name)
         if not files[-1].is_file():
-            with bar(f"Fetching {archive.name}", "MB") as report:
+            with bar(f"Downloading {archive.name}", "MB") as report:
                 fetch(archive, files[-1], report, source.page, wait)
         elif _md5(files[-1]) != archive.md5:
-            raise ValueError(f"{shown(files[-1])} is not what {archive.url} is. Remove it, and it is fetched again.")
+            raise ValueError(f"{shown(files[-1])} differs from {archive.url}. Remove it and run the command again.")
     tree = work / "tree"
     shutil.rmtree(tree, ignore_errors=True)
     for file in files:
@@ -138,7 +138,9 @@ def fetch(archive: Archive, file: Path, report: Report, page: str, wait: float =
         ValueError: it can't be had, or has another checksum.
     """
     part = file.with_name(f"{file.name}.part")
-    by_hand = f"If it stays so, fetch it by hand ({page}), put it at {shown(file)}, and run the command again."
+    by_hand = (
+        f"If this does not help, download it yourself ({page}), put it at {shown(file)}, and run the command again."
+    )
     failed = 0
     while True:
         before = _size(part)
@@ -160,15 +162,15 @@ def fetch(archive: Archive, file: Path, report: Report, page: str, wait: float =
             part.unlink()
             if not before:
                 raise ValueError(
-                    f"{archive.url} came with another checksum than {archive.md5}: it was damaged on its way, or the "
-                    f"publisher has changed it. What came is removed; run the command again. {by_hand}"
+                    f"{archive.url} has another checksum than {archive.md5}: it was damaged during the download, or "
+                    f"the publisher has changed it. It was removed; run the command again. {by_hand}"
                 )
             continue  # what it went on with was of something else: once more from the start
         failed = 1 if _size(part) > before else failed + 1
         if failed == _ATTEMPTS:
             raise ValueError(
-                f"{archive.url} can't be fetched: {reason}. {_size(part) / _MB:,.1f} MB of it are there, and the same "
-                f"command goes on with them. {by_hand}"
+                f"{archive.url} can't be downloaded: {reason}. {_size(part) / _MB:,.1f} MB are on the disk, and the "
+                f"same command continues with them. {by_hand}"
             )
         time.sleep(wait * 2 ** (failed - 1))
 
@@ -183,7 +185,7 @@ def unpack(file: Path, out: Path, top: str, report: Report) -> None:
         report: called with megabytes of the archive done and in all.
 
     Raises:
-        ValueError: a member would get outside, or is no file and no folder.
+        ValueError: a member would get outside, or is neither a file nor a folder.
     """
     total, home = file.stat().st_size // _MB, out.resolve()
     with file.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:gz") as archive:
@@ -201,7 +203,7 @@ def unpack(file: Path, out: Path, top: str, report: Report) -> None:
                 with content, target.open("wb") as unpacked:
                     shutil.copyfileobj(content, unpacked)
             else:
-                raise ValueError(f"{shown(file)} is not unpacked: {shown(member.name)} is no file and no folder.")
+                raise ValueError(f"{shown(file)} is not unpacked: {shown(member.name)} is neither a file nor a folder.")
             report(raw.tell() // _MB, total)
 
 

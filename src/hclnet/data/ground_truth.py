@@ -1,5 +1,4 @@
-"""Are ground-truth boxes what they have to be? Of a wrong unit or shape they would make every figure 0 without a
-word."""
+"""Checks of ground-truth boxes. In a wrong unit or order they would make every metric 0 without an error."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ def check_boxes(
             known anyhow.
 
     Returns:
-        A sentence for each suspicion, to be told to a person: boxes that reach outside of their image, that seem to be
+        A sentence for each suspicion: boxes that reach outside of their image, that seem to be
         `x, y, width, height`, that seem to have been drawn in smaller pictures.
 
     Raises:
@@ -49,7 +48,7 @@ def check_boxes(
     for bad, what, why in _faults(boxes, size):
         if bad.any():
             rows = np.flatnonzero(bad)
-            first = "; ".join(f"{name(k)}: {_told(boxes[k], size[k])}" for k in rows[:3])
+            first = "; ".join(f"{name(k)}: {_box_text(boxes[k], size[k])}" for k in rows[:3])
             more = f"; and {len(rows) - 3:,} more" if len(rows) > 3 else ""
             raise ValueError(f"{len(rows):,} of {_counted(len(boxes))} {what}: {first}{more}. {why}")
     return tuple(_doubts(boxes, size, name))
@@ -73,7 +72,7 @@ def box_fault(box: Float[np.ndarray, "4"], size: Size | None = None) -> str | No
     """
     sides = np.array([size or (np.nan, np.nan)], dtype=np.float64)
     found = next((what for bad, what, _ in _faults(box[None], sides) if bad.any()), None)
-    return found and f"box {_told(box)} {_SINGULAR[found]}"
+    return found and f"box {_box_text(box)} {_SINGULAR[found]}"
 
 
 def reaches_outside(box: Float[np.ndarray, "4"], size: Size) -> bool:
@@ -84,23 +83,23 @@ def reaches_outside(box: Float[np.ndarray, "4"], size: Size) -> bool:
 _SINGULAR = {
     "are not finite": "is not finite",
     "have no area": "has no area",
-    "lie within 0 and 1": "lies within 0 and 1: a fraction of the image?",
-    "lie outside of their image": "lies outside of the image",
+    "are within 0 and 1": "is within 0 and 1: a fraction of the image?",
+    "are outside of their image": "is outside of the image",
 }
 
 
 def _faults(boxes: Boxes, size: Sizes) -> Iterator[tuple[Faults, str, str]]:
     """For each kind of fault which boxes have it, what it is, and what to do."""
     need = "Boxes are x0, y0, x1, y1 in pixels of the upright image, with x0 < x1 and y0 < y1."
-    yield ~np.all(np.isfinite(boxes), axis=1), "are not finite", f"{need} Leave a box out where there is none."
+    yield ~np.all(np.isfinite(boxes), axis=1), "are not finite", f"{need} For an image without a box leave the box out."
     unit = np.all(boxes >= 0, axis=1) & np.all(boxes <= 1, axis=1) & ~np.any(size <= _TINY, axis=1)
     why = f"{need} If these are fractions of the image, multiply x by its width and y by its height."
-    yield unit, "lie within 0 and 1", why
+    yield unit, "are within 0 and 1", why
     empty = (boxes[:, 2] <= boxes[:, 0]) | (boxes[:, 3] <= boxes[:, 1])
     hint = " If these are x, y, width and height, x1 is x + width and y1 is y + height." if _as_extents(boxes) else ""
     yield empty, "have no area", need + hint
     away = np.any(boxes[:, :2] >= size, axis=1) | np.any(boxes[:, 2:] <= 0, axis=1)
-    yield away, "lie outside of their image", f"{need} {_drawn_elsewhere(boxes, size)}"
+    yield away, "are outside of their image", f"{need} {_drawn_elsewhere(boxes, size)}"
 
 
 def _listed(
@@ -121,7 +120,7 @@ def _doubts(boxes: Boxes, size: Sizes, name: Name) -> Iterator[str]:
         k = outside[0]
         yield (
             f"{len(outside):,} of {_counted(len(boxes))} {'reaches' if len(outside) == 1 else 'reach'} outside of the "
-            f"image, such as {name(k)}: {_told(boxes[k], size[k])}. {_drawn_elsewhere(boxes, size)}"
+            f"image, such as {name(k)}: {_box_text(boxes[k], size[k])}. {_drawn_elsewhere(boxes, size)}"
         )
     seen = np.isfinite(size).all(1)
     boxes, size = boxes[seen], size[seen]
@@ -130,7 +129,7 @@ def _doubts(boxes: Boxes, size: Sizes, name: Name) -> Iterator[str]:
     if (boxes[:, 2:] < size / 2).all():
         yield (
             f"none of {_counted(len(boxes))} reaches the right or the lower half of its image. Were they drawn in "
-            "smaller pictures, or are they percent? They have to be in pixels of the images as they are here."
+            "smaller pictures, or are they percent? They must be in pixels of these images."
         )
     else:
         # Read as corners, x + width lies left of the right edge: each box would have its middle in the upper left
@@ -139,7 +138,7 @@ def _doubts(boxes: Boxes, size: Sizes, name: Name) -> Iterator[str]:
         if (sums <= size + SLACK).all() and (sums < size - 2 * SLACK).any(1).mean() > 0.5:
             yield (
                 f"all of {_counted(len(boxes))} have their middle in the upper left quarter of the image. Are they x, "
-                "y, width, height? They have to be x0, y0, x1, y1."
+                "y, width, height? They must be x0, y0, x1, y1."
             )
 
 
@@ -156,11 +155,11 @@ def _drawn_elsewhere(boxes: Boxes, size: Sizes) -> str:
     """What may be wrong with boxes that reach outside."""
     swapped = boxes[:, [1, 0, 3, 2]]
     if not _outside(swapped, size).any():
-        return "Turned into y0, x0, y1, x1 all of them fit: are x and y exchanged?"
+        return "Read as y0, x0, y1, x1 all of them fit: are x and y exchanged?"
     return "Were they drawn in pictures of another size, or before these were turned or cropped?"
 
 
-def _told(box: Float[np.ndarray, "4"], size: Float[np.ndarray, "2"] | None = None) -> str:
+def _box_text(box: Float[np.ndarray, "4"], size: Float[np.ndarray, "2"] | None = None) -> str:
     corners = " ".join(f"{value:g}" for value in box.tolist())
     if size is None or not np.isfinite(size).all():
         return corners

@@ -29,7 +29,7 @@ def fingerprint(images: Iterable[tuple[str, str, str]], ground_truth: str = "") 
 
     Args:
         images: of each its id, its class and the digest of its file.
-        ground_truth: `truth_fingerprint` of the same images.
+        ground_truth: `ground_truth_fingerprint` of the same images.
     """
     digest = hashlib.sha256()
     for image in sorted(images):
@@ -40,7 +40,7 @@ def fingerprint(images: Iterable[tuple[str, str, str]], ground_truth: str = "") 
 
 def fingerprint_of(dataset: DataSet, split: str) -> str:
     """Of the images of a split that can be read, and what is known of their boxes and masks."""
-    return fingerprint(_rows(dataset, split), truth_of(dataset, split))
+    return fingerprint(_rows(dataset, split), ground_truth_of(dataset, split))
 
 
 def images_of(dataset: DataSet, split: str) -> str:
@@ -48,9 +48,9 @@ def images_of(dataset: DataSet, split: str) -> str:
     return fingerprint(_rows(dataset, split))
 
 
-def truth_of(dataset: DataSet, split: str) -> str:
+def ground_truth_of(dataset: DataSet, split: str) -> str:
     """Of the boxes and masks of the images of a split that can be read; empty if they have none."""
-    return truth_fingerprint(dataset.ground_truth, [s.id for s in dataset.samples if s.split == split])
+    return ground_truth_fingerprint(dataset.ground_truth, [s.id for s in dataset.samples if s.split == split])
 
 
 def _rows(dataset: DataSet, split: str) -> list[tuple[str, str, str]]:
@@ -58,7 +58,7 @@ def _rows(dataset: DataSet, split: str) -> list[tuple[str, str, str]]:
     return [(s.id, dataset.classes[s.label], dataset.digests.get(s.id, "")) for s in samples]
 
 
-def truth_fingerprint(ground_truth: GroundTruth, ids: Iterable[str]) -> str:
+def ground_truth_fingerprint(ground_truth: GroundTruth, ids: Iterable[str]) -> str:
     """Of the boxes and masks of these images; empty if they have none."""
     digest, any_known = hashlib.sha256(), False
     for name in sorted(ids):

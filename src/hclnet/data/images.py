@@ -147,8 +147,9 @@ def opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
     with _named(path), without_remarks(), without_pixel_limit(), _identified(path) as image:
         if image.width * image.height > MOST_PIXELS:
             raise _Unread(
-                f"{shown(path)} has {image.width:,} x {image.height:,} pixels; more than {MOST_PIXELS // 10**6} "
-                f"million are not read. Make it smaller."
+                f"{shown(path)} has {image.width:,} x {image.height:,} pixels; hclnet reads at most "
+                f"{MOST_PIXELS // 10**6} "
+                f"million. Make it smaller."
             )
         yield image
 
@@ -164,7 +165,7 @@ def _named(path: str | Path) -> Iterator[None]:
         raise ValueError(f"{name} is damaged: {error}. Copy or download it again.") from None
     except FileNotFoundError:
         if Path(path).is_symlink():
-            raise ValueError(f"{name} is a link to {shown(Path(path).readlink())}, which is not there.") from None
+            raise ValueError(f"{name} is a link to {shown(Path(path).readlink())}, which does not exist.") from None
         raise ValueError(f"There is no image file {name}.") from None
     except IsADirectoryError:
         raise ValueError(f"{name} is a folder, not an image. Name the files in it.") from None
@@ -203,7 +204,9 @@ def _identified(path: str | Path) -> ImageFile.ImageFile:
     try:
         import pi_heif
     except ImportError:
-        raise _Unread(f"{shown(path)} is a HEIC image. Install what reads it:  pip install 'hclnet[heic]'") from None
+        raise _Unread(
+            f"{shown(path)} is a HEIC image. Install the package that reads it:  pip install 'hclnet[heic]'"
+        ) from None
     pi_heif.register_heif_opener()
     return Image.open(path)
 

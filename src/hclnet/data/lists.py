@@ -107,19 +107,17 @@ def _labels(home: Path) -> dict[str, int]:
     """The class number of each image of `image_ids.txt`."""
     path = home / "class_labels.txt"
     if not path.is_file():
-        raise ValueError(f"{home} looks like {KIND}, but class_labels.txt is not there.")
+        raise ValueError(f"{home} looks like {KIND}, but class_labels.txt is missing.")
     known: dict[str, int] = {}
     for number, name, (label,) in _rows(path, 1, "path,class number"):
         if not label.isdecimal():
-            raise ValueError(f"{path}, line {number}: the class is a whole number from 0, found {label!r}.")
+            raise ValueError(f"{path}, line {number}: the class must be a whole number from 0, found {label!r}.")
         if known.setdefault(name, int(label)) != int(label):
             raise ValueError(f"{path}, line {number}: {name} has class {known[name]} above. Remove one of the two.")
     labels: dict[str, int] = {}
     for number, name in read_lines(home / "image_ids.txt"):
         if name in labels:
-            raise ValueError(
-                f"{home / 'image_ids.txt'}, line {number}: {name} is there already. Remove one of the two."
-            )
+            raise ValueError(f"{home / 'image_ids.txt'}, line {number}: {name} is listed twice. Remove one of the two.")
         if name not in known:
             raise ValueError(f"{path} has no line for {name}, which image_ids.txt names in line {number}.")
         labels[name] = known[name]
@@ -132,7 +130,7 @@ def _sizes(home: Path, labels: dict[str, int]) -> Iterator[tuple[str, tuple[int,
     path = home / "image_sizes.txt"
     for number, name, values in _rows(path, 2, "path,width,height") if path.is_file() else ():
         if not all(value.isdecimal() and int(value) for value in values):
-            raise ValueError(f"{path}, line {number}: width and height are whole numbers from 1, found {values}.")
+            raise ValueError(f"{path}, line {number}: width and height must be whole numbers from 1, found {values}.")
         if name in labels:
             yield name, (int(values[0]), int(values[1]))
 
@@ -148,12 +146,12 @@ def _localization(
         return boxes, masks
     lines = read_lines(path)
     if lines and lines[0][1].lower().endswith((".png", ",")):
-        for number, name, (mask, ignore) in _rows(path, 2, "path,mask,mask to ignore or nothing"):
+        for number, name, (mask, ignore) in _rows(path, 2, "path,mask,ignore mask or nothing"):
             _known(path, number, name, labels)
             files, first = masks.setdefault(name, ([], ignore))
             if not mask or (files and ignore not in ("", first)):
-                told = "there is another mask to ignore above" if mask else "there is no mask"
-                raise ValueError(f"{path}, line {number}: {told}. An image has masks, and one to ignore at most.")
+                why = "there is another ignore mask in a line above" if mask else "there is no mask"
+                raise ValueError(f"{path}, line {number}: {why}. An image has masks and at most one ignore mask.")
             files.append(mask)
     else:
         for number, name, values in _rows(path, 4, "path,x0,y0,x1,y1"):
@@ -161,7 +159,9 @@ def _localization(
             try:
                 boxes.setdefault(name, []).append([float(value) for value in values])
             except ValueError:
-                raise ValueError(f"{path}, line {number}: a box is four numbers, found {','.join(values)!r}.") from None
+                raise ValueError(
+                    f"{path}, line {number}: a box needs four numbers, found {','.join(values)!r}."
+                ) from None
     return boxes, masks
 
 
@@ -175,7 +175,7 @@ def _mask_files(root: Path, files: Sequence[str], ignore: str) -> MaskFiles:
 
 
 def _names(numbers: Sequence[int], labels: dict[str, dict[str, int]]) -> tuple[str, ...]:
-    """The classes' names, from the first split whose folders tell them apart."""
+    """The classes' names, from the first split in which each class has a folder of its own."""
     for by_name in labels.values():
         folders: dict[int, set[str]] = {number: set() for number in numbers}
         for name, number in by_name.items():

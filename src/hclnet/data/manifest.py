@@ -66,7 +66,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
         except ValueError as error:
             raise ValueError(f"{shown(file)}, row {number}: {error}") from None
     if not images:
-        raise ValueError(f"{shown(file)} has no row under its header: it needs one for each image.")
+        raise ValueError(f"{shown(file)} has no row below its header. Add one for each image.")
     classes = sorted({image.label for image in images.values()}, key=in_order)
     index = {name: k for k, name in enumerate(classes)}
     notes = [*columns.notes]
@@ -109,7 +109,7 @@ def _add(images: dict[str, _Image], home: Path, number: int, row: Row, has_split
             raise ValueError(f"{needed} is empty. Fill it in or remove the row.")
     split = split_of(row["split"]) if has_split else ""
     if split is None:
-        raise ValueError(f"split is {shown(row['split'])!r}; it has to be one of {NAMES}.")
+        raise ValueError(f"split is {shown(row['split'])!r}; it must be one of {NAMES}.")
     name = _here(home, row["path"])
     key = _id(home, name)
     image = images.get(key)
@@ -119,17 +119,19 @@ def _add(images: dict[str, _Image], home: Path, number: int, row: Row, has_split
         if before != now:
             raise ValueError(
                 f"{shown(key)} has {what} {shown(now)!r} here and {shown(before)!r} in row {image.row}. "
-                "All rows of an image have the same."
+                "All rows of an image must have the same."
             )
     if box := _box(row, extents):
         image.boxes.append(box)
     if row.get("mask"):
         image.masks.append(_existing(home, row["mask"], "mask"))
     if row.get("ignore"):
-        ignore = _existing(home, row["ignore"], "mask to ignore")
+        ignore = _existing(home, row["ignore"], "ignore mask")
         if not image.masks or image.ignore not in (None, ignore):
-            told = "another one above" if image.masks else "no mask beside it"
-            raise ValueError(f"{shown(key)} has a mask to ignore, and {told}. An image has masks, and one to ignore.")
+            found = "another one in a row above" if image.masks else "no mask"
+            raise ValueError(
+                f"{shown(key)} has an ignore mask, and {found}. An image has masks and at most one ignore mask."
+            )
         image.ignore = ignore
 
 
@@ -158,14 +160,14 @@ def _box(row: Row, extents: bool) -> list[float] | None:
     values = [row.get(name, "") for name in BOX]
     if not any(values):
         return None
-    told = ", ".join(f"{name} {shown(value) or 'empty'}" for name, value in zip(BOX, values))
+    found = ", ".join(f"{name} {shown(value) or 'empty'}" for name, value in zip(BOX, values))
     try:
         x0, y0, x1, y1 = box = [float(value) for value in values]
     except ValueError:
-        raise ValueError(f"a box is four numbers, or none of them; found {told}.") from None
+        raise ValueError(f"a box needs four numbers; found {found}. Fill in all four or none.") from None
     if extents:
         x1, y1 = x0 + x1, y0 + y1
-        told, box = f"{told} as left, top, width, height", [x0, y0, x1, y1]
+        found, box = f"{found} as left, top, width, height", [x0, y0, x1, y1]
     if not all(map(math.isfinite, box)) or x1 <= x0 or y1 <= y0:
-        raise ValueError(f"a box has x0 < x1 and y0 < y1 in pixels; found {told}.")
+        raise ValueError(f"a box needs x0 < x1 and y0 < y1, in pixels; found {found}.")
     return box

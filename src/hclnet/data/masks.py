@@ -1,4 +1,4 @@
-"""True masks as files: their values, and whether a metric can be made by them."""
+"""Ground-truth masks as files: their values, and whether they can be used for metrics."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ from hclnet.types import GroundTruth, MaskFiles, Sample
 Size = tuple[int, int]
 
 
-def check_truth(
+def check_ground_truth(
     ground_truth: GroundTruth,
     samples: Sequence[Sample],
     sizes: Integer[np.ndarray, "n 2"],
-    tell: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> None:
-    """Refuse boxes and masks by which every figure would be wrong without a word; called wherever a metric is made.
+    """Refuse boxes and masks that would make every metric wrong without an error; called before metrics are computed.
 
     Args:
         ground_truth: boxes and masks by sample id.
         samples: that are scored.
         sizes: width and height of their images, pixels.
-        tell: called with a sentence for each thing that is strange and may yet be right.
+        log: called with a sentence for each thing that is strange and may yet be right.
 
     Raises:
         ValueError: as `hclnet.data.ground_truth.check_boxes`; or a mask is of another shape than its image.
     """
     known = {sample.id: (int(width), int(height)) for sample, (width, height) in zip(samples, sizes)}
     for doubt in check_boxes(ground_truth, samples, known):
-        if tell:
-            tell(doubt)
+        if log:
+            log(doubt)
     masked = [
         (path, known[s.id])
         for s in samples
         if s.id in ground_truth.masks
         for path in files_of(ground_truth.masks[s.id])
     ]
-    wrong = [told for path, size in masked if (told := shape_fault(path, size))]
+    wrong = [fault for path, size in masked if (fault := shape_fault(path, size))]
     if wrong:
         more = f"; and {len(wrong) - 3:,} more" if len(wrong) > 3 else ""
         raise ValueError(
@@ -81,7 +81,7 @@ def shape_fault(path: Path, size: Size) -> str | None:
         return None
     if same_shape(found, size):
         return None
-    return f"mask {shown(path)} is {found[0]} x {found[1]}, of another shape than the image, {size[0]} x {size[1]}"
+    return f"mask {shown(path)} is {found[0]} x {found[1]}, another shape than that of the image, {size[0]} x {size[1]}"
 
 
 def same_shape(one: Size, size: Size) -> bool:
@@ -107,11 +107,11 @@ def read_gray(path: Path) -> Real[np.ndarray, "h w"]:
         raise ValueError(f"There is no mask file {shown(path)}.") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise ValueError(
-            f"The mask {shown(path)} can't be read: {as_clause(error)}. Replace it by a whole image."
+            f"The mask {shown(path)} can't be read: {as_clause(error)}. Replace it with a valid image."
         ) from None
     if set(np.flatnonzero(np.bincount(gray.ravel(), minlength=256)).tolist()) in ({0, 1, 255}, {1, 255}):
         raise ValueError(
-            f"The mask {shown(path)} has the values 0, 1 and 255, as where 255 says that a pixel is to be ignored. "
-            "Write the object as 255 into one file, and what is to be ignored into another."
+            f"The mask {shown(path)} has the values 0, 1 and 255; 255 seems to mark pixels to ignore. "
+            "Write the object as 255 into one file, and the pixels to ignore into another."
         )
     return gray

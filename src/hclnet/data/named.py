@@ -99,14 +99,14 @@ def _meant(argument: str | Path, out: Path | None, left_out: list[str]) -> Itera
     elif mode:
         left_out.append(f"{shown(path)} is a pipe or a device, not a file.")
     elif path.is_symlink():
-        left_out.append(f"{shown(path)} is a link to {shown(path.readlink())}, which is not there.")
+        left_out.append(f"{shown(path)} is a link to {shown(path.readlink())}, which does not exist.")
     else:
         matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207, absolute patterns too
         folders = {p.parent for p in matches}
         ours = _results_between(path, folders) | _are_results(folders, out)
         files = [p for p in matches if p.is_file() and p.parent not in ours]
         if not files:
-            left_out.append(f"{shown(argument)} is no file, no folder and matches nothing.")
+            left_out.append(f"{shown(argument)} is not a file or a folder, and matches nothing.")
         for p in files:
             yield Named(p, p.parent)
 
@@ -118,10 +118,13 @@ def _in_folder(folder: Path, out: Path | None, left_out: list[str]) -> list[Path
     files = sorted(p for p in files_in(folder, no_data, odd) if is_image_name(p))
     ours = _are_results({p.parent for p in files}, out)
     here = os.path.realpath(out) if out else ""
-    told = [p for p in no_data if here not in (real := os.path.realpath(p), os.path.dirname(real))]  # noqa: PTH120
-    if told:
-        some = ", ".join(shown(p) for p in told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
-        left_out.append(f"{some}: results of hclnet or a system's own folder, not images to box.")
+    others = [p for p in no_data if here not in (real := os.path.realpath(p), os.path.dirname(real))]  # noqa: PTH120
+    if others:
+        some = ", ".join(shown(p) for p in others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+        left_out.append(
+            f"{some}: left out, as results of hclnet or a folder of the operating system. To locate such an image, "
+            "name the file."
+        )
     left_out += odd
     return [p for p in files if p.parent not in ours]
 

@@ -65,7 +65,8 @@ def read(root: Path, seed: int = 0) -> DataSet:
                     image = images.get((root / path.parent.relative_to(base), match[1]))
                     if image is None:
                         raise ValueError(
-                            f"{shown(path)} is the mask of {match[1]}, which is not in {home.name}/{folder.name}."
+                            f"{shown(path)} is the mask of {match[1]}, which is not in {home.name}/{folder.name}. Add "
+                            "the image, or remove the mask."
                         )
                     what = "ignore" if match[2].lower() == "ignore" else "foreground"
                     masks.setdefault(image, {}).setdefault(what, []).append(path)
@@ -87,9 +88,9 @@ def _mask_files(masks: dict[str, dict[str, list[Path]]]) -> Iterator[tuple[str, 
         ignore = files.get("ignore", [])
         if "foreground" not in files:
             raise ValueError(
-                f"{shown(ignore[0])} says what is to be ignored of {name}, which has no mask beside it. "
+                f"{shown(ignore[0])} is the ignore mask of {name}, which has no other mask. "
                 "Add the mask, or remove the file."
             )
         if len(ignore) > 1:
-            raise ValueError(f"{name} has two masks to ignore, {' and '.join(map(shown, ignore))}. Remove one of them.")
+            raise ValueError(f"{name} has two ignore masks, {' and '.join(map(shown, ignore))}. Remove one of them.")
         yield name, MaskFiles(tuple(files["foreground"]), ignore[0] if ignore else None)

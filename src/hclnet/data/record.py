@@ -18,7 +18,7 @@ from typing import Any
 from hclnet.data import folder, openimages
 from hclnet.data.classes import with_classes
 from hclnet.data.files import shown
-from hclnet.data.identity import images_of, truth_of
+from hclnet.data.identity import ground_truth_of, images_of
 from hclnet.storage import write_json, write_text
 from hclnet.types import DataSet, Sample, Skipped
 
@@ -77,11 +77,11 @@ def recorded_classes(out: Path) -> tuple[str, ...]:
     return ()
 
 
-def record_truth(dataset: DataSet, out: Path) -> None:
+def record_ground_truth(dataset: DataSet, out: Path) -> None:
     """Add to what a folder says of its images which boxes and masks they had, once it is to be scored by them."""
     about = read_json(out / "data.json")
     for name, split in about.get("splits", {}).items():
-        split.setdefault("truth", truth_of(dataset, name))
+        split.setdefault("truth", ground_truth_of(dataset, name))
     if about:
         write_json(out / "data.json", about, indent=2)
 
@@ -92,7 +92,7 @@ def is_recorded(dataset: DataSet, out: Path, split: str) -> bool | None:
     if before is None:
         return None
     same = before["images_fingerprint"] == images_of(dataset, split)
-    return same and before.get("truth") in (None, truth_of(dataset, split))
+    return same and before.get("truth") in (None, ground_truth_of(dataset, split))
 
 
 def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
@@ -112,7 +112,7 @@ def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
         names = ", ".join(map(shown, sorted(changed)[:5]))
         raise ValueError(
             f"{out} was begun on other data: {names} is a class either there or in {dataset.root}, not in both. "
-            f"Name another folder with --out, or bring the data back as it was."
+            f"Name another folder with --out, or restore the data."
         )
     dataset = with_classes(dataset, _order(dataset, rows, out))
     return in_recorded_splits(dataset, out)

@@ -31,7 +31,7 @@ def checked(dataset: DataSet) -> DataSet:
         ValueError: it has no image, two images of one id, or one file in two splits or two classes.
     """
     if not dataset.samples:
-        raise ValueError(f"{shown(dataset.root)}, read as {dataset.kind}, has no image.")
+        raise ValueError(f"{shown(dataset.root)}, read as {dataset.kind}, has no image. Check the path.")
     ids = Counter(sample.id for sample in dataset.samples)
     if len(ids) < len(dataset.samples):
         name = next(name for name, count in ids.items() if count > 1)
@@ -43,7 +43,7 @@ def checked(dataset: DataSet) -> DataSet:
     try:
         doubts = check_boxes(dataset.ground_truth, dataset.samples)
     except ValueError as error:
-        doubts = (f"nothing can be scored by the boxes: {error}",)
+        doubts = (f"the boxes can't be used for scoring: {error}",)
     return replace(dataset, notes=(*dataset.notes, *doubts)) if doubts else dataset
 
 
@@ -58,7 +58,7 @@ def for_training(dataset: DataSet) -> DataSet:
     if "train" not in counts:
         have = ", ".join(f"{split} ({count:,})" for split, count in counts.items())
         raise ValueError(
-            f"{shown(dataset.root)} has no training images, only {have}. It can be scored on; to train, name data with "
+            f"{shown(dataset.root)} has no training images, only {have}. You can score on it. To train, give data with "
             "a split train."
         )
     dataset = as_trained(dataset)
@@ -67,12 +67,12 @@ def for_training(dataset: DataSet) -> DataSet:
     if lost := [name for name in dataset.classes if name in untrained]:
         raise ValueError(
             f"{shown(dataset.root)} has no training image of {_some(_lost(dataset, name, trained) for name in lost)}. "
-            "Add some, rename what is called otherwise, or take the other images of it away."
+            "Add some, rename classes that have another name, or remove the other images of the class."
         )
     if len(trained) < 2:
         raise ValueError(
-            f"{shown(dataset.root)} has training images of one class alone, {shown(*trained)}: it can't be learnt what "
-            "tells it from others. Add a second class, such as pictures without the object."
+            f"{shown(dataset.root)} has training images of one class only, {shown(*trained)}, and training needs "
+            "two. Add a second class, such as pictures without the object."
         )
     return dataset
 
@@ -87,7 +87,7 @@ def as_trained(dataset: DataSet) -> DataSet:
         return dataset
     smaller = without_classes(dataset, others)
     left = len(dataset.samples) - len(smaller.samples)
-    note = f"{left:,} images in val/ are of classes that train/ has no image of: left out"
+    note = f"{left:,} images in val/ are left out, because train/ has no image of their classes"
     return replace(smaller, notes=(*dataset.notes, note))
 
 
@@ -110,8 +110,8 @@ def _check_files(dataset: DataSet) -> None:
                 else (shown(dataset.classes[before.label]), shown(dataset.classes[sample.label]))
             )
             raise ValueError(
-                f"{shown(sample.path)} is the same file as {shown(before.path)}, of {of} {one} there and {other} here. "
-                f"An image has one {of}: remove one of the two."
+                f"{shown(sample.path)} is the same file as {shown(before.path)}, with the {of} {one} there and "
+                f"{other} here. An image has one {of}: remove one of the two."
             )
 
 

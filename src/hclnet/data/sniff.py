@@ -33,16 +33,16 @@ def what_it_is(path: str | Path) -> str:
         return "is empty (0 bytes)"
     if start[128:132] == b"DICM":
         return (
-            "is a DICOM file, which is not read here: how its values become gray (the window) is a choice. Save it as "
-            "PNG of 8 or 16 bits with a DICOM viewer or pydicom"
+            "is a DICOM file, which hclnet does not read, because the window (how its values become gray) is a "
+            "choice. Save it as PNG of 8 or 16 bits with a DICOM viewer or pydicom"
         )
     if start[344:348] in (b"n+1\0", b"ni1\0"):
-        return "is a NIfTI volume, which is not read here. Save the slices that matter as PNG of 8 or 16 bits"
-    if start.startswith(_TIFF) and (told := _tiff(path)):
-        return told
+        return "is a NIfTI volume, which hclnet does not read. Save the slices that matter as PNG of 8 or 16 bits"
+    if start.startswith(_TIFF) and (known := _tiff(path)):
+        return known
     if b"<svg" in start[:300]:
         return "is an SVG drawing. Save it as PNG"
-    known = next((told for magic, told in _STARTS.items() if start.startswith(magic)), None)
+    known = next((known for magic, known in _STARTS.items() if start.startswith(magic)), None)
     return known or UNKNOWN
 
 
@@ -56,9 +56,10 @@ def _tiff(path: str | Path) -> str | None:
         channels, bits = int(tags.get(277, 1)), tags.get(258, (1,))
         depth = bits if isinstance(bits, int) else bits[0]
         kind = "floating point" if tags.get(339, (1,))[0] == 3 else "whole numbers"
-    except Exception:  # what can't be told is not told
+    except Exception:  # what can't be known is not known
         return None
     return (
-        f"is a TIFF of {channels} channel{'s' * (channels != 1)} of {depth} bits ({kind}), a kind that is not read. "
-        "Save what matters of it as gray (8 or 16 bits, or 32 in floating point) or as RGB of 8 bits, a file an image"
+        f"is a TIFF of {channels} channel{'s' * (channels != 1)} of {depth} bits ({kind}), which hclnet does not read. "
+        "Save the channels that matter as gray (8 or 16 bits, or 32 in floating point) or as RGB of 8 bits, one file "
+        "per image"
     )

@@ -79,10 +79,7 @@ def unknown_split(folder: Path, why: str) -> ValueError:
         folder: that it is about.
         why: what makes it one, such as `holds folders of images`.
     """
-    return ValueError(
-        f"{shown(folder)} {why} and is not a split that is known: splits are called {NAMES}. Rename it, or move it "
-        "away."
-    )
+    return ValueError(f"{shown(folder)} {why}, but its name is not one of {NAMES}. Rename it, or move it away.")
 
 
 def held_out(images: Sequence[T], class_name: str, seed: int) -> set[T]:
@@ -97,4 +94,4 @@ def held_out(images: Sequence[T], class_name: str, seed: int) -> set[T]:
 
 def made_note(what_is_missing: str, seed: int) -> str:
     """The note that says so."""
-    return f"{what_is_missing}: split automatically, {1 - TEST_SHARE:.0%} to {TEST_SHARE:.0%}, seed {seed}"
+    return f"{what_is_missing}: split at random, {1 - TEST_SHARE:.0%} to {TEST_SHARE:.0%}, seed {seed}"

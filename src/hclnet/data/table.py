@@ -57,7 +57,7 @@ def _csv(file: Path) -> Table:
             try:
                 values = next(table, None)
             except csv.Error as error:
-                raise ValueError(f"{shown(file)}, row {number}: {as_clause(error)}. Write it again as CSV.") from None
+                raise ValueError(f"{shown(file)}, row {number}: {as_clause(error)}. Save it as CSV again.") from None
             if values is None:
                 return
             yield number, [value.strip() for value in values]
@@ -76,8 +76,8 @@ def _csv(file: Path) -> Table:
                 values.pop()
             if len(values) != len(columns):
                 raise ValueError(
-                    f"{shown(file)}, row {number}: {len(values)} values for {len(columns)} columns. Put a value that "
-                    'holds the separator into "quotes".'
+                    f"{shown(file)}, row {number}: {len(values)} values for {len(columns)} columns. Put a value with "
+                    'the separator in it into "quotes".'
                 )
             yield number, {name: _number(values[k]) if divider == ";" else values[k] for k, name in places}
 
@@ -94,13 +94,13 @@ def _parquet(file: Path) -> Table:
         from pyarrow import ArrowException, parquet
     except ImportError:
         raise ValueError(
-            f"{shown(file)} is a Parquet file. Install what reads it:  pip install 'hclnet[parquet]'\n"
+            f"{shown(file)} is a Parquet file. Install the package that reads it:  pip install 'hclnet[parquet]'\n"
             "or save it as CSV."
         ) from None
     try:
         table = parquet.ParquetFile(file).read()
     except (ArrowException, OSError) as error:
-        raise ValueError(f"{shown(file)} can't be read as Parquet: {as_clause(error)}. Write it again.") from None
+        raise ValueError(f"{shown(file)} can't be read as Parquet: {as_clause(error)}. Save it again.") from None
     columns = [name.strip().lower() for name in table.column_names]
 
     def rows(wanted: Mapping[str, str]) -> Iterator[tuple[int, Row]]:

@@ -1,4 +1,4 @@
-"""Is an image file as it was written? By its checksums, where its format has some.
+"""Whether an image file is complete and undamaged: its checksums, if its format has any.
 
 That a picture comes out is no answer: Pillow reads the pixels of a PNG without their checksums, and takes the zeros at
 the end of a JPEG whose download stopped for gray. Nothing is decoded here.
@@ -54,7 +54,7 @@ def _png(file: BinaryIO, pixels: bool) -> None:
         head = file.read(8)
         left, kind = int.from_bytes(head[:4]), head[4:]
         if len(head) < 8:
-            raise Damaged("it is cut off, it has no end")
+            raise Damaged("it is cut off: it has no end")
         name = kind.decode() if kind.isalpha() and kind.isascii() else kind.hex()
         checksum = zlib.crc32(kind)
         while left:
@@ -86,7 +86,7 @@ def _jpeg(file: BinaryIO) -> None:
                 if b"\xff\xd9" in data or before + data[:1] == b"\xff\xd9":
                     return
                 before = data[-1:]
-            raise Damaged("it is cut off, the mark of its end is missing")
+            raise Damaged("it is cut off: its end marker is missing")
         file.seek(int.from_bytes(mark[2:]) - 2, 1)
     # What has no scan is for the decoder to refuse.
 

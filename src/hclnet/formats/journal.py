@@ -136,7 +136,7 @@ def opened(folder: Path, header: dict[str, Any], overwrite: bool = False) -> Ite
     if before is not None and (differences := _differences(before, header)):
         if not overwrite:
             raise OtherResults(
-                f"{shown(folder)} has results of {'; '.join(differences)}. Name another folder with --out, or drop "
+                f"{shown(folder)} has results of {'; '.join(differences)}. Name another folder with --out, or delete "
                 "them with --overwrite."
             )
         _drop_pictures(folder, rows)
@@ -162,21 +162,21 @@ def pictures_of(folder: Path, row: dict[str, Any]) -> list[Path]:
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """In what two headers differ, for a person to read."""
-    told = []
+    differences = []
     if before.get("hclnet") != now["hclnet"]:
-        told.append(f"hclnet {before.get('hclnet')}, not {now['hclnet']}")
+        differences.append(f"hclnet {before.get('hclnet')}, not {now['hclnet']}")
     old, new = (header.get("model") or {} for header in (before, now))
     if old.get("fingerprint") != new.get("fingerprint"):
         name, other = (shown(str(model.get("name"))) for model in (old, new))
-        told.append(f"the model {name}{' before it was changed' if name == other else f', not {other}'}")
+        differences.append(f"the model {name}{' before it was changed' if name == other else f', not {other}'}")
     settings, wanted = before.get("settings") or {}, now["settings"]
     for key in sorted({*settings, *wanted}):
         if settings.get(key) != wanted.get(key):
-            told.append(f"{key} {_told(settings.get(key))}, not {_told(wanted.get(key))}")
-    return told
+            differences.append(f"{key} {_value(settings.get(key))}, not {_value(wanted.get(key))}")
+    return differences
 
 
-def _told(value: Any) -> str:
+def _value(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(shown(str(one)) for one in value)
     return "none" if value is None else shown(str(value))

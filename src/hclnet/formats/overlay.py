@@ -20,13 +20,13 @@ from hclnet.types import Localization
 MOST = 4096
 """Longest side of a picture, pixels: nobody looks at 20,000."""
 
-_COLOURS = ("#ff5d2e", "#2ec4ff", "#b6ff2e", "#ff2ec4", "#ffd52e")
+_COLORS = ("#ff5d2e", "#2ec4ff", "#b6ff2e", "#ff2ec4", "#ffd52e")
 
 
 def _picture(one: Localization, image: object | None) -> Image.Image:
     if image is None:
         if not one.path:
-            raise ValueError("This localization is of an image from memory: hand the image over, plot(image=...).")
+            raise ValueError("This localization is of an image from memory. Pass the image: plot(image=...).")
         return open_image(one.path, MOST, one.gray)
     picture = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
     return upright_rgb(picture, gray=one.gray)
@@ -64,7 +64,7 @@ def overlay(one: Localization, image: object | None = None, opacity: float = 0.4
     draw = ImageDraw.Draw(picture)
     line = max(2, round(max(picture.size) / 200))
     for k, found in enumerate(one.objects):
-        color = _COLOURS[k % len(_COLOURS)]
+        color = _COLORS[k % len(_COLORS)]
         x0, y0, x1, y1 = (v * s for v, s in zip(found.box, (scale_x, scale_y, scale_x, scale_y)))
         draw.rectangle((x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)), outline=color, width=line)
         _tag(draw, picture.size, x0, y0, found.label, found.score, color)

@@ -16,7 +16,7 @@ from hclnet.backbones import Features
 from hclnet.boxes import Evidence, Rule, parse_rule
 from hclnet.config import Inference
 from hclnet.data.images import enlarged
-from hclnet.data.masks import check_truth, image_sizes
+from hclnet.data.masks import check_ground_truth, image_sizes
 from hclnet.localizer.features import cached_features, image_batches, inference_batch
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import View, mean_probabilities, merge, views
@@ -78,7 +78,7 @@ def evaluate_localizer(
     labels = np.array([s.label for s in samples], dtype=np.int64)
     hidden = {shared: _hidden(localizer, shared, samples) for shared in groups}
     ground_truths = {shared: ground_truth.without(ids) for shared, ids in hidden.items()}
-    check_truth(ground_truth.without(set.intersection(*hidden.values())), samples, sizes, tell)
+    check_ground_truth(ground_truth.without(set.intersection(*hidden.values())), samples, sizes, tell)
     k = min(5, len(localizer.classes))
     # Variants that look alike, or all by their crops, classify alike.
     classifiers = [10 if v.crops == 10 else views(v, localizer.size) for v in variants]

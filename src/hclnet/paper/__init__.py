@@ -62,8 +62,8 @@ def reproduce(
         seeds: trainings per method. Figures show the first.
         split: that is scored.
         protocol: that localization is scored under.
-        images: of a figure: how many test images are drawn by lot, or their ids with commas between.
-        log: called with lines for a person.
+        images: of a figure: how many test images are chosen at random, or their ids with commas between.
+        log: called with log lines.
         settings: of training, maps and boxes, for all methods alike, over those of the preset.
 
     Raises:

@@ -73,7 +73,7 @@ def read_experiment(name: str) -> Experiment:
         ValueError: there is none; the message lists those that exist.
     """
     if name not in experiment_names():
-        raise ValueError(f"There is no experiment {name!r} of the paper; there are {', '.join(experiment_names())}.")
+        raise ValueError(f"hclnet has no experiment {name!r} of the paper; it has {', '.join(experiment_names())}.")
     try:
         return _ADAPTER.validate_python(yaml.safe_load((HERE / "paper" / f"{name}.yaml").read_text(encoding="utf-8")))
     except ValidationError as error:  # ours to mend

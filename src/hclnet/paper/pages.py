@@ -40,7 +40,7 @@ def write_figure_page(content: dict[str, Any], stem: Path) -> Path:
     return path
 
 
-def figure(value: list[float] | float | None, digits: int = 1, signed: bool = False) -> str:
+def value_text(value: list[float] | float | None, digits: int = 1, signed: bool = False) -> str:
     """`22.1`, or with a spread `22.1 [20.9 to 23.4]`; a dash where there is none."""
     if value is None:
         return "-"
@@ -72,7 +72,7 @@ def _environment(escape: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"figure": figure, "tex": tex, "numbers": _numbers}
+    environment.filters |= {"value_text": value_text, "tex": tex, "numbers": _numbers}
     return environment
 
 

@@ -1,4 +1,4 @@
-"""A figure of the paper with images of one's own: test images drawn by lot, a row each, under several views.
+"""A figure of the paper with the user's images: test images chosen at random, a row each, under several views.
 
 A view is `image`; `heat:NAME`, the fused map of a method with its box; `branch:NAME:B`, the map of one branch;
 `cam:NAME`, that of branch A; or what of it branch B's features are multiplied by: `erased:NAME`, ACoL's threshold, or
@@ -33,15 +33,15 @@ from hclnet.workflows.plan import parse_spec
 from hclnet.workflows.settings import make_config
 from hclnet.workflows.table import caption
 
-TrueBoxes = Mapping[str, Real[np.ndarray, "_ 4"]]
+GroundTruthBoxes = Mapping[str, Real[np.ndarray, "_ 4"]]
 
 _SIDE, _GAP, _TEXT = 240, 8, 17  # pixels: longest side of a picture, between pictures, of letters
-_TRUE, _FOUND = "#ff3b30", "#1f6fff"
+_GROUND_TRUTH, _PREDICTED = "#ff3b30", "#1f6fff"
 _OPACITY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class MethodResults:
     """One method of a figure: the localizer, and what it found in all test images."""
 
     localizer: Localizer
@@ -63,16 +63,16 @@ def draw_figure(
         rows: of `compare`, one seed, for the experiment's methods.
         out: the folder that their runs are in.
         data: the data set.
-        images: how many are drawn by lot, or their ids with commas between.
+        images: how many are chosen at random, or their ids with commas between.
         settings: of all methods alike, as `compare` was given them.
     """
-    methods: dict[str, Shown] = {}
+    methods: dict[str, MethodResults] = {}
     for name, spec in experiment.specs.items():
         method, own = parse_spec(spec)
         row = next(r for r in rows if r["method"] == method and r["settings"] == own)
         config = make_config(data, method, **{**settings, **own})
         localizer = Localizer.load(out / row["run"], config.device).with_inference(**config.inference.model_dump())
-        methods[name] = Shown(localizer, load_records(out / row["records"]))
+        methods[name] = MethodResults(localizer, load_records(out / row["records"]))
     dataset = as_trained(read(data, rows[0]["seed"], bool(settings.get("as_classes"))))
     dataset = with_recorded_splits(dataset, out)  # its classes are in the order that the records have
     records = next(iter(methods.values())).records
@@ -115,7 +115,7 @@ def check_ids(images: str, dataset: DataSet) -> None:
 
 
 def choose(records: Records, images: str, seed: int) -> list[int]:
-    """Rows of the images that are shown: by their ids, or so many drawn by lot, of as many classes as there are.
+    """Rows of the images that are shown: by their ids, or so many chosen at random, of as many classes as there are.
 
     Raises:
         ValueError: an id is none of the records.
@@ -123,7 +123,7 @@ def choose(records: Records, images: str, seed: int) -> list[int]:
     if wanted := _ids(images):
         where = _by_id(records.ids)
         if absent := [name for name in wanted if name not in where]:
-            raise ValueError(f"{absent[0]} is none of the {len(records)} images that were scored; see --split.")
+            raise ValueError(f"{absent[0]} is not one of the {len(records)} images that were scored; see --split.")
         return [where[name] for name in wanted]
     order = np.random.default_rng(seed).permutation(len(records)).tolist()
     seen: dict[int, int] = {}
@@ -167,7 +167,7 @@ def _by_id(ids: Sequence[str]) -> dict[str, int]:
 
 
 def _line(
-    panels: Sequence[str], methods: Mapping[str, Shown], dataset: DataSet, boxes: TrueBoxes, row: int
+    panels: Sequence[str], methods: Mapping[str, MethodResults], dataset: DataSet, boxes: GroundTruthBoxes, row: int
 ) -> list[Image.Image]:
     """The pictures of one image."""
     records = next(iter(methods.values())).records
@@ -184,9 +184,9 @@ def _line(
             map = _view(kind, of, located[of[0]])
             picture = Image.blend(picture, heat_picture(map, picture.size), _OPACITY)
         if kind in ("image", "heat"):
-            _outline(picture, own * scale, _TRUE)
+            _outline(picture, own * scale, _GROUND_TRUTH)
         if kind == "heat" and (box := methods[of[0]].records.boxes[row]).any():
-            _outline(picture, box[None] * scale, _FOUND)
+            _outline(picture, box[None] * scale, _PREDICTED)
         pictures.append(picture)
     return pictures
 
@@ -206,8 +206,8 @@ def _view(kind: str, of: Sequence[str], found: Localization) -> Float[np.ndarray
 
 def _head(panel: str) -> str:
     kind, *of = panel.split(":")
-    told = {"image": "image", "cam": "CAM of A", "erased": "threshold, for B", "complement": "1 - CAM, for B"}
-    return told.get(kind) or (of[0] if kind == "heat" else f"{of[0]}, branch {of[1]}")
+    heads = {"image": "image", "cam": "CAM of A", "erased": "threshold, for B", "complement": "1 - CAM, for B"}
+    return heads.get(kind) or (of[0] if kind == "heat" else f"{of[0]}, branch {of[1]}")
 
 
 def _outline(picture: Image.Image, boxes: Real[np.ndarray, "n 4"], color: str) -> None:
@@ -220,12 +220,12 @@ def _outline(picture: Image.Image, boxes: Real[np.ndarray, "n 4"], color: str) -
 
 def _chosen(images: str, count: int, seed: int) -> str:
     if not _ids(images):
-        return f"{count} test images drawn by lot (seed {seed}), not chosen."
-    return f"{count} test images that were asked for by name."
+        return f"{count} randomly chosen test images (seed {seed})."
+    return f"{count} test images, chosen by name."
 
 
 def _measured(
-    experiment: FigureOf, methods: Mapping[str, Shown], dataset: DataSet, boxes: TrueBoxes, data: Path
+    experiment: FigureOf, methods: Mapping[str, MethodResults], dataset: DataSet, boxes: GroundTruthBoxes, data: Path
 ) -> list[dict[str, Any]]:
     """Tables over all test images, in percent with 95 % intervals; those for which the data set has the
     ground truth."""
@@ -234,13 +234,13 @@ def _measured(
     if "kinds" in experiment.measure and not np.isnan(records.iou).all():
         tables.append(
             {
-                "title": "In which way boxes are wrong",
+                "title": "Kinds of localization errors",
                 "heads": [*KINDS, "box on object", "object in box"],
                 "rows": {name: _kinds(one.records, boxes) for name, one in methods.items()},
                 "caption": f"Percent of the {int((~np.isnan(records.iou)).sum())} test images with a ground-truth box, "
                 "at the box rule, with 95 % intervals over images. "
                 + " ".join(f"{kind.capitalize()}: {text}." for kind, text in describe_kinds().items())
-                + " Box on object, object in box: mean share of the box that lies in the ground-truth box, and the "
+                + " Box on object, object in box: mean share of the box inside the ground-truth box, and the "
                 "reverse.",
             }
         )
@@ -249,18 +249,18 @@ def _measured(
     if "parts" in experiment.measure and scored:
         tables.append(
             {
-                "title": "What the maps cover",
+                "title": "Coverage of the maps",
                 "heads": [f"{what} {where}" for what in ("coverage", "heat") for where in (*GROUPS, "rest")],
                 "rows": {name: _parts(one.localizer, scored, data) for name, one in methods.items()},
                 "caption": "Percent, mean over the test images, with 95 % intervals over images. Coverage: share of a "
                 "part's pixels in the box at the box rule. Heat: mean of the heatmap on it. Head: head, beak, crown; "
-                "body: body, tail and legs; rest: what is not bird.",
+                "body: body, tail and legs; rest: all other pixels.",
             }
         )
     return tables
 
 
-def _kinds(records: Records, boxes: TrueBoxes) -> list[list[float]]:
+def _kinds(records: Records, boxes: GroundTruthBoxes) -> list[list[float]]:
     kinds = box_kinds(records, boxes)
     known = [row for row, kind in enumerate(kinds) if kind is not None]
     shares = np.array([containment(records.boxes[row], boxes[records.ids[row]]) for row in known])

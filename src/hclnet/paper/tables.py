@@ -63,8 +63,8 @@ def _units(several: bool, data: str, boxed: bool) -> str:
     spread = "the lowest and highest seed" if several else "the 95 % interval over images"
     best = "“Best t” is at the one threshold that is best for all images together."
     return (
-        f"Errors in percent, as the paper has them: 100 - accuracy; lower is better. Lines “paper” are {QUOTED}, "
-        f"measured by its authors on the data set of the title; lines “here” are measured by hclnet on {data}, with "
+        f"Errors in percent, as in the paper: 100 - accuracy; lower is better. Rows “paper” are {QUOTED}, "
+        f"measured by its authors on the data set of the title; rows “here” are measured by hclnet on {data}, with "
         f"{spread} in brackets. " + (best if boxed else f"{data} has no ground-truth boxes: classification only.")
     )
 

@@ -11,8 +11,8 @@ import torch
 
 from hclnet.boxes import parse_rule
 from hclnet.data import describe, find_split, for_training
-from hclnet.data.masks import check_truth, image_sizes
-from hclnet.data.record import record_splits, record_truth, with_recorded_splits, without_recorded_skips
+from hclnet.data.masks import check_ground_truth, image_sizes
+from hclnet.data.record import record_ground_truth, record_splits, with_recorded_splits, without_recorded_skips
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import views
 from hclnet.methods import frozen_note
@@ -106,7 +106,7 @@ def compare(
         dataset.split(find_split(dataset, split))  # whether there is one, before anything is decoded
         dataset = check_images(dataset, "skip" if skip else "fail", log)
         samples = dataset.split(find_split(dataset, split))
-        check_truth(dataset.ground_truth, samples, image_sizes(samples), log)  # before the trainings, not after one
+        check_ground_truth(dataset.ground_truth, samples, image_sizes(samples), log)  # before the trainings
         expected = check_same_data(dataset, out, samples[0].split, skip, log)
         home = Path(tables or out)
         for folder in (out, home):
@@ -166,7 +166,7 @@ def _localizer(job: Job, run: Path, dataset: DataSet, report: bool, label: str) 
     learnt = [one for one in settings if "foreground" in parse_rule(one.box).needs]
     needed = [view for one in learnt for view in views(one, localizer.size)]
     with locked(run, "comparison"):
-        record_truth(dataset, run)
+        record_ground_truth(dataset, run)
         if learn_missing(localizer, dataset.split("train"), needed):
             localizer.save(run / "localizer")
     return localizer

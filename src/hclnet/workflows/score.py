@@ -25,7 +25,7 @@ from hclnet.config import Inference
 from hclnet.data import find_split, read
 from hclnet.data.files import SUFFIXES
 from hclnet.data.images import image_size, load_square
-from hclnet.data.masks import check_truth
+from hclnet.data.masks import check_ground_truth
 from hclnet.metrics import (
     Counts,
     Found,
@@ -235,7 +235,7 @@ def score_maps(
         ValueError: a map is damaged, of a wrong shape or not finite, or the ground truth can't be used; the message has
             the image's id.
     """
-    check_truth(ground_truth, samples, sizes, tell)
+    check_ground_truth(ground_truth, samples, sizes, tell)
     table = Table(samples, sizes, scoring, any(s.id in ground_truth.masks for s in samples))
 
     def looked(row: int, map: np.ndarray) -> tuple[list[Found], tuple[Counts, Counts] | None]:

@@ -13,11 +13,11 @@ import torch
 from hclnet.config import RunConfig
 from hclnet.data import describe, for_training
 from hclnet.data.broken import counted
-from hclnet.data.masks import check_truth, image_sizes
+from hclnet.data.masks import check_ground_truth, image_sizes
 from hclnet.data.record import (
     change_since,
+    record_ground_truth,
     record_splits,
-    record_truth,
     recorded,
     with_recorded_splits,
     without_recorded_skips,
@@ -147,7 +147,7 @@ def train(
                 log(f"Left out as before, {counted(len(dataset.skipped), 'image')} that skipped.csv lists.")
         dataset = check_images(dataset, config.on_bad_image, log)
         result = train_on(dataset, config, out, resume, log=log)
-        record_truth(with_recorded_splits(dataset, out), out)  # now that nothing is learnt any more
+        record_ground_truth(with_recorded_splits(dataset, out), out)  # now that nothing is learnt any more
         if report and result.finished and (result.trained or not (out / "report.html").is_file()):
             _report_training(result.localizer, dataset, out, config.seed)
     return result
@@ -245,7 +245,7 @@ def _report_training(localizer: Localizer, dataset: DataSet, out: Path, seed: in
     samples = [all_samples[i] for i in chosen]
     maps: list[ImageMaps] = []
     try:
-        check_truth(ground_truth, samples, image_sizes(samples))
+        check_ground_truth(ground_truth, samples, image_sizes(samples))
     except ValueError:  # `evaluate` says it; what was learnt needs no ground truth to be shown
         ground_truth = GroundTruth()
     (records,) = evaluate_localizer(localizer, samples, ground_truth, keep=lambda _, one: maps.append(one))
