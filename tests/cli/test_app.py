@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -347,3 +348,17 @@ def test_a_reader_that_leaves_early_is_no_mistake(hclnet: Run, monkeypatch: pyte
     monkeypatch.setattr("hclnet.cli.tables.methods_table", closed)
     done = hclnet("methods")
     assert (done.exit_code, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_the_command_line_lets_waiting_threads_sleep_and_the_library_does_not(given: dict[str, str], expected: str):
+    code = (
+        "import os, sys, hclnet, hclnet.cli.app as app\n"
+        "before = os.environ.get('OMP_WAIT_POLICY', 'unset')\n"
+        "sys.argv = ['hclnet', '--version']\n"
+        "try: app.main()\n"
+        "except SystemExit: print(before, os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+    )
+    without = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    said = subprocess.check_output([sys.executable, "-c", code], text=True, env={**without, **given}).split()
+    assert said[1:] == [given.get("OMP_WAIT_POLICY", "unset"), expected, "False"]

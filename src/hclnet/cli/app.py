@@ -65,8 +65,15 @@ app = typer.Typer(
 app.add_typer(data_verbs.app, name="data")
 
 
+# Threads that wait sleep: by default they spin, and two commands on two cores then keep each other from working. The
+# libraries read it when torch is imported, so it stands here; who imports hclnet decides for themselves.
+_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+
+
 def main() -> None:
     """Run the command line. What a stream's encoding lacks is printed as an escape, such as \\xfc."""
+    for name, value in _THREADS.items():
+        os.environ.setdefault(name, value)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -16,11 +16,13 @@ from hclnet.localizer.evaluation import class_probabilities, evaluate_localizer
 from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import Calibration, Rejection, choose_min_score, choose_threshold
 from hclnet.progress import bar
+from hclnet.randomness import random_states_kept
 from hclnet.storage import locked, write_json
 from hclnet.types import DataSet, Log
 from hclnet.workflows.runs import Opened, open_run
 
 
+@random_states_kept()
 def calibrate(
     run: str | Path,
     data: str | Path | DataSet | None = None,
@@ -88,6 +90,7 @@ def calibrate(
     return found
 
 
+@random_states_kept()
 def calibrate_rejection(
     run: str | Path,
     data: str | Path | DataSet | None = None,

@@ -17,6 +17,7 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import views
 from hclnet.methods import frozen_note
 from hclnet.metrics import get_protocol
+from hclnet.randomness import random_states_kept
 from hclnet.settings import read_preset
 from hclnet.storage import locked
 from hclnet.training import is_finished, learn_missing
@@ -29,6 +30,7 @@ from hclnet.workflows.settings import without_nones
 from hclnet.workflows.train import train_on
 
 
+@random_states_kept()
 def compare(
     data: str | Path | DataSet,
     methods: Sequence[str],

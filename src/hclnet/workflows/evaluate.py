@@ -12,6 +12,7 @@ from hclnet.data.record import record_skipped
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.metrics import class_table, get_protocol, hits, save
 from hclnet.progress import bar
+from hclnet.randomness import random_states_kept
 from hclnet.report import ImageMaps, write
 from hclnet.storage import locked
 from hclnet.types import DataSet, Log, Records
@@ -42,6 +43,7 @@ class Evaluation:
         return self.metrics
 
 
+@random_states_kept()
 def evaluate(
     run: str | Path,
     data: str | Path | DataSet | None = None,

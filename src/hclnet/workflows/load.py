@@ -9,9 +9,11 @@ import torch
 from PIL import Image
 
 from hclnet.localizer.localizer import Localizer
+from hclnet.randomness import random_states_kept
 from hclnet.types import Localization
 
 
+@random_states_kept()
 def load(run: str | Path, device: str | torch.device = "auto") -> Localizer:
     """The localizer of a run: `load("runs/mine").locate("photo.jpg").box`.
 
@@ -25,6 +27,7 @@ def load(run: str | Path, device: str | torch.device = "auto") -> Localizer:
     return Localizer.load(run, device)
 
 
+@random_states_kept()
 def locate(
     image: str | Path | Image.Image | np.ndarray,
     model: str | Path | Localizer | None = None,

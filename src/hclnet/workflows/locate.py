@@ -28,6 +28,7 @@ from hclnet.formats.rows import file_row, is_same_file, localization_of, row_of
 from hclnet.localizer.localizer import Localizer
 from hclnet.localizer.request import as_arguments, as_classes, as_count, as_names, split_names
 from hclnet.progress import bar
+from hclnet.randomness import random_states_kept
 from hclnet.stopping import Stopping
 from hclnet.storage import Unwritable, check_writable, clear_parts, locked
 from hclnet.text import shown
@@ -60,6 +61,7 @@ class Located:
     already: int = 0
 
 
+@random_states_kept()
 def locate_files(
     images: str | Path | Sequence[str | Path],
     model: str | Path | None = None,

@@ -26,6 +26,7 @@ from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.features import cache_root
 from hclnet.localizer.localizer import Localizer
 from hclnet.methods import frozen_note
+from hclnet.randomness import random_states_kept
 from hclnet.report import ImageMaps, write
 from hclnet.settings import read_preset
 from hclnet.storage import locked
@@ -46,6 +47,7 @@ from hclnet.workflows.pages import training_page
 from hclnet.workflows.settings import flat_settings, make_config, without_nones
 
 
+@random_states_kept()
 def train(
     data: str | Path | DataSet,
     config: RunConfig | str | Path | None = None,
