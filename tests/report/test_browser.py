@@ -256,7 +256,7 @@ def test_filters_by_kind_class_and_name_and_their_counts(page, single, visit, tm
                 f" of {count} image" + "s" * (count > 1)
             )
         else:
-            assert status() == "No image is left by these filters." and images(tab) == []
+            assert status() == "No image matches these filters." and images(tab) == []
         tab.uncheck(f"input[value='{kind}']", force=True)
     tab.check("input[value='right']", force=True)
     tab.check("input[value='too large']", force=True)
@@ -314,7 +314,7 @@ def test_branches_fusion_and_complement_side_by_side(page, file, visit):
     np.testing.assert_array_equal(fused[..., :3], colors[levels(page, 2, image)])
     tab.select_option("#judge", "0")
     tab.check("input[value='complement']", force=True)
-    assert titles() == ["CAM", "1 − CAM", "CAM < 0.7", "Left by 1 − CAM", "Left by erasing"]
+    assert titles() == ["CAM", "1 − CAM", "CAM < 0.7", "Image × (1 − CAM)", "Image, erased"]
     show_all(tab)
     image = images(tab)[0]
     cam, complement, kept, dimmed, cut = (np.array(p).reshape(224, 224, 4) for p in painted())

@@ -145,7 +145,7 @@ def test_of_many_images_the_worst_and_a_seeded_sample_are_embedded(page):
 
 
 def test_where_all_are_embedded_nothing_is_said_to_be_left_out(seen):
-    assert "This file holds" not in " ".join(seen.words)
+    assert "This file contains" not in " ".join(seen.words)
 
 
 def test_without_truth_wrong_classes_come_first_and_there_are_no_kinds(tmp_path):
@@ -171,11 +171,11 @@ def test_a_page_without_figures_or_charts_has_neither(page):
 
 def test_the_table_has_median_spread_and_the_best_of_each_column(page, seen):
     cells = [a["class"] for t, a in seen.tags if t == "td" and a.get("class", "").startswith("figure")]
-    figures = list(page.results.lines[0].figures)
-    values = [[line.figures[k][0] for line in page.results.lines] for k in figures]
-    assert len(cells) == 3 * len(figures)  # where all are alike, none is the best
+    keys = list(page.results.lines[0].metrics)
+    values = [[line.metrics[k][0] for line in page.results.lines] for k in keys]
+    assert len(cells) == 3 * len(keys)  # where all are alike, none is the best
     assert sum("best" in c for c in cells) == sum(v.count(max(v)) for v in values if min(v) < max(v))
-    median, low, _ = page.results.lines[0].figures["top1_loc"]
+    median, low, _ = page.results.lines[0].metrics["top1_loc"]
     text = " ".join(seen.words)
     assert f"{100 * median:.1f}" in text and f"{100 * low:.1f} to {100 * median:.1f}" in text
     assert "Percent. Two seeds." in text

@@ -1,4 +1,4 @@
-"""Step 7 of the flow: figures -> page. A `Page` is plain data: the table, charts, and for each method a `Column` with
+"""Step 7 of the flow: metrics -> page. A `Page` is plain data: the table, charts, and for each method a `Column` with
 its records and, image by image, its maps in small (`image_maps`). `write` makes of it one HTML file that needs nothing
 else, not even a network: pictures, maps, style and script are in it. Nothing in here needs torch.
 """

@@ -1,4 +1,4 @@
-"""Curves of a page: accuracy against threshold, and what training came to epoch by epoch."""
+"""Curves of a page: accuracy against threshold, and the training by epoch."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def learning_charts(rows: Sequence[Mapping[str, str]]) -> tuple[Chart, ...]:
         Chart(
             key="top1",
             title="Training accuracy",
-            caption="Top-1 on the training images as they were seen, mean over each epoch.",
+            caption="Top-1 on the augmented training images, mean over each epoch.",
             x_label="epoch",
             y_label="top-1",
             x_range=ends,

@@ -78,10 +78,10 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the table: a name and figures, fractions, as (value, lowest, highest), over seeds or of an interval."""
+    """A line of the table: a name and metrics, fractions, as (value, lowest, highest), over seeds or of an interval."""
 
     name: str
-    figures: Mapping[str, Spread]
+    metrics: Mapping[str, Spread]
 
 
 @dataclass(frozen=True, slots=True)

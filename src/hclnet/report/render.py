@@ -28,13 +28,13 @@ _SCRIPTS = ("maps.js", "cells.js", "list.js", "page.js")
 
 
 def write(page: Page, path: str | Path) -> Path:
-    """Write the page as one HTML file; what stood there is replaced whole or not at all.
+    """Write the page as one HTML file; an existing file is replaced completely or not at all.
 
     Raises:
         ValueError: an image of the page can't be read any more.
     """
     path = Path(path)
-    # Of a class that is no UTF-8 the odd bytes are shown, and escaped in the page's data.
+    # Bytes of class names that are not UTF-8 are shown, and escaped in the page's data.
     with whole(path) as part, part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         file.writelines(pieces(page))
     return path
@@ -116,28 +116,28 @@ def _left_out(page: Page, shown: int) -> str:
     if shown == total:
         return ""
     half = page.pictures // 2
-    worst = "the lowest IoU" if page.gt_boxes else "a wrong class, the surest of it first,"
+    worst = "the lowest IoU" if page.gt_boxes else "a wrong class, the most certain first,"
     over = " (mean over the methods)" if len(page.columns) > 1 else ""
     return (
-        f"This file holds the pictures of {shown:,} of the {total:,} images: {half:,} with {worst}{over}, and "
+        f"This file contains the pictures of {shown:,} of the {total:,} images: {half:,} with {worst}{over}, and "
         f"{shown - half:,} drawn at random from the rest (seed {page.seed}). The others are in the list with their "
-        "boxes only; all figures and curves are over all images."
+        "boxes only; all metrics and curves are over all images."
     )
 
 
 def _table(results: Results) -> dict[str, Any]:
-    metrics = [m for m in shown_metrics() if any(m.key in line.figures for line in results.lines)]
+    metrics = [m for m in shown_metrics() if any(m.key in line.metrics for line in results.lines)]
     shown = [metric.key for metric in metrics]
-    worst = {key: min(line.figures[key][0] for line in results.lines if key in line.figures) for key in shown}
-    best = {key: max(line.figures[key][0] for line in results.lines if key in line.figures) for key in shown}
+    worst = {key: min(line.metrics[key][0] for line in results.lines if key in line.metrics) for key in shown}
+    best = {key: max(line.metrics[key][0] for line in results.lines if key in line.metrics) for key in shown}
     return {
         "heads": [{"key": m.key, "name": m.name, "meaning": m.meaning} for m in metrics],
         "lines": [
             {
                 "name": line.name,
                 "cells": [
-                    _cell(line.figures[key], worst[key] < line.figures[key][0] == best[key])
-                    if key in line.figures
+                    _cell(line.metrics[key], worst[key] < line.metrics[key][0] == best[key])
+                    if key in line.metrics
                     else None
                     for key in shown
                 ],
@@ -145,7 +145,7 @@ def _table(results: Results) -> dict[str, Any]:
             for line in results.lines
         ],
         "differences": [
-            {"name": line.name, "cells": [_change(line.figures.get(key)) for key in shown]}
+            {"name": line.name, "cells": [_change(line.metrics.get(key)) for key in shown]}
             for line in results.differences
         ],
     }

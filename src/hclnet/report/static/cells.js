@@ -202,7 +202,7 @@ function cellsOf(image, view, k) {
   if (view === "fusion") {
     const column = Data.columns[k], letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
     const branches = Array.from({ length: column.branches }, (_, b) => {
-      const note = b ? `sees what ${letters.slice(0, b).split("").join(" and ")} left` : "sees the whole image";
+      const note = b ? `input: what ${letters.slice(0, b).split("").join(" and ")} left` : "input: the whole image";
       return makeCell({ image, k, title: `Branch ${letters[b]}`, note, layer: "branch", argument: b, boxes: "true" });
     });
     const note = column.branches > 1 ? column.fusion : "one branch: nothing to fuse";
@@ -218,8 +218,8 @@ function cellsOf(image, view, k) {
       makeCell({ ...shared, title: "CAM", note: "branch A’s map", layer: "branch", alt }),
       makeCell({ ...shared, title: "1 − CAM", note: "the complement", layer: "complement" }),
       makeCell({ ...shared, title: `CAM < ${at}`, note: "the erased map", layer: "kept" }),
-      makeCell({ ...shared, title: "Left by 1 − CAM", note: "dimmed, nothing lost", layer: "complement", shade: true }),
-      makeCell({ ...shared, title: "Left by erasing", note: "cut out", layer: "kept", shade: true }),
+      makeCell({ ...shared, title: "Image × (1 − CAM)", note: "dimmed", layer: "complement", shade: true }),
+      makeCell({ ...shared, title: "Image, erased", note: "removed", layer: "kept", shade: true }),
     ];
   }
   const several = Data.columns.length > 1;

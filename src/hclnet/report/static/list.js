@@ -79,7 +79,7 @@ const List = (() => {
     const end = start + images.length;
     status.textContent = chosen.length
       ? `${start + 1} to ${end} of ${chosen.length} image${chosen.length === 1 ? "" : "s"}`
-      : "No image is left by these filters.";
+      : "No image matches these filters.";
     for (const button of document.querySelectorAll("[data-turn]"))
       button.disabled = button.dataset.turn === "-1" ? start === 0 : end >= chosen.length;
   }
@@ -108,7 +108,7 @@ const List = (() => {
     render();
   }
 
-  // How many images each choice would leave.
+  // How many images each choice would keep.
   function counts() {
     const of = { labels: new Map(), kinds: new Map(), wrong: 0 };
     for (let image = 0; image < count; image++) {

@@ -3,7 +3,7 @@
 
 const $ = (selector) => document.querySelector(selector);
 
-// Colours: as the system has them, unless the reader chose. A browser may refuse to remember.
+// Colors: the system's, unless the reader chose. A browser may refuse to store the choice.
 (() => {
   const picks = document.querySelectorAll("input[name=theme]");
   const remembered = () => {
@@ -178,7 +178,7 @@ const Enlarged = (() => {
     body.replaceChildren(
       section(List.several ? "Methods" : "Heatmap and boxes", cellsOf(image, "methods", k)),
       section(`Branches and their fusion${of}`, cellsOf(image, "fusion", k)),
-      section(`What is left for a second branch${of}`, cellsOf(image, "complement", k)),
+      section(`Input of a second branch${of}`, cellsOf(image, "complement", k)),
       element("section", {}, element("h3", {}, "Most probable classes"), guesses),
     );
     for (const cell of cells) cell.show(List.threshold());
