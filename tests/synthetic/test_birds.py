@@ -12,7 +12,8 @@ import pytest
 
 from hclnet import synthetic as parts
 from hclnet.synthetic import PartsOptions, class_names, draw, write
-from hclnet.synthetic.bird import PARTS, Bird, Pose
+from hclnet.synthetic.bird import PARTS, Bird
+from hclnet.synthetic.pose import Pose
 from hclnet.synthetic.species import SPECIES, plumage
 
 SMALL = PartsOptions(classes=3, train=2, test=1, size=96)

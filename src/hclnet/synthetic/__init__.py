@@ -22,9 +22,11 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from hclnet.synthetic.bird import HEAD, PARTS, Bird, Pose
+from hclnet.synthetic.bird import HEAD, PARTS, Bird
 from hclnet.synthetic.paint import Brush
-from hclnet.synthetic.scene import Look, background, in_front, perch
+from hclnet.synthetic.perch import perch
+from hclnet.synthetic.pose import Pose
+from hclnet.synthetic.scene import Style, background, in_front
 from hclnet.synthetic.species import SPECIES, plumage
 from hclnet.types import Box
 
@@ -120,22 +122,22 @@ def draw(options: PartsOptions, split: str, label: int, index: int) -> Drawing:
         return np.random.default_rng([options.seed, SPLITS.index(split), label, index, purpose])
 
     size = options.size * _OVER
-    look = Look.drawn(stream(0))
+    style = Style.drawn(stream(0))
     pose = Pose.drawn(stream(1))
     species = SPECIES[label]
     bird = Bird(pose, species, plumage(stream(2), label, options.classes, options.body_cue))
     matrix = _placed(bird, stream(3), size)
-    canvas = background(stream(4), look, size, options.clutter)
+    canvas = background(stream(4), style, size, options.clutter)
     labels = np.zeros((size, size), np.uint8)
     brush = Brush(canvas, labels, matrix)
-    perch(stream(5), canvas, look, brush.pixels(bird.feet - (0.0, 0.02)), brush.scale)
-    bird.paint(brush, stream(6), -look.sun if pose.mirrored else look.sun)
+    perch(stream(5), canvas, style, brush.pixels(bird.feet - (0.0, 0.02)), brush.scale)
+    bird.paint(brush, stream(6), -style.sun if pose.mirrored else style.sun)
     plain = labels[::4, ::4].copy()
     bird.paint_face(brush, stream(7))
 
     alpha = np.where(labels > 0, canvas[..., 3], 0)
-    front = in_front(stream(8), look, size, options.clutter, plain > 0, plain == HEAD)
-    image = _finished(canvas, front, look, stream(9), options.size)
+    front = in_front(stream(8), style, size, options.clutter, plain > 0, plain == HEAD)
+    image = _finished(canvas, front, style, stream(9), options.size)
     return _drawing(image, alpha, labels, front[..., 3], options.size)
 
 
@@ -154,7 +156,7 @@ def _placed(bird: Bird, rng: np.random.Generator, size: int) -> np.ndarray:
     return np.concatenate([turn * scale, (corner - low * scale)[:, None]], 1)
 
 
-def _finished(canvas: np.ndarray, front: np.ndarray, look: Look, rng: np.random.Generator, size: int) -> np.ndarray:
+def _finished(canvas: np.ndarray, front: np.ndarray, style: Style, rng: np.random.Generator, size: int) -> np.ndarray:
     """Lay the front over the picture, bring it to size, then light, vignette and grain."""
     whole = canvas
     if front[..., 3].any():
@@ -165,8 +167,8 @@ def _finished(canvas: np.ndarray, front: np.ndarray, look: Look, rng: np.random.
     image += 0.35 * (image - soft)
     axis = np.linspace(-1, 1, size, dtype=np.float32)
     away = axis[None, :] ** 2 + axis[:, None] ** 2
-    light = 1.04 - 0.10 * away + 0.06 * look.sun * axis[None, :] - 0.04 * axis[:, None]
-    tint = np.array([1 + 0.035 * look.warmth, 1.0, 1 - 0.035 * look.warmth], np.float32)
+    light = 1.04 - 0.10 * away + 0.06 * style.sun * axis[None, :] - 0.04 * axis[:, None]
+    tint = np.array([1 + 0.035 * style.warmth, 1.0, 1 - 0.035 * style.warmth], np.float32)
     image = image * light[..., None].astype(np.float32) * tint
     grain = rng.standard_normal((size, size), dtype=np.float32) * np.float32(2.4)
     return np.clip(image + grain[..., None], 0, 255).astype(np.uint8)

@@ -1,11 +1,9 @@
-"""One bird: pose, body, wing, legs and tail. The head is in `head.py`.
+"""One bird: body, wing, legs and tail. Its pose is in `pose.py`, its head in `head.py`.
 
 The bird's frame has x to the right and y up, its body about one unit long and facing right before it is mirrored.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -13,6 +11,7 @@ from jaxtyping import Float
 
 from hclnet.synthetic.head import HeadFrame, head_reach, paint_head
 from hclnet.synthetic.paint import FEATHER, QUILL, Brush, Color, mix, scaled, smoothstep, spline
+from hclnet.synthetic.pose import Pose
 from hclnet.synthetic.species import Plumage, Species
 
 PARTS: tuple[str, ...] = ("background", "body", "head", "beak", "crown", "tail", "legs")
@@ -21,46 +20,6 @@ BODY, HEAD, BEAK, CROWN, TAIL, LEGS = range(1, 7)
 # Along the back: x, y, radius; from the root of the tail to the neck.
 _SPINE = ((-0.50, -0.05, 0.065), (-0.36, -0.03, 0.14), (-0.12, -0.02, 0.225), (0.12, 0.03, 0.24), (0.28, 0.12, 0.18))
 _HEAD_RADIUS = 0.148
-
-
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """How a bird holds itself, free of its species. Angles in radians, lengths in body lengths."""
-
-    tilt: float
-    plump: float
-    neck: float
-    gaze: float
-    yaw: float
-    back: bool
-    tail: float
-    tail_length: float
-    fan: float
-    wing_length: float
-    wing_drop: float
-    wing_lift: float
-    mirrored: bool
-    roll: float
-
-    @staticmethod
-    def drawn(rng: np.random.Generator) -> Pose:
-        """A pose at random; the same number of draws every time."""
-        return Pose(
-            tilt=rng.uniform(0.0, 0.95),
-            plump=rng.uniform(0.88, 1.14),
-            neck=rng.uniform(0.26, 0.36),
-            gaze=rng.uniform(-0.3, 0.3),
-            yaw=rng.uniform(0.0, 0.85),
-            back=rng.random() < 0.12,
-            tail=rng.uniform(-0.35, 0.35),
-            tail_length=rng.uniform(0.34, 0.66),
-            fan=rng.uniform(0.03, 0.30),
-            wing_length=rng.uniform(0.66, 0.84),
-            wing_drop=rng.uniform(-0.12, 0.16),
-            wing_lift=max(0.0, rng.uniform(-2.2, 1.0)),
-            mirrored=rng.random() < 0.5,
-            roll=rng.uniform(-0.12, 0.12),
-        )
 
 
 class Bird:

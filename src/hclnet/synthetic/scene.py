@@ -1,4 +1,4 @@
-"""What is around the bird: a painted, blurred background, the perch, leaves in front. None of it knows the class."""
+"""The surroundings of the bird: a painted, blurred background and leaves in front. None of it depends on the class."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 
 from hclnet.synthetic.paint import Brush, Color, blur, mix, noise, scaled, smoothstep, spline
 
@@ -42,7 +42,7 @@ _BLOOMS: tuple[Color, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Style:
     """The colors of one scene and its light: `sun` is its side, -1 left to 1 right."""
 
     palette: int
@@ -51,11 +51,16 @@ class Look:
     sun: float
     warmth: float
 
+    @property
+    def leaves(self) -> tuple[Color, ...]:
+        """The colors of leaves."""
+        return _PALETTES[self.palette][1]
+
     @staticmethod
-    def drawn(rng: np.random.Generator) -> Look:
+    def drawn(rng: np.random.Generator) -> Style:
         bark = _BARKS[int(rng.integers(len(_BARKS)))]
         setting = _SETTINGS[int(rng.integers(len(_SETTINGS)))]
-        return Look(int(rng.integers(len(_PALETTES))), setting, bark, rng.uniform(-1, 1), rng.uniform(-1, 1))
+        return Style(int(rng.integers(len(_PALETTES))), setting, bark, rng.uniform(-1, 1), rng.uniform(-1, 1))
 
 
 _SETTINGS = ("wood", "wood", "meadow", "open")
@@ -143,9 +148,9 @@ def _blossom(rng: np.random.Generator, brush: Brush, at: np.ndarray, radius: flo
         brush.disc(at, radius * 0.5, (236, 204, 92))
 
 
-def background(rng: np.random.Generator, look: Look, size: int, clutter: float) -> UInt8[np.ndarray, "size size 4"]:
+def background(rng: np.random.Generator, style: Style, size: int, clutter: float) -> UInt8[np.ndarray, "size size 4"]:
     """A scene out of focus, in three depths; coverage is 0 throughout."""
-    bands, inks, lights = _PALETTES[look.palette]
+    bands, inks, lights = _PALETTES[style.palette]
     half = size // 2
     y = np.linspace(0, 1, half, dtype=np.float32)[:, None] + rng.uniform(-0.15, 0.15)
     wave = noise(rng, half, 3) * 0.28
@@ -158,11 +163,11 @@ def background(rng: np.random.Generator, look: Look, size: int, clutter: float) 
     far = np.zeros((half, half, 4), np.uint8)
     far[..., :3] = np.clip(image, 0, 255)
     brush = _square(far)
-    share = {"wood": 1.0, "meadow": 0.45, "open": 0.3}[look.setting]
+    share = {"wood": 1.0, "meadow": 0.45, "open": 0.3}[style.setting]
     for _ in range(int((rng.integers(0, 3) + 2 * clutter) * share)):  # backbones
         x, lean, wide = rng.uniform(0, 1), rng.normal(0, 0.12), rng.uniform(0.02, 0.08)
         backbone = np.array([(x, 1.05), (x + lean * 0.5 + rng.normal(0, 0.02), 0.5), (x + lean, -0.05)])
-        brush.line(spline(backbone, 12), scaled(look.bark, rng.uniform(0.5, 1.1)), wide)
+        brush.line(spline(backbone, 12), scaled(style.bark, rng.uniform(0.5, 1.1)), wide)
     _leaves(rng, brush, int((26 + 44 * clutter) * share), (0.10, 0.28), inks, 0.95)
     far = blur(far, half * 0.030)
     brush = _square(far)
@@ -176,7 +181,7 @@ def background(rng: np.random.Generator, look: Look, size: int, clutter: float) 
         a, b = rng.uniform(-0.1, 1.1, 2), rng.uniform(-0.1, 1.1, 2)
         bow = (a + b) / 2 + rng.normal(0, 0.1, 2)
         brush.line(
-            spline(np.array([a, bow, b]), 12), scaled(look.bark, rng.uniform(0.5, 0.9)), rng.uniform(0.008, 0.022)
+            spline(np.array([a, bow, b]), 12), scaled(style.bark, rng.uniform(0.5, 0.9)), rng.uniform(0.008, 0.022)
         )
     _leaves(rng, brush, int((6 + 40 * clutter) * share), (0.07, 0.16), inks, 0.85)
     for _ in range(int(rng.integers(0, 4) + 9 * clutter)):  # blossom and berries
@@ -184,13 +189,13 @@ def background(rng: np.random.Generator, look: Look, size: int, clutter: float) 
         at = rng.uniform(0, 1, 2)
         for _ in range(int(rng.integers(1, 5))):
             brush.disc(at + rng.normal(0, 0.018, 2), rng.uniform(0.008, 0.02), scaled(ink, rng.uniform(0.75, 1.0)))
-    if look.setting == "meadow":
+    if style.setting == "meadow":
         _blades(rng, brush, int(30 + 60 * clutter), inks)
     far = blur(far, half * 0.0085)
     near = cv2.resize(far, (size, size), interpolation=cv2.INTER_CUBIC)
     brush = _square(near)
     _leaves(rng, brush, int(22 * clutter * share), (0.05, 0.13), inks, 1.0)
-    if look.setting == "meadow":
+    if style.setting == "meadow":
         _blades(rng, brush, int(22 * clutter), inks)
     near = blur(near, size * 0.0035)
     brush = _square(near)
@@ -205,103 +210,9 @@ def background(rng: np.random.Generator, look: Look, size: int, clutter: float) 
     return near
 
 
-def perch(
-    rng: np.random.Generator,
-    canvas: UInt8[np.ndarray, "h w 4"],
-    look: Look,
-    feet: Float[np.ndarray, "2 2"],
-    scale: float,
-) -> None:
-    """The branch or rock that the bird stands on, in focus. `feet` and `scale` (a body length) in canvas pixels."""
-    h = canvas.shape[0]
-    brush = Brush(canvas, None, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
-    middle = feet.mean(0)
-    inks = _PALETTES[look.palette][1]
-    if rng.random() < 0.24:
-        _rock(rng, brush, look, middle, scale, h)
-    else:
-        _branch(rng, brush, look, middle, scale, h, inks)
-    canvas[..., 3] = 0
-
-
-def _rock(rng: np.random.Generator, brush: Brush, look: Look, middle: np.ndarray, scale: float, h: int) -> None:
-    tone = np.array(mix((146, 140, 132), look.bark, 0.30), np.float32)
-    n = 15
-    x = np.linspace(-1, 1, n)
-    drop = np.where(x < 0, rng.uniform(0.25, 0.9), rng.uniform(0.25, 0.9)) * np.abs(x) ** 1.5
-    drop += rng.normal(0, 0.05, n) * np.minimum(1.0, 3 * np.abs(x))
-    drop[n // 2 - 1 : n // 2 + 2] = 0.0
-    wide = max(1.1 * h, 2.0 * scale)
-    ridge = spline(middle + np.stack([x * wide, drop * 0.75 * h + 0.012 * scale], -1), 90)
-    shape = np.zeros((h, h), np.uint8)
-    outline = np.vstack([ridge, [(ridge[-1, 0], 3.0 * h), (ridge[0, 0], 3.0 * h)]])
-    cv2.fillPoly(shape, [np.rint(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
-    first = max(0, int(ridge[:, 1].min()) - 2)
-    if first >= h:
-        return
-    rough = noise(rng, h, 9, 5)[first:]
-    stains = cv2.resize(rng.standard_normal((14, 14), dtype=np.float32), (h, h), interpolation=cv2.INTER_CUBIC)[first:]
-    relief = (rough - np.pad(rough, ((3, 0), (2, 0)), "edge")[:-3, :-2]) * 1.1
-    under = cv2.blur(shape, (1 + h // 12, 1 + h // 12))[first:].astype(np.float32) / 255
-    light = np.clip(1.24 - 0.42 * under + relief + 0.10 * rough, 0.3, 1.4)
-    lichen = smoothstep(0.9, 1.5, stains + rough)[..., None] * 0.5
-    stone = (tone * (1 - lichen) + np.array((150, 158, 96), np.float32) * lichen) * light[..., None]
-    cover = shape[first:, :, None].astype(np.float32) / 255
-    region = brush.canvas[first:, :, :3]
-    region[:] = np.clip(region + (stone - region) * cover, 0, 255).astype(np.uint8)
-
-
-def _branch(
-    rng: np.random.Generator,
-    brush: Brush,
-    look: Look,
-    middle: np.ndarray,
-    scale: float,
-    h: int,
-    inks: tuple[Color, ...],
-) -> None:
-    slope, thick = rng.normal(0, 0.12), scale * rng.uniform(0.075, 0.15)
-    center = middle + np.array([0.0, thick * 0.5 - 0.01 * scale])
-    bow = rng.normal(0, 0.05, 2) * h
-    left = np.array([-0.05 * h, center[1] - slope * (center[0] + 0.05 * h) + bow[0]])
-    right = np.array([1.05 * h, center[1] + slope * (1.05 * h - center[0]) + bow[1]])
-    near = 0.25 * scale * np.array([1.0, slope])
-    curve = spline(np.vstack([left, center - near, center, center + near, right]), 60)
-    taper = np.linspace(1.15, 0.72, 60) if rng.random() < 0.5 else np.linspace(0.72, 1.15, 60)
-    wobble = 1 + 0.06 * np.sin(np.linspace(0, 40, 60) + rng.uniform(0, 6))
-    r = (thick * 0.5 * taper * wobble)[:, None] * (0.0, 1.0)
-    for k in range(7):  # round: dark below, lit above
-        share = k / 6
-        low, high = curve + r * (1 - 1.25 * share * 0.9), curve - r * (1 - 0.10 * share)
-        brush.fill(np.vstack([high, low[::-1]]), scaled(look.bark, 0.52 + 0.62 * share))
-    for _ in range(90):
-        i, across = int(rng.integers(1, 57)), rng.uniform(-0.85, 0.9)
-        ends = np.array(
-            [
-                curve[i] + r[i] * across,
-                curve[min(59, i + int(rng.integers(1, 4)))] + r[i] * (across + rng.normal(0, 0.08)),
-            ]
-        )
-        brush.line(
-            ends,
-            scaled(look.bark, rng.uniform(0.45, 0.8) if rng.random() < 0.7 else rng.uniform(1.1, 1.35)),
-            0.005 * scale,
-        )
-    for _ in range(int(rng.integers(1, 6))):
-        i = int(rng.integers(3, 57))
-        angle = rng.choice([-1.0, 1.0]) * rng.uniform(0.4, 1.3) + (np.pi if rng.random() < 0.5 else 0.0)
-        stem = curve[i] + scale * rng.uniform(0.06, 0.18) * np.array([np.cos(angle), np.sin(angle)])
-        brush.line(np.array([curve[i], stem]), scaled(look.bark, 0.75), 0.018 * scale)
-        ink = scaled(inks[int(rng.integers(len(inks)))], rng.uniform(0.95, 1.3))
-        length = scale * rng.uniform(0.16, 0.32)
-        for turn in (-0.7, 0.0, 0.75):
-            if rng.random() < 0.75:
-                leaf(brush, stem, angle + turn, length, length * rng.uniform(0.36, 0.5), ink)
-
-
 def in_front(
     rng: np.random.Generator,
-    look: Look,
+    style: Style,
     size: int,
     clutter: float,
     bird: Bool[np.ndarray, "h w"],
@@ -315,7 +226,7 @@ def in_front(
     A sprig that would leave less than 65 % of the head or 72 % of the bird to see is left out.
     """
     canvas = np.zeros((size, size, 4), np.uint8)
-    inks = _PALETTES[look.palette][1]
+    inks = style.leaves
     wanted = int(rng.binomial(4, 0.15 + 0.40 * clutter))
     small = bird.shape[0]
     whole, skull = max(1, int(np.count_nonzero(bird))), max(1, int(np.count_nonzero(head)))
@@ -328,14 +239,14 @@ def in_front(
         ink = scaled(inks[int(rng.integers(len(inks)))], rng.uniform(0.7, 1.2))
         state = rng.bit_generator.state
         trial = cover.copy()
-        _sprig(rng, _square(trial), root, angle, reach, ink, look.bark, False)
+        _sprig(rng, _square(trial), root, angle, reach, ink, style.bark, False)
         seen = trial[..., 3] < 128
         hidden = np.count_nonzero(bird[seen]) < 0.72 * whole or np.count_nonzero(head[seen]) < 0.65 * skull
         if hidden:
             continue
         cover = trial
         rng.bit_generator.state = state
-        _sprig(rng, _square(canvas), root, angle, reach, ink, look.bark, True)
+        _sprig(rng, _square(canvas), root, angle, reach, ink, style.bark, True)
     return blur(canvas, size * rng.uniform(0.0008, 0.004)) if wanted else canvas
 
 
