@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import yaml
 from pydantic import (
@@ -149,6 +149,26 @@ class Inference(Strict):
         if self.background_class is not None and self.background_class not in classes:
             names = ", ".join(classes[:20]) + (f" and {len(classes) - 20} more" if len(classes) > 20 else "")
             raise ValueError(f"--background-class {self.background_class}: there is no such class. There are {names}.")
+
+
+class InferenceSettings(TypedDict, total=False):
+    """The settings of `Inference` as keyword arguments; None is the same as not given."""
+
+    fusion: Literal["max", "addition", "l1"] | None
+    branch_normalization: Literal["minmax", "raw", "relu"] | None
+    l1_over: Literal["all", "class"] | None
+    l1_weights: Literal["ratio", "softmax"] | None
+    l1_radius: int | None
+    upsample_first: bool | None
+    upsampling: Literal["bilinear", "bicubic"] | None
+    map_size: int | None
+    cam_normalization: str | None
+    flip: bool | None
+    scales: float | Sequence[float] | None
+    box: str | None
+    crops: Literal[1, 10] | None
+    min_score: float | None
+    background_class: str | None
 
 
 class RunConfig(Strict):

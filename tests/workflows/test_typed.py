@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import hclnet
+from hclnet.config import InferenceSettings
 
 RECIPE = {"size": 64, "epochs": 1, "width": 8, "device": "cpu"}
 
@@ -58,3 +59,7 @@ def test_one_image_by_a_localizer_that_is_loaded(birds: Path, trained: Path):
     image = next((birds / "images").glob("*/*.jpg"))
     localizer = hclnet.load(trained, device="cpu")
     assert hclnet.locate(image, localizer).box == hclnet.locate(image, trained).box
+
+
+def test_keyword_arguments_of_maps_and_boxes_are_all_settings_of_them():
+    assert set(InferenceSettings.__annotations__) == set(hclnet.Inference.model_fields)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import torch
 
+from hclnet.config import InferenceSettings
 from hclnet.localizer.evaluation import class_probabilities, evaluate_localizer
 from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import Calibration, Rejection, choose_min_score, choose_threshold
@@ -33,7 +34,7 @@ def calibrate(
     log: Log | None = None,
     as_classes: bool = False,
     ignore_unknown_classes: bool = False,
-    **inference: Any,
+    **inference: Unpack[InferenceSettings],
 ) -> Calibration:
     """Choose the threshold that suits a run's maps best on images with ground-truth boxes, and make it the run's box
     rule.
@@ -101,7 +102,7 @@ def calibrate_rejection(
     log: Log | None = None,
     as_classes: bool = False,
     ignore_unknown_classes: bool = False,
-    **inference: Any,
+    **inference: Unpack[InferenceSettings],
 ) -> Rejection:
     """Choose the probability below which a run takes a class to be absent, on labelled images that it has not seen.
 

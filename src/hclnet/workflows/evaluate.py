@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
+from hclnet.config import InferenceSettings
 from hclnet.data.record import record_skipped
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.metrics import class_table, get_protocol, hits, save
@@ -57,7 +58,7 @@ def evaluate(
     log: Log | None = None,
     as_classes: bool = False,
     ignore_unknown_classes: bool = False,
-    **inference: Any,
+    **inference: Unpack[InferenceSettings],
 ) -> Evaluation:
     """Score a run on a split, and keep the records beside it. The run itself is not changed.
 

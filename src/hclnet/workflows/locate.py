@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
 from hclnet import __version__
-from hclnet.config import Inference
+from hclnet.config import Inference, InferenceSettings
 from hclnet.data.named import PICTURES, Named, find_images
 from hclnet.device import precision_name
 from hclnet.formats import WRITERS
@@ -78,7 +78,7 @@ def locate_files(
     class_text: str | None = None,
     image_root: str | Path | None = None,
     overwrite: bool = False,
-    **inference: Any,
+    **inference: Unpack[InferenceSettings],
 ) -> Located:
     """Box many images, and write the boxes and pictures of them into a folder.
 
