@@ -153,9 +153,9 @@ class Bird:
             brush.disc(np.array([x, y]), r * 0.985, head if k >= split else coat.back, HEAD if k >= split else BODY)
         # Feathers on a jittered grid, from the tail forward so that each lies over the one behind it.
         rows, across = 40, 27
-        t, v = np.meshgrid(np.linspace(0.0, 1.0, rows), np.linspace(-1.0, 1.0, across), indexing="ij")
-        t = (t + rng.normal(0, 0.30 / rows, t.shape)).ravel()
-        v = np.clip(v + rng.normal(0, 0.05, v.shape), -1.0, 1.0).ravel()
+        along, sideways = np.meshgrid(np.linspace(0.0, 1.0, rows), np.linspace(-1.0, 1.0, across), indexing="ij")
+        t = (along + rng.normal(0, 0.30 / rows, along.shape)).ravel()
+        v = np.clip(sideways + rng.normal(0, 0.05, sideways.shape), -1.0, 1.0).ravel()
         keep = rng.random(t.size) < np.interp(t, [0, 0.25, 1], [0.35, 0.9, 0.9])
         order = np.argsort(t, kind="stable")
         order = order[keep[order]]
@@ -248,10 +248,10 @@ class Bird:
                 reach * (0.72 - 0.045 * k), 0.075, tuple(color), BODY, edge=1.35,
             )  # fmt: skip
         for k in range(6):  # secondaries
-            color = mix(tuple(deep), tuple(lit), 0.25 + 0.1 * k)
+            mixed = mix(tuple(deep), tuple(lit), 0.25 + 0.1 * k)
             self._quill(
                 brush, spot(0.20 + 0.012 * k, -0.13 + 0.043 * k), base + bend * (0.05 - 0.045 * k),
-                reach * (0.50 - 0.018 * k), 0.082, scaled(color, 0.95 + 0.025 * k), BODY, edge=1.4,
+                reach * (0.50 - 0.018 * k), 0.082, scaled(mixed, 0.95 + 0.025 * k), BODY, edge=1.4,
             )  # fmt: skip
         pale = np.array(mix(coat.breast, (250, 246, 236), 0.4))
         for row, (at, length, width) in enumerate(((0.24, 0.20, 0.068), (0.13, 0.165, 0.062), (0.04, 0.13, 0.056))):

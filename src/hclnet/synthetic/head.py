@@ -135,10 +135,10 @@ def _crown(brush: Brush, frame: HeadFrame, species: Species, rng: np.random.Gene
     p = p[np.argsort(p[:, 0], kind="stable")]
     lift = 0.86 + 0.30 * p[:, 1:]
     tone = np.array(ink) * lift * rng.uniform(0.93, 1.07, (len(p), 1))
-    size = np.full(len(p), 0.44 * frame.radius)
+    sizes = np.full(len(p), 0.44 * frame.radius)
     angles = frame.angles(np.arctan2(p[:, 1], p[:, 0]) + 1.42 + rng.normal(0, 0.1, len(p)))
     roots, parts = frame.place(p + np.array([0.08, 0.0])), np.full(len(p), part)
-    brush.feathers(roots, angles, size, size * 0.62, tone, parts, edge=0.84)
+    brush.feathers(roots, angles, sizes, sizes * 0.62, tone, parts, edge=0.84)
 
     if species.crown == "helm":
         dome = spline(

@@ -102,14 +102,14 @@ class Brush:
 
     def fill(self, points: Float[np.ndarray, "n 2"], color: Color, part: int = 0) -> None:
         """A filled polygon. `part` 0 leaves the part map as it is."""
-        fixed = self._fixed(points)[None]
+        fixed = [self._fixed(points)]
         cv2.fillPoly(self.canvas, fixed, (*color, 255.0), cv2.LINE_AA, _SHIFT)
         if part and self.labels is not None:
             cv2.fillPoly(self.labels, fixed, part, cv2.LINE_8, _SHIFT)
 
     def line(self, points: Float[np.ndarray, "n 2"], color: Color, width: float, part: int = 0) -> None:
         """An open line, `width` in the frame's unit and at least one canvas pixel."""
-        fixed = self._fixed(points)[None]
+        fixed = [self._fixed(points)]
         thick = max(1, round(width * self.scale))
         cv2.polylines(self.canvas, fixed, False, (*color, 255.0), thick, cv2.LINE_AA, _SHIFT)
         if part and self.labels is not None:

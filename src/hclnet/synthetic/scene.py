@@ -164,10 +164,10 @@ def background(rng: np.random.Generator, style: Style, size: int, clutter: float
     far[..., :3] = np.clip(image, 0, 255)
     brush = _square(far)
     share = {"wood": 1.0, "meadow": 0.45, "open": 0.3}[style.setting]
-    for _ in range(int((rng.integers(0, 3) + 2 * clutter) * share)):  # backbones
+    for _ in range(int((rng.integers(0, 3) + 2 * clutter) * share)):  # trunks
         x, lean, wide = rng.uniform(0, 1), rng.normal(0, 0.12), rng.uniform(0.02, 0.08)
-        backbone = np.array([(x, 1.05), (x + lean * 0.5 + rng.normal(0, 0.02), 0.5), (x + lean, -0.05)])
-        brush.line(spline(backbone, 12), scaled(style.bark, rng.uniform(0.5, 1.1)), wide)
+        trunk = np.array([(x, 1.05), (x + lean * 0.5 + rng.normal(0, 0.02), 0.5), (x + lean, -0.05)])
+        brush.line(spline(trunk, 12), scaled(style.bark, rng.uniform(0.5, 1.1)), wide)
     _leaves(rng, brush, int((26 + 44 * clutter) * share), (0.10, 0.28), inks, 0.95)
     far = blur(far, half * 0.030)
     brush = _square(far)
@@ -175,7 +175,7 @@ def background(rng: np.random.Generator, style: Style, size: int, clutter: float
     for _ in range(int(8 + 22 * clutter)):  # lights out of focus
         ink = lights[0] if rng.random() < 0.7 else mix(inks[0], (255, 255, 220), 0.5)
         _square(glow).disc(rng.uniform(0, 1, 2) * (1, 0.8), rng.uniform(0.012, 0.045), ink)
-    far = cv2.addWeighted(far, 0.62, blur(glow, half * 0.004), 0.38, 0)
+    far = np.asarray(cv2.addWeighted(far, 0.62, blur(glow, half * 0.004), 0.38, 0), dtype=np.uint8)
     brush = _square(far)
     for _ in range(int(rng.integers(1, 3) + 3 * clutter)):  # twigs
         a, b = rng.uniform(-0.1, 1.1, 2), rng.uniform(-0.1, 1.1, 2)
