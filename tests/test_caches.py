@@ -16,7 +16,7 @@ from hclnet.caches import compiled, kept
 from hclnet.config import cache_home
 from hclnet.data import read
 from hclnet.data.broken import find_broken
-from hclnet.localizer.features import cache_root
+from hclnet.localizer.cache import cache_root
 from hclnet.workflows.evaluate import evaluate
 from hclnet.workflows.train import train
 
@@ -55,7 +55,7 @@ def test_features_that_are_there_are_used_though_nothing_can_be_written(
     birds: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     first = evaluate(trained, out=tmp_path / "first", report=False)
-    monkeypatch.setattr("hclnet.localizer.features.writable", lambda folder: pytest.fail("nothing is to be written"))
+    monkeypatch.setattr("hclnet.localizer.cache.writable", lambda folder: pytest.fail("nothing is to be written"))
     monkeypatch.setattr(os, "utime", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Read-only")))
     again = evaluate(trained, out=tmp_path / "again", report=False)
     assert again.metrics == first.metrics

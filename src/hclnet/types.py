@@ -218,6 +218,8 @@ class Localization:
             image; most probable first.
         branches: by label, the normalized map of every branch, feature resolution.
         gray: how gray of more than 8 bits was seen, and is to be drawn.
+        maps: by label, the fused map at feature resolution. A protocol makes the heatmap of it, so that boxes can be
+            drawn again, by other rules too, without the model.
     """
 
     path: str
@@ -227,6 +229,7 @@ class Localization:
     heatmaps: dict[str, Float[np.ndarray, "h w"]] = field(repr=False)
     branches: dict[str, Float[np.ndarray, "k fh fw"]] = field(repr=False)
     gray: Gray = field(default=Gray(), repr=False)
+    maps: dict[str, Float[np.ndarray, "fh fw"]] = field(default_factory=dict, repr=False)
 
     @property
     def label(self) -> str:

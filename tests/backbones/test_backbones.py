@@ -52,7 +52,7 @@ def test_a_localizer_keeps_its_stride(tmp_path, name, stride):
     images = torch.randint(
         0, 256, (1, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     ).numpy()
-    features = localizer.features(images)
+    features = localizer.network.features(images)
     assert features["stage5"].shape[2] == 64 // localizer.backbone.output_stride
     with torch.inference_mode():
-        assert torch.equal(localizer.method(features).logits, again.method(again.features(images)).logits)
+        assert torch.equal(localizer.method(features).logits, again.method(again.network.features(images)).logits)

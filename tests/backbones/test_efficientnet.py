@@ -50,9 +50,9 @@ def test_a_smaller_output_stride_is_the_dilated_network(theirs, photograph):
         expected = dilated(x)
         for dtype in (torch.float32, torch.bfloat16):
             ours.dtype = dtype
-            features = ours.features(photograph)
+            features = ours.network.features(photograph)
             assert features["head"].shape[2:] == (14, 14) and features["head"].dtype == dtype
-            off[dtype] = ours.output(features).logits - expected
+            off[dtype] = ours.network.output(features).logits - expected
         with autocast(ours.device, torch.bfloat16):
             rounding = dilated(x).float() - expected
     assert off[torch.float32].abs().max() < 1e-4

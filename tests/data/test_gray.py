@@ -17,7 +17,7 @@ from hclnet.data.gray import scale_of
 from hclnet.data.images import load_square, open_image, upright_rgb
 from hclnet.data.scales import described, learn_gray
 from hclnet.formats.overlay import overlay
-from hclnet.localizer.features import cached_features
+from hclnet.localizer.cache import cached_features
 from hclnet.localizer.localizer import Localizer
 from hclnet.types import Gray, Sample
 from hclnet.workflows.evaluate import evaluate

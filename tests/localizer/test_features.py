@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from hclnet.backbones import build_backbone
-from hclnet.localizer import features
-from hclnet.localizer.features import as_input, cache_root, cached_features, extract, image_batches
+from hclnet.localizer import cache as on_disk
+from hclnet.localizer.cache import cache_root, cached_features
+from hclnet.localizer.features import as_input, extract, image_batches
 from hclnet.types import Sample
 
 SIZE, COUNT, CPU = 32, 10, torch.device("cpu")
@@ -180,7 +181,7 @@ class Killed(BaseException):
 
 
 def test_what_is_half_written_is_never_used(cache, monkeypatch):
-    written = features.extract
+    written = on_disk.extract
 
     def dying(*args):
         if cache.computed:
@@ -188,8 +189,8 @@ def test_what_is_half_written_is_never_used(cache, monkeypatch):
         return written(*args)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(features, "extract", dying)
-        patch.setattr(features.shutil, "rmtree", lambda *args, **kwargs: None)  # a killed process tidies nothing
+        patch.setattr(on_disk, "extract", dying)
+        patch.setattr(on_disk.shutil, "rmtree", lambda *args, **kwargs: None)  # a killed process tidies nothing
         cache.get()
     (half,) = entries()
     assert half.suffix == ".part" and any(half.iterdir())
@@ -280,7 +281,7 @@ def test_without_room_nothing_is_thrown_away(cache, monkeypatch):
 
 def test_a_full_disk_is_said_before_it_is_full(cache, monkeypatch):
     usage = shutil.disk_usage(Path.cwd())
-    monkeypatch.setattr(features.shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    monkeypatch.setattr(on_disk.shutil, "disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(ValueError, match=r"1e-06 GB could be free there and HCLNET_CACHE_GB allows 20\. Set"):
         cache.get()
     assert not entries()

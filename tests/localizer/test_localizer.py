@@ -7,14 +7,15 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import hclnet
+from hclnet.backbones import Backbone
 from hclnet.boxes import box, parse_rule, scale, to_levels
 from hclnet.config import RunConfig
 from hclnet.data.images import load_square
 from hclnet.localizer.features import as_input
 from hclnet.localizer.localizer import Localizer
-from hclnet.maps.augmentation import View
 from hclnet.maps.foreground import ForegroundScore
 from hclnet.storage import Unwritable
 from hclnet.workflows.settings import make_config
@@ -40,17 +41,37 @@ def photograph(tmp_path_factory):
     return path
 
 
+class Same(Backbone):
+    """A backbone with the same features whatever the image."""
+
+    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+
+    def __init__(self, features):
+        nn.Module.__init__(self)
+        self.features = features
+
+    def forward(self, images, wanted):
+        return {stage: self.features.expand(len(images), -1, -1, -1) for stage in wanted}
+
+
+def seeing_only(one, values):
+    """A localizer whose first feature has these values, 4 x 4, and whose other features are zero."""
+    features = torch.zeros(1, one.backbone.info[one.backbone.last].channels, 4, 4)
+    features[0, 0] = torch.as_tensor(values)
+    one.backbone.folded = lambda: Same(features)
+    return one
+
+
 def looking_at(row, column, size=64):
     """Whatever the image, the map of its class `here` is one bright cell of 4 x 4, and that of `nothing` is flat."""
     config = RunConfig(data="", method="cam", options={"convs": 0}, weights="none", size=size, device="cpu")
     one = Localizer.from_config(config, ("here", "nothing"))
-    features = torch.zeros(1, one.backbone.info[one.backbone.last].channels, 4, 4)
-    features[0, 0, row, column] = 1
-    one.features = lambda images, mirrored=False: {one.backbone.last: features}
     with torch.no_grad():
         one.method.branch.classifier.weight.zero_()
         one.method.branch.classifier.weight[0, 0] = 1
-    return one
+    values = torch.zeros(4, 4)
+    values[row, column] = 1
+    return seeing_only(one, values)
 
 
 def image_of(width, height):
@@ -74,11 +95,9 @@ def test_the_box_is_where_the_map_is_bright_in_pixels_of_the_image(cell, width, 
 
 
 def two_bright(size=64):
-    one = looking_at(0, 0, size)
-    features = torch.zeros(1, one.backbone.info[one.backbone.last].channels, 4, 4)
-    features[0, 0, 0, 0], features[0, 0, 3, 3] = 0.5, 1
-    one.features = lambda images, mirrored=False: {one.backbone.last: features}
-    return one.with_inference(box="fixed:0.3")
+    values = torch.zeros(4, 4)
+    values[0, 0], values[3, 3] = 0.5, 1
+    return seeing_only(looking_at(0, 0, size), values).with_inference(box="fixed:0.3")
 
 
 def test_several_objects_of_a_class_have_boxes_masks_and_scores():
@@ -121,19 +140,27 @@ def test_the_box_is_that_of_the_rule(localizer, photograph, rule):
     assert found.box == tuple(scale(on_map, (224, 224), found.size)[0].tolist())
 
 
+@torch.inference_mode()
+def foreground_of(localizer, photograph):
+    """The foreground score of each cell of the photograph's features, as numpy; None without one."""
+    network = localizer.network
+    cells = network(*(load_square(photograph, side)[None] for side in network.sides)).foreground
+    return None if cells is None else cells[0].numpy()
+
+
 @pytest.fixture
 def seeing(localizer, photograph):
-    """With an foreground score of random weights, above 0 on half of the photograph."""
+    """With a foreground score of random weights, above 0 on half of the photograph."""
     other, channels = localizer.with_inference(), localizer.backbone.info["stage5"].channels
     weight = torch.randn(channels, generator=torch.Generator().manual_seed(0))
     other.foreground = {64: ForegroundScore(weight, torch.tensor(0.0))}
-    (cells,) = other.foreground_of([other.features(load_square(photograph, 64)[None])], [View(64)])
+    cells = foreground_of(other, photograph)
     other.foreground = {64: ForegroundScore(weight, torch.tensor(-np.median(cells)))}
     return other
 
 
 def test_foreground_has_a_part_in_the_box_of_auto_and_of_no_other(localizer, seeing, photograph):
-    (cells,) = seeing.foreground_of([seeing.features(load_square(photograph, 64)[None])], [View(64)])
+    cells = foreground_of(seeing, photograph)
     found = seeing.locate(photograph)
     on_map = np.array([box(to_levels(found.heatmap), parse_rule("auto"), cells)])
     assert found.box == tuple(scale(on_map, (224, 224), found.size)[0].tolist())
@@ -153,7 +180,7 @@ def test_foreground_is_saved_with_the_weights(localizer, seeing, photograph, tmp
     same(localizer.locate(photograph), without.locate(photograph))
 
 
-def test_each_look_has_the_foreground_of_its_size_and_none_of_another(localizer, photograph):
+def test_each_view_has_the_foreground_of_its_size_and_none_of_another(localizer, photograph):
     """What was learnt at 64 px is of the first feature, what was learnt at 128 of the second, whatever they are."""
     other = localizer.with_inference(scales=[1, 2])
     axes = torch.eye(localizer.backbone.info["stage5"].channels)
@@ -161,14 +188,14 @@ def test_each_look_has_the_foreground_of_its_size_and_none_of_another(localizer,
         64: ForegroundScore(axes[0], torch.tensor(0.0)),
         128: ForegroundScore(axes[1], torch.tensor(0.0)),
     }
-    for side, axis in ((64, 0), (128, 1)):
-        features = other.features(load_square(photograph, side)[None])
-        (cells,) = other.foreground_of([features], [View(side)])
+    for scale_, side, axis in ((1, 64, 0), (2, 128, 1)):
+        with torch.inference_mode():
+            features = other.network.features(load_square(photograph, side)[None])
+        cells = foreground_of(other.with_inference(scales=scale_), photograph)
         np.testing.assert_allclose(cells, features["stage5"][0, axis].float())
     assert other.locate(photograph).box
-    features = other.features(load_square(photograph, 96)[None])
-    assert other.foreground_of([features], [View(96)]) is None
-    assert other.foreground_of([features, features], [View(128), View(96)]) is None
+    assert foreground_of(other.with_inference(scales=1.5), photograph) is None
+    assert foreground_of(other.with_inference(scales=[1.5, 2]), photograph) is None
 
 
 @pytest.mark.parametrize(
@@ -198,9 +225,7 @@ def test_without_any_foreground_every_size_is_looked_at(localizer, photograph):
 def test_rules_differ():
     one = looking_at(1, 1)
     hill = torch.tensor([[0.2, 0.5, 0.2, 0.0], [0.5, 1.0, 0.5, 0.0], [0.2, 0.5, 0.2, 0.0], [0.0, 0.0, 0.0, 0.0]])
-    features = torch.zeros(1, one.backbone.info[one.backbone.last].channels, 4, 4)
-    features[0, 0] = hill
-    one.features = lambda images, mirrored=False: {one.backbone.last: features}
+    seeing_only(one, hill)
     rules = ("fixed:0.1", "fixed:0.8", "otsu3")
     boxes = [one.with_inference(box=rule).locate(image_of(200, 100)).box for rule in rules]
     assert boxes[1] != boxes[2] and all(inner[2] < boxes[0][2] and inner[3] < boxes[0][3] for inner in boxes[1:])
@@ -212,6 +237,7 @@ def same(one, other):
     for name in one.heatmaps:
         np.testing.assert_array_equal(one.heatmaps[name], other.heatmaps[name])
         np.testing.assert_array_equal(one.branches[name], other.branches[name])
+        np.testing.assert_array_equal(one.maps[name], other.maps[name])
 
 
 def test_a_file_a_picture_and_an_array_are_the_same(localizer, photograph):
@@ -255,7 +281,7 @@ def test_the_classes_asked_for_are_boxed_whatever_they_are_taken_for(localizer, 
         assert found.label == next(iter(found.heatmaps)) and found.score == dict(free.predictions)[found.label]
         assert found.predictions == free.predictions  # what it is taken for does not depend on the question
         for name in asked:  # nor does a class's map depend on what else is asked for
-            np.testing.assert_allclose(found.heatmaps[name], free.heatmaps[name], atol=1e-5)
+            np.testing.assert_array_equal(found.heatmaps[name], free.heatmaps[name])
         assert found.heatmap is found.heatmaps[found.label] and found.branches[found.label].shape == (2, 4, 4)
 
 

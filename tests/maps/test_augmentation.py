@@ -4,14 +4,14 @@ import torch
 from pydantic import ValidationError
 
 from hclnet.config import Inference
-from hclnet.maps.augmentation import View, mean_probabilities, merge, merge_maps, views
+from hclnet.maps.augmentation import View, mean_probabilities, merge, merge_features, merge_maps, resized, views
 from hclnet.methods import ClassMaps, Output
 
 CLASSES, DEPTH = 3, 4
 ASKED = torch.tensor([2, 0])
 
 
-def test_one_look_by_default_at_the_size_of_the_training():
+def test_one_view_by_default_at_the_size_of_the_training():
     assert views(Inference(), 224) == (View(224),)
     assert views(Inference(), 225) == (View(225),)  # as it was trained, whatever that is
 
@@ -32,7 +32,7 @@ def test_scales_that_make_no_sense(scales):
         Inference(scales=scales)
 
 
-def look(seed, height, width, branches=2):
+def seen_as(seed, height, width, branches=2):
     """An output with the same 1x1 convolutions whatever the seed."""
     fixed, g = torch.Generator().manual_seed(9), torch.Generator().manual_seed(seed)
     maps = tuple(
@@ -58,37 +58,42 @@ def enlarged(map, height, width):
     return out
 
 
-def test_maps_of_all_looks_are_turned_back_enlarged_and_averaged():
-    looks = {View(64): look(0, 4, 5), View(64, True): look(1, 4, 5), View(96, True): look(2, 6, 7)}
-    merged = merge(list(looks.values()), list(looks))
+def test_maps_of_all_views_are_turned_back_enlarged_and_averaged():
+    seen = {View(64): seen_as(0, 4, 5), View(64, True): seen_as(1, 4, 5), View(96, True): seen_as(2, 6, 7)}
+    merged = merge(list(seen.values()), list(seen))
     assert torch.equal(merged.classes, ASKED) and len(merged.branches) == 2
     for k, branch in enumerate(merged.branches):
         expected = np.zeros((2, CLASSES, 6, 7))
-        for view, output in looks.items():
+        for view, output in seen.items():
             maps = output.branches[k].all().numpy()
             maps = maps[..., ::-1] if view.mirrored else maps
-            expected += np.stack([[enlarged(map, 6, 7) for map in image] for image in maps]) / len(looks)
+            expected += np.stack([[enlarged(map, 6, 7) for map in image] for image in maps]) / len(seen)
         np.testing.assert_allclose(branch.all(), expected, atol=1e-12)
         np.testing.assert_allclose(branch.of(ASKED), expected[[0, 1], ASKED], atol=1e-12)
 
 
-def test_one_map_a_look_is_turned_back_enlarged_and_averaged():
+def test_one_map_a_view_is_turned_back_enlarged_and_averaged():
     g = torch.Generator().manual_seed(0)
     small, large = (torch.randn(2, side, side, generator=g) for side in (2, 4))
     found = merge_maps([small, large], [View(64, True), View(128)])
     for one, low, high in zip(found, small.flip(2), large):
         np.testing.assert_allclose(one, (enlarged(low.double().numpy(), 4, 4) + high.numpy()) / 2, rtol=1e-5)
     assert torch.equal(merge_maps([large], [View(128, True)]), large.flip(2))
+    three = [maps[:, None].expand(-1, 3, -1, -1) for maps in (small, large)]
+    features = merge_features(three, [View(64, True), View(128)])
+    assert features.shape == (2, 3, 4, 4) and torch.equal(features[:, 1], found)
+    np.testing.assert_allclose(resized(small, (4, 4))[0], enlarged(small[0].double().numpy(), 4, 4), rtol=1e-5)
+    assert resized(large, large.shape[1:]) is large
 
 
 def test_probabilities_are_averaged_not_logits():
-    outputs = [look(0, 4, 4), look(1, 4, 4)]
+    outputs = [seen_as(0, 4, 4), seen_as(1, 4, 4)]
     powers = [np.exp(output.logits.numpy()) for output in outputs]
     expected = sum(p / p.sum(1, keepdims=True) for p in powers) / 2
     np.testing.assert_allclose(mean_probabilities(outputs), expected, atol=1e-6)
     np.testing.assert_allclose(merge(outputs, [View(64), View(64, True)]).logits.softmax(1), expected, atol=1e-6)
 
 
-def test_one_look_is_left_as_it_is():
-    output = look(0, 4, 4)
+def test_one_view_is_left_as_it_is():
+    output = seen_as(0, 4, 4)
     assert merge([output], [View(64)]) is output

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from drawn import heatmaps
 from hclnet.backbones import BACKBONES, build_backbone
 from hclnet.config import Inference, RunConfig
 from hclnet.localizer.localizer import Localizer
-from hclnet.maps.heatmap import heatmaps
 from hclnet.methods import Method, build_method, get_method, method_names
 
 OPTIONS = {
@@ -103,7 +103,7 @@ def test_it_implements_the_changes_that_it_declares_and_no_others(name):
     assert method.augments_batches == (method.augment_batch is not Method.augment_batch)
     assert method.hooks_features == (method.feature_hook is not Method.feature_hook)
     # With a frozen backbone one that changes images is refused; one that changes stages says what is left.
-    assert bool(method.frozen) or not method.hooks_features
+    assert bool(method.frozen_note) or not method.hooks_features
 
 
 def test_the_options_above_belong_to_methods():
@@ -252,7 +252,7 @@ def test_what_is_saved_is_what_is_loaded(name, options, backbone, tmp_path):
     ).numpy()
     asked = torch.tensor([1])
     with torch.inference_mode():
-        first, again = (tensors(one.method(one.features(image), asked)) for one in (ours, theirs))
+        first, again = (tensors(one.method(one.network.features(image), asked)) for one in (ours, theirs))
     assert first.keys() == again.keys() and all(torch.equal(first[key], again[key]) for key in first)
     assert theirs.method.options == ours.method.options and theirs.fusion == ours.fusion
     assert theirs.classes == ours.classes and theirs.inference == ours.inference.model_copy(

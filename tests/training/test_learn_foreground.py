@@ -6,11 +6,12 @@ import torch
 
 from hclnet.config import RunConfig
 from hclnet.data import read
-from hclnet.localizer.features import cached_features, image_batches
+from hclnet.localizer.cache import cached_features
+from hclnet.localizer.features import image_batches
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import View
 from hclnet.maps.foreground import fit_foreground
-from hclnet.maps.heatmap import fused_maps
+from hclnet.maps.fused import fuse_branches
 from hclnet.methods import method_names
 from hclnet.training.foreground import learn_foreground, learn_missing
 
@@ -29,24 +30,24 @@ def untrained(method="hclnet", **settings):
 
 
 @pytest.mark.parametrize("method", method_names())
-def test_every_method_teaches_it_of_the_last_stage_that_it_reads(method, samples):
+def test_every_method_teaches_it_of_the_stage_that_it_names(method, samples):
     localizer = untrained(method)
     learnt = learn_foreground(localizer, samples)
-    last = localizer.method.in_features[-1]
+    last = localizer.method.foreground_feature
     assert learnt.weight.shape == (localizer.backbone.info[last].channels,)
     localizer.foreground = {64: learnt}
-    (cells,) = localizer.foreground_of([localizer.features(next(image_batches([samples[0].path], 64, 1)))], [View(64)])
-    assert cells.shape == (4, 4) and np.isfinite(cells).all()
+    answer = localizer.network(next(image_batches([samples[0].path], 64, 1)))
+    assert answer.foreground.shape == (1, 4, 4) and answer.foreground.isfinite().all()
 
 
 def test_it_is_learnt_from_the_maps_of_the_labels(samples):
     localizer = untrained()
     images = np.concatenate(list(image_batches([s.path for s in samples], 64, 4)))
     with torch.inference_mode():
-        features = localizer.features(images)
-        output = localizer.output(features, torch.tensor([s.label for s in samples]))
-        maps = fused_maps(output, localizer.inference, "addition")
-        expected = fit_foreground([(features["stage5"], maps)])
+        features = localizer.network.features(images)
+        output = localizer.network.output(features, torch.tensor([s.label for s in samples]))
+        fused = fuse_branches(output, localizer.inference, "addition")
+        expected = fit_foreground([(features["stage5"], fused.grid)])
     torch.testing.assert_close(learn_foreground(localizer, samples).weight, expected.weight, rtol=1e-3, atol=1e-4)
 
 

@@ -83,7 +83,7 @@ def _precision() -> str:
 
 
 def _cache() -> str:
-    from hclnet.localizer.features import cache_root
+    from hclnet.localizer.cache import cache_root
 
     try:
         root = cache_root()

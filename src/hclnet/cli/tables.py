@@ -103,8 +103,8 @@ def methods_table() -> None:
         console.print(f"[bold]{name}[/bold]  {method.paper}.{fusion}")
         if method.augments_batches:
             console.print("  Needs --tune all: it changes the images while training.")
-        if method.frozen:
-            console.print(f"  With --tune heads {method.frozen}")
+        if method.frozen_note:
+            console.print(f"  With --tune heads {method.frozen_note}")
         _options(console, method.Options)
     console.print("[bold]Of maps and boxes[/bold], for every method; changed without training:")
     _options(console, Inference)

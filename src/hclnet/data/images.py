@@ -112,13 +112,11 @@ def enlarged(size: int) -> int:
     return round(size * 8 / 7)
 
 
-def ten_crops(images: UInt8[np.ndarray, "b l l 3"], size: int) -> Iterator[UInt8[np.ndarray, "b size size 3"]]:
-    """Of each image the four corners and the center, and their mirror images (reading 17)."""
-    last = images.shape[1] - size
-    for y, x in ((0, 0), (0, last), (last, 0), (last, last), (last // 2, last // 2)):
-        crop = np.ascontiguousarray(images[:, y : y + size, x : x + size])
-        yield crop
-        yield np.ascontiguousarray(crop[:, :, ::-1])
+def crop_corners(side: int, size: int) -> tuple[tuple[int, int], ...]:
+    """Where ten crops of side `size` begin in a square, as (y, x): its four corners and its center. Each crop is taken
+    as it is and mirrored (reading 17)."""
+    last = side - size
+    return (0, 0), (0, last), (last, 0), (last, last), (last // 2, last // 2)
 
 
 def pages_of(path: str | Path) -> int:

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, Real
+from jaxtyping import Float, Int64
 
 from hclnet.backbones import Features
-from hclnet.boxes import Evidence, Rule, parse_rule
+from hclnet.boxes import Rule, parse_rule
 from hclnet.config import Inference
-from hclnet.data.images import enlarged
+from hclnet.data.images import enlarged, load_square
 from hclnet.data.masks import check_ground_truth, image_sizes
-from hclnet.localizer.features import cached_features, image_batches, inference_batch
+from hclnet.localizer.features import image_batches
 from hclnet.localizer.localizer import Localizer
-from hclnet.maps.augmentation import View, mean_probabilities, merge, views
-from hclnet.maps.heatmap import branch_maps, fused_maps, heatmaps
-from hclnet.methods import Output
-from hclnet.metrics import Counts, Found, Scoring, Table, get_protocol, true_class_ranks
+from hclnet.localizer.network import Variant
+from hclnet.localizer.pipeline import MapRow, feature_batches, in_threads, map_rows
+from hclnet.maps.augmentation import View
+from hclnet.metrics import Counts, Found, Scoring, Table, look, protocol_of, true_class_ranks
 from hclnet.progress import Report
 from hclnet.report import ImageMaps, image_maps
-from hclnet.types import GroundTruth, MaskFiles, Records, Sample
+from hclnet.types import GroundTruth, Records, Sample
+
+_THREADS, _AHEAD = 2, 16  # the component tree releases the interpreter; images whose maps wait for it
 
 
 @torch.inference_mode()
@@ -38,7 +41,7 @@ def evaluate_localizer(
     progress: Report | None = None,
     keep: Callable[[int, ImageMaps], None] | None = None,
     protocol: str = "hclnet",
-    tell: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> list[Records]:
     """Score a localizer on images whose class, and where known whose boxes, are given.
 
@@ -55,72 +58,62 @@ def evaluate_localizer(
         keep: called for every image in order, for each variant's number, with what a report draws of its maps.
         protocol: that localization is scored under. `wsoleval` has its own upsampling and map size, whatever the
             variants say.
-        tell: called with a sentence for each thing that is strange about the ground truth.
+        log: called with a sentence for each thing that is strange about the ground truth.
 
     Returns:
         A table of records per variant, rows in the order of the samples.
 
     Raises:
         ValueError: an image or a mask can't be read, the ground truth can't be used, there is no such protocol, or the
-            box rule `auto` lacks what it needs at a size (`Localizer.check_sizes`).
+            box rule lacks what it needs at a size (`Localizer.check_sizes`).
     """
     variants = list(variants or [localizer.inference])
     for variant in variants:
         localizer.check_sizes(variant)
-    rules = [parse_rule(v.box) for v in variants]
-    scoring = [protocol_of(protocol, v) for v in variants]
-    # Variants that differ only in the box rule, or in how images are classified, share their maps.
-    groups: dict[Inference, list[int]] = {}
-    for k, variant in enumerate(variants):
-        groups.setdefault(variant.model_copy(update={"box": "", "crops": 1, "min_score": 0.0}), []).append(k)
-    looks = {shared: views(shared, localizer.size) for shared in groups}
-    sizes = image_sizes(samples)
-    labels = np.array([s.label for s in samples], dtype=np.int64)
-    hidden = {shared: _hidden(localizer, shared, samples) for shared in groups}
-    ground_truths = {shared: ground_truth.without(ids) for shared, ids in hidden.items()}
-    check_ground_truth(ground_truth.without(set.intersection(*hidden.values())), samples, sizes, tell)
-    k = min(5, len(localizer.classes))
-    # Variants that look alike, or all by their crops, classify alike.
-    classifiers = [10 if v.crops == 10 else views(v, localizer.size) for v in variants]
-    classified = {by: _Classified(k) for by in classifiers}
+        variant.check(localizer.classes)
+    sizes, network = image_sizes(samples), localizer.network
     masked = any(s.id in ground_truth.masks for s in samples)
-    tables = [Table(samples, sizes, each, masked) for each in scoring]
-    done = 0
-    with ThreadPoolExecutor(2) as pool:  # the component tree releases the interpreter
-        for features in _feature_batches(localizer, samples, set(chain(*looks.values())), cache):
-            count = len(next(iter(next(iter(features.values())).values())))
-            chunk = slice(done, done + count)
-            true = torch.from_numpy(labels[chunk]).to(localizer.device)
-            outputs = {view: localizer.output(of, true) for view, of in features.items()}
-            merged = {seen: merge([outputs[view] for view in seen], seen) for seen in set(looks.values())}
+    groups = _grouped(localizer, samples, sizes, variants, protocol, masked)
+    hidden = set.intersection(*(group.hidden for group in groups))
+    check_ground_truth(ground_truth.without(hidden), samples, sizes, log)
+    every = sorted((member for group in groups for member in group.members), key=lambda member: member.number)
+    classified = {member.classifier: _Classified(min(5, len(localizer.classes))) for member in every}
+    seen = set(chain(*(group.variant.views for group in groups)))
+    with_features = any("features" in member.rule.needs for member in every)
+
+    def rows() -> Iterator[tuple[int, list[MapRow]]]:
+        """The place of each image among the samples, and its maps by group."""
+        done = 0
+        for features in feature_batches(localizer, samples, seen, cache):
+            some = samples[done : done + _count(features)]
+            true = torch.tensor([s.label for s in some], device=localizer.device)
+            answers = network.heads(features, true, [group.variant for group in groups], with_features)
             for by, column in classified.items():
-                if by != 10:
-                    column.add(merged[by].logits, merged[by].logits.float().softmax(1), true)
-            if 10 in classified:
-                probabilities = _by_ten_crops(localizer, samples[chunk])
-                classified[10].add(probabilities, probabilities, true)
-            likely = {s: localizer.foreground_of([features[v] for v in s], s) or [None] * count for s in merged}
-            for shared, members in groups.items():
-                under, output = scoring[members[0]], merged[looks[shared]]
-                maps = _maps(output, shared, localizer.method.fusion, under)
-                small = _small(output, shared, localizer.method.fusion) if keep else [None] * len(maps)
-                boxes = [
-                    under.gt_boxes(ground_truths[shared].boxes_in(s.id, tuple(size)), tuple(size))
-                    for s, size in zip(samples[chunk], sizes[chunk].tolist())
-                ]
-                masks = [ground_truths[shared].masks.get(s.id) for s in samples[chunk]]
-                look = partial(_look, scoring=under, rules=[rules[m] for m in members])
-                found_in = pool.map(look, maps, boxes, masks, small, likely[looks[shared]])
-                for row, (found, pixels, kept) in enumerate(found_in, done):
-                    for member, one in zip(members, found):
-                        one = _nowhere(one) if samples[row].id in hidden[shared] else one
-                        tables[member].put(row, one, pixels)
-                        if keep:
-                            keep(member, replace(kept, level=one.level))
-            done = chunk.stop
+                if by != _TEN_CROPS:
+                    of = next(a for a, group in zip(answers, groups) if group.variant.views == by)
+                    column.add(of.logits, of.probabilities, true)
+            if _TEN_CROPS in classified:
+                probabilities = _by_ten_crops(localizer, some)
+                classified[_TEN_CROPS].add(probabilities, probabilities, true)
+            yield from enumerate(zip(*(map_rows(answer) for answer in answers)), done)
+            done += len(some)
+
+    def looked(item: tuple[int, Sequence[MapRow]]) -> list[_Seen]:
+        place, maps = item
+        sample, size = samples[place], tuple(sizes[place].tolist())
+        square = partial(load_square, sample.path, gray=localizer.gray)
+        return [group.look(row, sample, size, ground_truth, square, bool(keep)) for group, row in zip(groups, maps)]
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for done, found_in in enumerate(in_threads(looked, rows(), pool, _AHEAD)):
+            for group, (found, pixels, kept) in zip(groups, found_in):
+                for member, one in zip(group.members, found):
+                    member.table.put(done, one, pixels)
+                    if keep:
+                        keep(member.number, replace(kept, level=one.level))
             if progress:
-                progress(done, len(samples))
-    return [table.records(*classified[by].columns()) for by, table in zip(classifiers, tables)]
+                progress(done + 1, len(samples))
+    return [member.table.records(*classified[member.classifier].columns()) for member in every]
 
 
 @torch.inference_mode()
@@ -130,27 +123,113 @@ def class_probabilities(
     """How probable the localizer finds every class in every image, as `locate` does.
 
     Args:
-        localizer: with the settings of how it looks at images.
+        localizer: with the settings of test-time augmentation.
         samples: the images.
         cache: keep the backbone's features on disk.
         progress: called with images done and images in all.
     """
-    rows, looks, done = [], localizer.views, 0
-    for features in _feature_batches(localizer, samples, set(looks), cache):
+    rows, done = [], 0
+    for features in feature_batches(localizer, samples, localizer.views, cache):
         if localizer.inference.crops == 10:
-            count = len(next(iter(features[looks[0]].values())))
-            rows.append(_by_ten_crops(localizer, samples[done : done + count]).cpu().numpy())
+            rows.append(_by_ten_crops(localizer, samples[done : done + _count(features)]).cpu().numpy())
         else:
-            rows.append(mean_probabilities([localizer.output(features[view]) for view in looks]).cpu().numpy())
+            rows.append(localizer.network.probabilities(features).cpu().numpy())
         done += len(rows[-1])
         if progress:
             progress(done, len(samples))
     return np.concatenate(rows)
 
 
+_TEN_CROPS: tuple[View, ...] = ()
+"""In place of the views that an image is classified by."""
+
+
+_Seen = tuple[list[Found], tuple[Counts, Counts] | None, ImageMaps | None]
+"""What one image contributes to the records of each member of a group, and what a report draws of it."""
+
+
+class _Member(NamedTuple):
+    """One of the settings that records are made under.
+
+    Attributes:
+        number: its place among them.
+        rule: its box rule.
+        classifier: the views that classify.
+        table: its records in the making.
+    """
+
+    number: int
+    rule: Rule
+    classifier: tuple[View, ...]
+    table: Table
+
+
+@dataclass(slots=True)
+class _Group:
+    """Settings that differ only in the box rule, or in how images are classified: they share their maps.
+
+    Attributes:
+        variant: of the maps.
+        scoring: the protocol under it.
+        hidden: ids of the images of the background class, which are not boxed.
+        members: the settings.
+    """
+
+    variant: Variant
+    scoring: Scoring
+    hidden: set[str]
+    members: list[_Member] = field(default_factory=list)
+
+    def look(
+        self,
+        row: MapRow,
+        sample: Sample,
+        size: tuple[int, int],
+        ground_truth: GroundTruth,
+        square: Callable[[int], np.ndarray],
+        keep: bool,
+    ) -> _Seen:
+        """What one image contributes."""
+        drawn, scoring, hidden = row.draw(self.scoring, square), self.scoring, sample.id in self.hidden
+        boxes = np.zeros((0, 4)) if hidden else ground_truth.boxes_in(sample.id, size)
+        mask = None if hidden else ground_truth.masks.get(sample.id)
+        found, pixels = look(drawn, boxes, size, mask, scoring, [member.rule for member in self.members])
+        if hidden:
+            found = [_nowhere(one) for one in found]
+        if not keep:
+            return found, pixels, None
+        levels, how = drawn.evidence.levels, scoring.normalization
+        return found, pixels, image_maps(row.grid, row.branches, levels, scoring.upsampling, how=how)
+
+
+def _grouped(
+    localizer: Localizer,
+    samples: Sequence[Sample],
+    sizes: np.ndarray,
+    variants: Sequence[Inference],
+    protocol: str,
+    masked: bool,
+) -> list[_Group]:
+    groups: dict[Inference, _Group] = {}
+    for number, settings in enumerate(variants):
+        shared = settings.model_copy(update={"box": "", "crops": 1, "min_score": 0.0})
+        if shared not in groups:
+            hidden = {s.id for s in samples if localizer.classes[s.label] == settings.background_class}
+            groups[shared] = _Group(localizer.network.variant(shared), protocol_of(protocol, settings), hidden)
+        group = groups[shared]
+        classifier = _TEN_CROPS if settings.crops == 10 else group.variant.views
+        table = Table(samples, sizes, group.scoring, masked)
+        group.members.append(_Member(number, parse_rule(settings.box), classifier, table))
+    return list(groups.values())
+
+
+def _count(features: dict[View, Features]) -> int:
+    return len(next(iter(next(iter(features.values())).values())))
+
+
 def _by_ten_crops(localizer: Localizer, samples: Sequence[Sample]) -> Float[torch.Tensor, "b c"]:
     (images,) = image_batches([s.path for s in samples], enlarged(localizer.size), len(samples), localizer.gray)
-    return localizer.crop_probabilities(images)
+    return localizer.network.crop_probabilities(images)
 
 
 class _Classified:
@@ -173,79 +252,6 @@ class _Classified:
         return [np.concatenate(column) for column in zip(*self.rows)]
 
 
-def protocol_of(name: str, inference: Inference) -> Scoring:
-    """The protocol of a name with the settings of maps; `wsoleval` has its own, min-max too.
-
-    Raises:
-        ValueError: there is no such protocol.
-    """
-    if name == "hclnet":
-        return get_protocol(name, inference.map_size, inference.upsampling, inference.cam_normalization)
-    return get_protocol(name)
-
-
-def _hidden(localizer: Localizer, settings: Inference, samples: Sequence[Sample]) -> set[str]:
-    """The images of the class that is nothing to be boxed."""
-    settings.check(localizer.classes)
-    return {s.id for s in samples if localizer.classes[s.label] == settings.background_class}
-
-
 def _nowhere(found: Found) -> Found:
     """The same, without a box: at the last level every mask is empty."""
     return found._replace(level=255, box=np.zeros_like(found.box))
-
-
-def _small(output: Output, settings: Inference, default_fusion: str | None) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each image the fused map and the branches' maps at feature resolution."""
-    fused = fused_maps(output, settings, default_fusion).cpu().numpy()
-    return list(zip(fused, branch_maps(output).transpose(0, 1).cpu().numpy()))
-
-
-def _maps(
-    output: Output, settings: Inference, default_fusion: str | None, scoring: Scoring
-) -> Float[np.ndarray, "b h w"]:
-    """Heatmaps, or for a protocol with an upsampling of its own the maps that it starts from."""
-    if scoring.name == "hclnet":
-        return heatmaps(output, settings, default_fusion).cpu().numpy()
-    if not settings.upsample_first:
-        return fused_maps(output, settings, default_fusion).cpu().numpy()
-    return heatmaps(output, settings.model_copy(update={"cam_normalization": "minmax"}), default_fusion).cpu().numpy()
-
-
-def _look(
-    map: Float[np.ndarray, "h w"],
-    gt_boxes: Real[np.ndarray, "m 4"],
-    mask: MaskFiles | None,
-    small: tuple[np.ndarray, np.ndarray] | None,
-    foreground: Float32[np.ndarray, "gh gw"] | None,
-    scoring: Scoring,
-    rules: Sequence[Rule],
-) -> tuple[list[Found], tuple[Counts, Counts] | None, ImageMaps | None]:
-    heatmap = map if scoring.name == "hclnet" else scoring.heatmap(map)
-    levels = scoring.levels(heatmap)
-    found = scoring.locate(Evidence(levels, foreground=foreground), gt_boxes, rules)
-    pixels = scoring.pixels(heatmap, levels, mask) if mask else None
-    return found, pixels, image_maps(*small, levels, scoring.upsampling, how=scoring.normalization) if small else None
-
-
-def _feature_batches(
-    localizer: Localizer, samples: Sequence[Sample], seen: Collection[View], cache: bool
-) -> Iterator[dict[View, Features]]:
-    """Features of the images by view, in batches."""
-    reads, sides = localizer.method.in_features, sorted({view.size for view in seen})
-    batch = inference_batch(localizer.device, sides[-1])
-    if cache:
-        kept = (localizer.dtype, localizer.device)
-        stores = {
-            s: cached_features(localizer.backbone, reads, samples, s, *kept, View(s, True) in seen, gray=localizer.gray)
-            for s in sides
-        }
-        for start in range(0, len(samples), batch):
-            rows = np.arange(start, min(start + batch, len(samples)))
-            read = {v: stores[v.size].batch(rows, np.ones(len(rows), bool) if v.mirrored else None) for v in seen}
-            yield {v: {name: of.to(localizer.device) for name, of in features.items()} for v, features in read.items()}
-    else:
-        paths = [s.path for s in samples]
-        for images in zip(*(image_batches(paths, side, batch, localizer.gray) for side in sides)):
-            of = dict(zip(sides, images))
-            yield {view: localizer.features(of[view.size], view.mirrored) for view in seen}

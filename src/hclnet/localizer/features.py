@@ -1,50 +1,33 @@
-"""Images -> the backbone's features, in batches; and for a frozen backbone a cache of them on disk.
-
-With `--tune heads` the backbone never changes, so the features of an image and of its mirror image are computed once
-and kept, keyed by everything that they depend on. `HCLNET_CACHE` says where (default: the user's cache folder) and
-`HCLNET_CACHE_GB` how much may lie there (default 20); the least recently used entries go first.
-"""
+"""Images -> the backbone's features, in batches."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
-import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from hclnet.backbones.backbone import Backbone, Features
-from hclnet.caches import writable
-from hclnet.config import cache_home
 from hclnet.data.images import OWN, load_square
 from hclnet.device import autocast
-from hclnet.types import Gray, Sample
+from hclnet.types import Gray
 
-Progress = Callable[[int, int], None]
-
-_LAYOUT = 3  # of the cache; a change of how features are computed or stored changes it
-_FEATURES = "features"
 _THREADS = 2
-_PIXELS = 4 * 224**2  # of images that a processor walks the backbone with at once
-_USABLE = 0.9  # of a disk's free bytes
-_STALE = 24 * 3600  # seconds
+_AHEAD = 4  # images decoded beyond the batch that is wanted next
 
 
-def inference_batch(device: torch.device, size: int) -> int:
-    """Images of a side at a time through the backbone: as many as a processor's cache holds, or as keep a GPU busy."""
-    return 64 if device.type == "cuda" else min(max(_PIXELS // size**2, 1), 8)
+def inference_batch(device: torch.device) -> int:
+    """How many images are computed at a time: as many as keep a GPU busy, and elsewhere one.
+
+    On a processor the last bits of a product or a convolution depend on how many images are in the batch. One at a
+    time, an image has the same maps and boxes alone, among others and from the feature cache.
+    """
+    return 64 if device.type == "cuda" else 1
 
 
 def image_batches(
@@ -54,7 +37,7 @@ def image_batches(
 
     `gray` is as of `open_image`.
     """
-    ahead = 2 * batch
+    ahead = batch + _AHEAD
     with ThreadPoolExecutor(_THREADS) as pool:
         waiting = deque(pool.submit(load_square, path, size, gray) for path in paths[:ahead])
         rest = iter(paths[ahead:])
@@ -90,231 +73,3 @@ def extract(
     with autocast(images.device, dtype):
         features = backbone(images, stages)
     return {name: value.to(dtype) for name, value in features.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureStore:
-    """Features of a list of images on disk, memory-mapped.
-
-    Attributes:
-        plain, mirrored: by stage, n x h x w x c; bfloat16 is stored as its 16 bits.
-        dtype: of the features.
-    """
-
-    plain: dict[str, np.ndarray]
-    mirrored: dict[str, np.ndarray]
-    dtype: torch.dtype
-
-    def __len__(self) -> int:
-        return len(next(iter(self.plain.values())))
-
-    def batch(self, indices: Int64[np.ndarray, "b"], mirror: np.ndarray | None = None) -> Features:
-        """Features of some images; of the mirror image where `mirror` says so."""
-        features = {}
-        for stage, plain in self.plain.items():
-            if mirror is None:
-                rows = plain[indices]
-            else:
-                pick = zip(indices, mirror)
-                rows = np.stack([self.mirrored[stage][i] if flipped else plain[i] for i, flipped in pick])
-            tensor = torch.from_numpy(np.ascontiguousarray(rows))
-            tensor = tensor.view(torch.bfloat16) if self.dtype == torch.bfloat16 else tensor
-            features[stage] = tensor.permute(0, 3, 1, 2)
-        return features
-
-
-def cached_features(
-    backbone: Backbone,
-    stages: Sequence[str],
-    samples: Sequence[Sample],
-    size: int,
-    dtype: torch.dtype,
-    device: torch.device,
-    mirror: bool = False,
-    progress: Progress | None = None,
-    gray: Gray = OWN,
-) -> FeatureStore:
-    """The features of a frozen backbone, from the cache or computed into it.
-
-    Args:
-        backbone: frozen; used in eval mode.
-        stages: which stages' features.
-        samples: the images, in the order of the store's rows.
-        size: side of the square that they are resized to, pixels.
-        mirror: also those of the mirror images.
-        progress: called with images done and images in all; not at all where the cache has them.
-        gray: as of `open_image`.
-
-    Raises:
-        ValueError: an image can't be read, the cache can't be written, or the disk has no room.
-    """
-    entry = cache_home() / _FEATURES / _key(backbone, stages, samples, size, dtype, device, mirror, gray)
-    store = _open(entry, stages, dtype, mirror)
-    if store is None:
-        root = cache_root()
-        shapes = _shapes(backbone, stages, size)
-        need = sum(2 * np.prod(s) for s in shapes.values()) * dtype.itemsize * len(samples) * (1 + mirror) // 2
-        _make_room(root, int(need))
-        _compute(entry, backbone, shapes, samples, size, dtype, device, mirror, progress, gray)
-        store = _open(entry, stages, dtype, mirror)
-    assert store is not None and len(store) == len(samples)
-    with suppress(OSError):
-        os.utime(entry)  # least recently *used*
-    return store
-
-
-def _open(entry: Path, stages: Sequence[str], dtype: torch.dtype, mirror: bool) -> FeatureStore | None:
-    """The features in an entry; None where there is none. One whose files are damaged is removed."""
-    if not entry.is_dir():
-        return None
-    try:
-        plain, mirrored = (
-            {stage: np.load(entry / f"{kind}-{stage}.npy", mmap_mode="r") for stage in wanted}
-            for kind, wanted in (("plain", stages), ("mirrored", stages if mirror else ()))
-        )
-    except (OSError, EOFError, ValueError):
-        shutil.rmtree(entry, ignore_errors=True)
-        return None
-    return FeatureStore(plain, mirrored, dtype)
-
-
-def _compute(
-    entry: Path,
-    backbone: Backbone,
-    shapes: dict[str, tuple[int, ...]],
-    samples: Sequence[Sample],
-    size: int,
-    dtype: torch.dtype,
-    device: torch.device,
-    mirror: bool,
-    progress: Progress | None,
-    gray: Gray,
-) -> None:
-    scratch = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", suffix=".part", dir=entry.parent))
-    storage = np.uint16 if dtype == torch.bfloat16 else np.float32
-    kinds = ("plain", "mirrored") if mirror else ("plain",)
-    try:
-        files = {
-            (kind, stage): np.lib.format.open_memmap(
-                scratch / f"{kind}-{stage}.npy", mode="w+", dtype=storage, shape=(len(samples), *shape)
-            )
-            for kind in kinds
-            for stage, shape in shapes.items()
-        }
-        done = 0
-        frozen = backbone.folded().to(device, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            for images in image_batches([s.path for s in samples], size, inference_batch(device, size), gray):
-                x = as_input(images, backbone, device)
-                for kind in kinds:
-                    features = extract(frozen, x.flip(3) if kind == "mirrored" else x, list(shapes), dtype)
-                    for stage, value in features.items():
-                        rows = value.permute(0, 2, 3, 1).contiguous().cpu()
-                        rows = rows.view(torch.uint16) if dtype == torch.bfloat16 else rows
-                        files[kind, stage][done : done + len(images)] = rows.numpy()
-                done += len(images)
-                if progress:
-                    progress(done, len(samples))
-        for file in files.values():
-            file.flush()
-        del files
-        try:
-            scratch.rename(entry)
-        except OSError:  # another process was faster; its entry is the same
-            if not entry.is_dir():
-                raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _shapes(backbone: Backbone, stages: Sequence[str], size: int) -> dict[str, tuple[int, ...]]:
-    device = next(backbone.parameters()).device
-    with torch.inference_mode():
-        features = backbone.eval()(torch.zeros(1, 3, size, size, device=device), stages)
-    return {stage: (*features[stage].shape[2:], features[stage].shape[1]) for stage in stages}
-
-
-def fingerprint(backbone: Backbone) -> str:
-    """Of the backbone's weights and buffers."""
-    digest = hashlib.sha256()
-    for key, tensor in backbone.state_dict().items():
-        digest.update(key.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _key(
-    backbone: Backbone,
-    stages: Sequence[str],
-    samples: Sequence[Sample],
-    size: int,
-    dtype: torch.dtype,
-    device: torch.device,
-    mirror: bool,
-    gray: Gray,
-) -> str:
-    files = [(os.fspath(s.path.resolve()), (stat := s.path.stat()).st_size, stat.st_mtime_ns) for s in samples]
-    everything = {
-        "layout": _LAYOUT,
-        "torch": torch.__version__,
-        "backbone": backbone.name,
-        "weights": fingerprint(backbone),
-        "strides": {name: info.stride for name, info in backbone.info.items()},
-        "input": [backbone.mean, backbone.std, size],
-        "stages": list(stages),
-        "joined": list(backbone.joined),
-        "dtype": str(dtype),
-        "device": device.type,
-        "mirror": mirror,
-        "gray": astuple(gray),
-        "files": files,
-    }
-    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:32]
-
-
-def cache_root() -> Path:
-    """The folder of the feature cache; made if need be.
-
-    Raises:
-        ValueError: it can't be written; the message says what to do.
-    """
-    return writable(cache_home() / _FEATURES)
-
-
-def _make_room(root: Path, need: int) -> None:
-    _sweep(root)
-    limit = _limit()
-    entries = sorted((p for p in root.iterdir() if p.is_dir() and p.suffix != ".part"), key=lambda p: p.stat().st_mtime)
-    sizes = {p: _size(p) for p in entries}
-    could_be_free = shutil.disk_usage(root).free + sum(sizes.values())
-    if need > limit or need >= _USABLE * could_be_free:
-        raise ValueError(
-            f"The features would take {need / 1e9:.3g} GB in {root}: {could_be_free / 1e9:.3g} GB could be free there "
-            f"and HCLNET_CACHE_GB allows {limit / 1e9:.3g}. Set HCLNET_CACHE to a larger disk and HCLNET_CACHE_GB, "
-            f"take a smaller --size, or --tune all, which caches nothing."
-        )
-    for entry in entries:
-        if sum(sizes.values()) + need <= limit and need < _USABLE * shutil.disk_usage(root).free:
-            break
-        shutil.rmtree(entry, ignore_errors=True)
-        del sizes[entry]
-
-
-def _limit() -> float:
-    text = os.environ.get("HCLNET_CACHE_GB", "20")
-    try:
-        return float(text) * 1e9
-    except ValueError:
-        raise ValueError(f"HCLNET_CACHE_GB is {text!r}; set it to a number of gigabytes, such as 20.") from None
-
-
-def _sweep(root: Path) -> None:
-    """Remove what killed processes left half written: what nobody has written to for a day."""
-    for part in root.glob("*.part"):
-        with suppress(OSError):
-            if time.time() - max(p.stat().st_mtime for p in (part, *part.iterdir())) > _STALE:
-                shutil.rmtree(part)
-
-
-def _size(folder: Path) -> int:
-    return sum(f.stat().st_size for f in folder.iterdir())

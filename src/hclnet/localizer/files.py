@@ -153,7 +153,7 @@ def _foreground(
     tensors: dict[str, torch.Tensor], method: Method, backbone: Backbone, size: int
 ) -> dict[int, ForegroundScore]:
     """What was saved of it, by side. Localizers of before there was such a thing have none."""
-    stage, found = method.in_features[-1], {}
+    stage, found = method.foreground_feature, {}
     for key, tensor in tensors.items():
         if key.startswith("foreground."):
             side, _, part = key.removeprefix("foreground.").rpartition(".")

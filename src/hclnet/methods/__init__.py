@@ -66,7 +66,7 @@ def check_tune(method: type[Method], tune: str) -> None:
 
 def frozen_note(name: str, tune: str) -> str:
     """What a frozen backbone leaves of a method, for a person to read; empty where it leaves all or is not frozen."""
-    text = get_method(name).frozen if tune == "heads" else ""
+    text = get_method(name).frozen_note if tune == "heads" else ""
     return text and f"{name} with --tune heads: {text}"
 
 

@@ -46,7 +46,7 @@ class ADL(cam.CAM):
     paper = "Choe & Shim, Attention-based Dropout Layer for Weakly Supervised Object Localization, CVPR 2019"
     Options = Options
     hooks_features = True
-    frozen = (
+    frozen_note = (
         "only the block before the head acts. Between those after stage3 and stage4 and the head nothing learns, and "
         "their features come from the cache."
     )

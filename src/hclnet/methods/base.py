@@ -49,8 +49,8 @@ class Method(nn.Module):
             be cached.
         hooks_features: it changes what stages put out while training. With `--tune heads` only the stages that it reads
             can be changed, so that it acts only there.
-        frozen: what a frozen backbone (`--tune heads`) leaves of the method, where that is not all of it; people read
-            it.
+        frozen_note: what a frozen backbone (`--tune heads`) leaves of the method, where that is not all of it; people
+            read it.
     """
 
     name: ClassVar[str]
@@ -59,13 +59,25 @@ class Method(nn.Module):
     fusion: ClassVar[str | None] = None
     augments_batches: ClassVar[bool] = False
     hooks_features: ClassVar[bool] = False
-    frozen: ClassVar[str] = ""
+    frozen_note: ClassVar[str] = ""
 
     def __init__(self, backbone: Backbone, classes: int, options: Strict) -> None:
         super().__init__()
         self.options = options
         self.in_features: tuple[str, ...] = (backbone.last,)
         self.num_classes = classes
+        self._last, self._foreground_feature = backbone.last, ""
+
+    @property
+    def foreground_feature(self) -> str:
+        """The stage among `in_features` that the foreground score is learnt from and reads: the backbone's last, or
+        where the method does not read it, the last of `in_features`. A method may set another one."""
+        default = self._last if self._last in self.in_features else self.in_features[-1]
+        return self._foreground_feature or default
+
+    @foreground_feature.setter
+    def foreground_feature(self, stage: str) -> None:
+        self._foreground_feature = stage
 
     def __call__(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
         """`forward` on features of any precision: where no autocast is at work, in that of the weights."""

@@ -84,7 +84,7 @@ class SPG(Method):
     name = "spg"
     paper = "Zhang et al., Self-produced Guidance for Weakly-supervised Object Localization, ECCV 2018"
     Options = Options
-    frozen = (
+    frozen_note = (
         "the losses of B1 and B2 teach these two alone, not the stages they look at; the map that boxes are drawn from "
         "feels guidance through C and A3 only."
     )

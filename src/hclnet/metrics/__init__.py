@@ -20,10 +20,12 @@ from hclnet.metrics.intervals import (
     resamples,
 )
 from hclnet.metrics.masks import Counts, Mask
-from hclnet.metrics.protocols import PROTOCOLS, Found, Hclnet, Scoring, WsolEval, get_protocol, look, unlocated
+from hclnet.metrics.protocols import PROTOCOLS, Drawn, Hclnet, draw, get_protocol, look, protocol_of
 from hclnet.metrics.records import Table, concatenate, load_records, save, true_class_ranks
 from hclnet.metrics.registry import METRICS, Metric, is_count, register, shown_metrics
 from hclnet.metrics.rejection import Rejection, choose_min_score
+from hclnet.metrics.scoring import Found, Scoring, unlocated
+from hclnet.metrics.wsoleval import WsolEval
 
 __all__ = [
     "FEWEST",
@@ -33,6 +35,7 @@ __all__ = [
     "PROTOCOLS",
     "Calibration",
     "Counts",
+    "Drawn",
     "Found",
     "Hclnet",
     "Hits",
@@ -55,6 +58,7 @@ __all__ = [
     "describe_kinds",
     "describe_protocol",
     "differences",
+    "draw",
     "get_protocol",
     "hits",
     "intervals",
@@ -62,6 +66,7 @@ __all__ = [
     "kind_of_box",
     "load_records",
     "look",
+    "protocol_of",
     "register",
     "resamples",
     "save",

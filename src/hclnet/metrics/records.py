@@ -13,7 +13,7 @@ from jaxtyping import Float, Integer, Real
 
 from hclnet.boxes import scale
 from hclnet.metrics.masks import Counts
-from hclnet.metrics.protocols import Found, Scoring
+from hclnet.metrics.scoring import Found, Scoring
 from hclnet.storage import whole
 from hclnet.types import Records, Sample
 

@@ -17,7 +17,7 @@ from torchmetrics import Metric
 
 from hclnet.boxes import check_needs, parse_rule
 from hclnet.metrics import Metric as Registered
-from hclnet.metrics import Table, get_protocol, look, true_class_ranks, unlocated
+from hclnet.metrics import Table, draw, get_protocol, look, true_class_ranks, unlocated
 from hclnet.metrics.inputs import check_boxes, check_maps, check_masks, check_scores, check_sizes
 from hclnet.metrics.registry import Count, total_counts, values
 from hclnet.types import Sample
@@ -135,7 +135,9 @@ class MapMetric(Metric):
         rules = [] if boxes is None else [self._rule]
         for row, size in enumerate(map(tuple, shapes.tolist())):
             try:
-                found, pixels = look(arrays[row], true[row], size, pictures[row], self._scoring, rules)
+                found, pixels = look(
+                    draw(arrays[row], self._scoring), true[row], size, pictures[row], self._scoring, rules
+                )
             except ValueError as error:
                 raise ValueError(f"map {row} of the batch can't be scored: {error}") from None
             table.put(row, found[0] if found else unlocated(), pixels)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hclnet.backbones import Features
 from hclnet.data.images import OWN, enlarged, load_square
-from hclnet.localizer.features import FeatureStore
+from hclnet.localizer.cache import FeatureStore
 from hclnet.types import Gray, Sample
 
 

@@ -8,30 +8,31 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from hclnet.backbones import Features
-from hclnet.localizer.features import FeatureStore, image_batches, inference_batch
+from hclnet.localizer.cache import FeatureStore
+from hclnet.localizer.features import inference_batch
 from hclnet.localizer.localizer import Localizer
-from hclnet.maps.augmentation import View
+from hclnet.localizer.network import Variant
+from hclnet.localizer.pipeline import feature_batches, stored_features
+from hclnet.maps.augmentation import View, resized
 from hclnet.maps.foreground import IMAGES, IMAGES_SEEN, ForegroundScore, fit_foreground
-from hclnet.maps.heatmap import fused_maps
 from hclnet.progress import Report, bar
 from hclnet.types import Sample
 
 
 def learn_missing(
-    localizer: Localizer, samples: Sequence[Sample], looks: Iterable[View], store: FeatureStore | None = None
+    localizer: Localizer, samples: Sequence[Sample], seen: Iterable[View], store: FeatureStore | None = None
 ) -> bool:
-    """Give a localizer the foreground score for the sizes of these looks, as far as it lacks it; whether it lacked any.
+    """Give a localizer the foreground score for the sizes of these views, as far as it lacks it; whether it lacked any.
 
     Args:
         localizer: trained.
         samples: the training images.
-        looks: that it is to be used with.
+        seen: the views that it is to be used with.
         store: features of the training images at the localizer's size, if they are at hand.
     """
-    lacking = sorted({view.size for view in looks} - set(localizer.foreground))
+    lacking = sorted({view.size for view in seen} - set(localizer.foreground))
     for side in lacking:
         learnt = learn_foreground(localizer, samples, side, store if side == localizer.size else None)
         if learnt is not None:
@@ -52,7 +53,7 @@ def learn_foreground(
     Args:
         localizer: trained.
         samples: the training images, of which at most `IMAGES` are used, evenly spread.
-        side: that the images are seen at, pixels; the localizer's own by default.
+        side: of the images, pixels; the localizer's own by default.
         store: their features at this side, if they are at hand.
     """
     nothing = localizer.inference.background_class
@@ -61,7 +62,7 @@ def learn_foreground(
     chosen = teaching[np.linspace(0, len(teaching) - 1, min(most, len(teaching))).round().astype(np.int64)]
     labels = torch.tensor([samples[i].label for i in chosen])
     side = side or localizer.size
-    with bar(f"What objects look like at {side} px") as report:
+    with bar(f"Foreground score at {side} px") as report:
         return fit_foreground(_batches(localizer, samples, chosen, labels, side, store, report))
 
 
@@ -74,27 +75,24 @@ def _batches(
     store: FeatureStore | None,
     report: Report,
 ) -> Iterator[tuple[Float[Tensor, "b d h w"], Float[Tensor, "b h w"]]]:
-    method, done = localizer.method, 0
-    settings = localizer.inference.model_copy(update={"fusion": None, "branch_normalization": "minmax"})
-    for features in _features(localizer, samples, chosen, side, store):
-        seen = features[method.in_features[-1]]
+    network, view, done = localizer.network, View(side), 0
+    changes = {"fusion": None, "branch_normalization": "minmax", "upsample_first": False}
+    variant = Variant(localizer.inference.model_copy(update=changes), (view,))
+    for features in _features(localizer, samples, chosen, view, store):
+        seen = features[view][localizer.method.foreground_feature]
         of = labels[done : done + len(seen)].to(localizer.device)
-        maps = fused_maps(localizer.output(features, of), settings, method.fusion)
-        if maps.shape[1:] != seen.shape[2:]:
-            maps = F.interpolate(maps.unsqueeze(1), seen.shape[2:], mode="bilinear", align_corners=False).squeeze(1)
-        yield seen, maps
+        (answer,) = network.heads(features, of, [variant])
+        yield seen, resized(answer.grid, seen.shape[2:])
         done += len(seen)
         report(done, len(chosen))
 
 
 def _features(
-    localizer: Localizer, samples: Sequence[Sample], chosen: np.ndarray, side: int, store: FeatureStore | None
-) -> Iterator[Features]:
-    batch = inference_batch(localizer.device, side)
+    localizer: Localizer, samples: Sequence[Sample], chosen: np.ndarray, view: View, store: FeatureStore | None
+) -> Iterator[dict[View, Features]]:
     if store is None:
-        for images in image_batches([samples[i].path for i in chosen], side, batch, localizer.gray):
-            yield localizer.features(images)
-    else:
-        for start in range(0, len(chosen), batch):
-            features = store.batch(chosen[start : start + batch])
-            yield {name: value.to(localizer.device) for name, value in features.items()}
+        yield from feature_batches(localizer, [samples[i] for i in chosen], {view})
+        return
+    batch = inference_batch(localizer.device)
+    for start in range(0, len(chosen), batch):
+        yield {view: stored_features(localizer, store, chosen[start : start + batch])}

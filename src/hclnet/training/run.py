@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from hclnet.config import RunConfig
 from hclnet.data.scales import described, learn_gray
 from hclnet.device import PRECISIONS, precision_name, resolve_precision
-from hclnet.localizer.features import cached_features
+from hclnet.localizer.cache import cached_features
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import View
 from hclnet.progress import bar

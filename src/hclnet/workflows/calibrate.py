@@ -81,7 +81,7 @@ def calibrate(
         doubts: list[str] = []
         with bar("Scoring") as progress:
             (records,) = evaluate_localizer(
-                localizer, samples, dataset.ground_truth, None, opened.cache, progress, tell=doubts.append
+                localizer, samples, dataset.ground_truth, None, opened.cache, progress, log=doubts.append
             )
         if log:
             for doubt in doubts:

@@ -14,7 +14,17 @@ from jaxtyping import Integer
 from hclnet.config import Inference, RunConfig
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
-from hclnet.metrics import Hits, Resampled, class_table, differences, hits, resamples, save, weighted_metrics
+from hclnet.metrics import (
+    PROTOCOLS,
+    Hits,
+    Resampled,
+    class_table,
+    differences,
+    hits,
+    resamples,
+    save,
+    weighted_metrics,
+)
 from hclnet.progress import bar
 from hclnet.report import ImageMaps, write
 from hclnet.storage import write_json
@@ -157,5 +167,5 @@ class Comparison:
 
 
 def _slug(inference: Inference, protocol: str) -> str:
-    named = inference.model_dump_json() + ("" if protocol == "hclnet" else protocol)
+    named = inference.model_dump_json() + PROTOCOLS[protocol].suffix.removeprefix("-")
     return hashlib.sha256(named.encode()).hexdigest()[:8]

@@ -14,9 +14,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from hclnet import __version__
-from hclnet.localizer.evaluation import protocol_of
 from hclnet.localizer.localizer import Localizer
-from hclnet.metrics import PAIRED, accuracy_by_level, describe_protocol, shown_metrics
+from hclnet.metrics import PAIRED, PROTOCOLS, accuracy_by_level, describe_protocol, protocol_of, shown_metrics
 from hclnet.report import (
     Chart,
     Column,
@@ -210,12 +209,8 @@ def boxes_of(dataset: DataSet, records: Records) -> dict[str, Float64[np.ndarray
 
 def _notes(records: Records) -> tuple[str, ...]:
     """What a reader has to know where the boxes that were scored are not those that the page can find itself."""
-    if records.protocol == "hclnet":
-        return ()
-    return (
-        f"At the box rule, boxes and IoUs are those of the protocol {records.protocol}. At the threshold slider "
-        "the page boxes the 8-connected component with the most pixels, unlike the protocol, which goes by contours.",
-    )
+    note = PROTOCOLS[records.protocol].note
+    return (note,) if note else ()
 
 
 def _learning(run: Path) -> tuple[Chart, ...]:

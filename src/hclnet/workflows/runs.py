@@ -26,6 +26,7 @@ from hclnet.data.record import (
     recorded_skips,
 )
 from hclnet.localizer.localizer import Localizer
+from hclnet.metrics import PROTOCOLS
 from hclnet.text import shown
 from hclnet.types import DataSet, Log, Sample, Skipped
 from hclnet.workflows.datasets import as_dataset, check_images, in_classes_of, some
@@ -59,7 +60,7 @@ class Opened:
 
     def home(self, protocol: str = "hclnet") -> Path:
         """Where an evaluation goes: other data than the run's own never to where its own went."""
-        split = self.split if protocol == "hclnet" else f"{self.split}-{protocol}"
+        split = self.split + PROTOCOLS[protocol].suffix
         if self.own:
             return self.run / "evaluation" / split
         root = self.dataset.root.resolve()

@@ -33,6 +33,7 @@ from hclnet.metrics import (
     Scoring,
     Table,
     compute_metrics,
+    draw,
     get_protocol,
     intervals,
     look,
@@ -243,7 +244,8 @@ def score_maps(
         try:
             size = tuple(sizes[row].tolist())
             boxes, mask = ground_truth.boxes_in(sample.id, size), ground_truth.masks.get(sample.id)
-            return look(map, boxes, size, mask, scoring, [rule], partial(load_square, sample.path))
+            drawn = draw(map, scoring, partial(load_square, sample.path))
+            return look(drawn, boxes, size, mask, scoring, [rule])
         except ValueError as error:
             raise ValueError(f"The map of {sample.id} can't be scored: {error}") from None
 

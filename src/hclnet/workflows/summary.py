@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from hclnet import __version__
-from hclnet.localizer.evaluation import protocol_of
 from hclnet.localizer.localizer import Localizer
-from hclnet.metrics import METRICS, Resampled, compute_metrics, intervals, is_count, resamples, weighted_metrics
+from hclnet.metrics import (
+    METRICS,
+    Resampled,
+    compute_metrics,
+    intervals,
+    is_count,
+    protocol_of,
+    resamples,
+    weighted_metrics,
+)
 from hclnet.storage import write_json, write_text
 from hclnet.types import Records
 

@@ -22,8 +22,8 @@ from hclnet.data.record import (
     with_recorded_splits,
     without_recorded_skips,
 )
+from hclnet.localizer.cache import cache_root
 from hclnet.localizer.evaluation import evaluate_localizer
-from hclnet.localizer.features import cache_root
 from hclnet.localizer.localizer import Localizer
 from hclnet.methods import frozen_note
 from hclnet.randomness import random_states_kept
