@@ -67,7 +67,7 @@ def test_the_last_stage_can_have_the_channels_of_those_before_it_too(name, count
     backbone = with_statistics(build_backbone(name, weights="none"))
     images, stages = torch.randn(1, 3, 64, 64), list(backbone.stages)
     apart, own = backbone(images, stages), dict(backbone.info)
-    together = backbone.join(count)(images, [backbone.last, stages[-1]])
+    together = backbone.combine_levels(count)(images, [backbone.last, stages[-1]])
     taken = [stage for stage in stages if stage in own][: list(own).index(backbone.last) + 1][-count:]
     parts = together[backbone.last].split([own[stage].channels for stage in taken], 1)
     assert backbone.info[backbone.last].channels == sum(own[stage].channels for stage in taken)
@@ -85,5 +85,5 @@ def test_the_last_stage_can_have_the_channels_of_those_before_it_too(name, count
 
 
 def test_more_stages_than_there_are_can_not_be_joined():
-    with pytest.raises(ValueError, match="efficientnet_lite0 has 5 stages; 6 of them can't be joined"):
+    with pytest.raises(ValueError, match="efficientnet_lite0 has 5 stages; the features of 6 can't be combined"):
         build_backbone("efficientnet_lite0", weights="none", stages=6)

@@ -71,7 +71,7 @@ def test_what_may_be_right_is_told(data: Path, trained: Path, tmp_path: Path):
     assert any("outside of the image" in line for line in told)
     np.savez(tmp_path / "maps.npz", **{s.id: np.eye(8) for s in read(data).split("test")})
     told.clear()
-    score(tmp_path / "maps.npz", data, map_size=32, tell=told.append)
+    score(tmp_path / "maps.npz", data, map_size=32, log=told.append)
     assert len(told) == 1 and "outside of the image" in told[0]
 
 

@@ -526,14 +526,14 @@ def test_a_localizer_remembers_how_many_stages_its_heads_see(photograph, tmp_pat
     made = Localizer.from_config(make_config("x", "hclnet", size=64, stages=2, device="cpu"), ("a", "b"))
     made.save(tmp_path)
     again = Localizer.load(tmp_path, "cpu")
-    assert again.backbone.joined == made.backbone.joined == ("stage4",)
+    assert again.backbone.levels == made.backbone.levels == ("stage4", "stage5")
     assert np.array_equal(again.locate(photograph).heatmap, made.locate(photograph).heatmap)
     # Those of before there was the setting see the last one.
     settings = json.loads((tmp_path / "localizer.json").read_text())
     assert settings["backbone"].pop("stages") == 2
     Localizer.from_config(make_config("x", "hclnet", size=64, stages=1, device="cpu"), ("a", "b")).save(tmp_path)
     (tmp_path / "localizer.json").write_text(json.dumps(settings))
-    assert Localizer.load(tmp_path, "cpu").backbone.joined == ()
+    assert Localizer.load(tmp_path, "cpu").backbone.levels == ("stage5",)
 
 
 def test_building_leaves_the_callers_random_numbers_alone(birds):

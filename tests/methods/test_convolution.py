@@ -118,3 +118,30 @@ print(before, torch.get_num_threads())
     environment = {**os.environ, "OMP_NUM_THREADS": threads}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [threads, threads]
+
+
+def test_numba_keeps_its_number_of_threads():
+    from numba import get_num_threads, set_num_threads
+
+    before = get_num_threads()
+    set_num_threads(1)
+    try:
+        Winograd.apply(torch.zeros(2, 3, 4, 4), torch.zeros(5, 3, 3, 3))
+        assert get_num_threads() == 1
+    finally:
+        set_num_threads(before)
+
+
+@pytest.mark.parametrize("switch, channels, expected", [
+    ("", 64, True), ("auto", 64, True), ("auto", 8, False), ("on", 8, True), ("off", 64, False),
+])  # fmt: skip
+def test_a_variable_switches_it_on_and_off(switch, channels, expected, monkeypatch):
+    monkeypatch.setenv("HCLNET_WINOGRAD", switch)
+    layer = Conv3x3(channels, channels)
+    assert used(layer, torch.randn(1, channels, 4, 4), monkeypatch) == expected
+
+
+def test_what_the_variable_can_not_be_is_an_error(monkeypatch):
+    monkeypatch.setenv("HCLNET_WINOGRAD", "yes")
+    with pytest.raises(ValueError, match="HCLNET_WINOGRAD is 'yes'"):
+        Conv3x3(64, 64)(torch.randn(1, 64, 4, 4))

@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import random
 import shutil
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.methods import Method
 from hclnet.training import is_finished
 from hclnet.training.module import Training
+from hclnet.training.run import _seeded
 
 pytestmark = pytest.mark.precision
 
@@ -357,3 +360,24 @@ def test_label_smoothing_is_pytorchs(birds, tmp_path, monkeypatch):
     for logits, targets, term in seen:
         expected = F.cross_entropy(logits, targets.argmax(1), label_smoothing=0.2)
         torch.testing.assert_close(term, expected)
+
+
+def random_states():
+    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+
+
+def test_what_is_seeded_is_seeded_and_afterwards_as_before():
+    random.seed(5), np.random.seed(6), torch.manual_seed(7)
+    before, drawn = random_states(), []
+    for _ in range(2):
+        with _seeded(3, torch.device("cpu")):
+            drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
+        assert random_states() == before
+    assert drawn[0] == drawn[1]
+
+
+def test_the_callers_random_numbers_go_on_as_if_there_had_been_no_training(birds, tmp_path):
+    """But for Python's own, which the checks of annotations draw from in tests."""
+    before = *random_states()[1:], dict(os.environ)
+    train(birds, tmp_path / "run", epochs=1)
+    assert (*random_states()[1:], dict(os.environ)) == before

@@ -65,7 +65,7 @@ def build_backbone(name: str, output_stride: int | None = None, weights: str = "
         output_stride: pixels of the image per feature of the last stage; None: the backbone's own.
         weights: `auto` for the ImageNet weights, `none` for random ones, or a file: safetensors, or torch's format
             without pickled objects; with the names of timm, torchvision or the backbone itself.
-        stages: how many of the last stages make up the last one's features; see `Backbone.join`.
+        stages: how many of the last stages make up the last one's features; see `Backbone.combine_levels`.
 
     Raises:
         ValueError: unknown name, impossible stride, or weights that are missing or do not fit. Random weights come
@@ -77,7 +77,7 @@ def build_backbone(name: str, output_stride: int | None = None, weights: str = "
         backbone.load_state_dict(fit(backbone, BACKBONES[name].imagenet(backbone)))
     elif weights != "none":
         _load_file(backbone, Path(weights).expanduser())
-    return backbone.join(stages).eval()
+    return backbone.combine_levels(stages).eval()
 
 
 def _load_file(backbone: Backbone, path: Path) -> None:

@@ -36,7 +36,8 @@ class Backbone(nn.Module):
         branch_width: channels of the 3x3 convolutions of a classifier branch on this backbone.
         mean, std: of the input, per channel, for images in 0..1.
         names: the backbone's name of each tensor, by its name in the model that the stages were taken from.
-        joined: stages whose channels stand before the last one's own in its features; see `join`.
+        levels: the stages that make up the last one's features, in order; itself alone unless `combine_levels` said
+            otherwise.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Backbone(nn.Module):
         self.branch_width = branch_width
         self.mean = mean
         self.std = std
-        self.joined: tuple[str, ...] = ()
+        self.levels: tuple[str, ...] = (last,)
         own = {id(tensor): key for key, tensor in self.state_dict(keep_vars=True).items()}
         tensors = source.state_dict(keep_vars=True).items()
         self.names = {name: own[id(tensor)] for name, tensor in tensors if id(tensor) in own}
@@ -68,9 +69,9 @@ class Backbone(nn.Module):
         """Pixels of the image per feature of the last stage."""
         return self.info[self.last].stride
 
-    def join(self, count: int) -> Backbone:
-        """Let the features of the last stage be those of the last `count` stages, at its grid; once. Returns the
-        backbone.
+    def combine_levels(self, count: int) -> Backbone:
+        """Multi-level features: let the features of the last stage be those of the last `count` stages, side by side at
+        its grid. To be called once. Returns the backbone.
 
         What comes after the last stage, such as a head, still sees the last one's own channels. A stage with a finer
         grid is averaged down.
@@ -78,12 +79,12 @@ class Backbone(nn.Module):
         Raises:
             ValueError: the backbone has fewer stages.
         """
-        assert not self.joined
+        assert self.levels == (self.last,)
         names = list(self.info)
         here = names[: names.index(self.last) + 1]
         if not 1 <= count <= len(here):
-            raise ValueError(f"{self.name} has {len(here)} stages; {count} of them can't be joined.")
-        self.joined = tuple(here[-count:-1])
+            raise ValueError(f"{self.name} has {len(here)} stages; the features of {count} can't be combined.")
+        self.levels = tuple(here[-count:])
         channels = sum(self.info[name].channels for name in here[-count:])
         self.info[self.last] = StageInfo(channels, self.info[self.last].stride)
         return self
@@ -104,10 +105,10 @@ class Backbone(nn.Module):
             x = stage(x)
             if change is not None:
                 x = change(name, x)
-            if name in self.joined and self.last in left:
+            if name in self.levels[:-1] and self.last in left:
                 before.append(x)
             if name in left:
-                features[name] = _joined(before, x) if name == self.last and before else x
+                features[name] = _side_by_side(before, x) if name == self.last and before else x
                 left.remove(name)
                 if not left:
                     break
@@ -134,6 +135,6 @@ class Backbone(nn.Module):
         return copy
 
 
-def _joined(before: list[Float[Tensor, "b _ _ _"]], last: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
+def _side_by_side(before: list[Float[Tensor, "b _ _ _"]], last: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
     size = last.shape[2:]
     return torch.cat([x if x.shape[2:] == size else F.adaptive_avg_pool2d(x, size) for x in before] + [last], 1)

@@ -207,7 +207,7 @@ def _key(
         "strides": {name: info.stride for name, info in backbone.info.items()},
         "input": [backbone.mean, backbone.std, size],
         "stages": list(stages),
-        "joined": list(backbone.joined),
+        "joined": list(backbone.levels[:-1]),
         "dtype": str(dtype),
         "device": device.type,
         "mirror": mirror,

@@ -108,7 +108,7 @@ def _made_of(localizer: Localizer) -> dict[str, Any]:
         "backbone": {
             "name": backbone.name,
             "output_stride": backbone.output_stride,
-            "stages": 1 + len(backbone.joined),
+            "stages": len(backbone.levels),
         },
         "method": {"name": localizer.method.name, "options": localizer.method.options.model_dump()},
         "preprocessing": seen,

@@ -6,6 +6,10 @@ CVPR 2016, section 4) computes 4x4 outputs out of a 6x6 tile with 36 multiplicat
 filters are transformed by small constant matrices, multiplied entry by entry (36 matrix products over the channels) and
 transformed back. The gradients have the same form. Measured by `benchmarks/convolution.py`.
 
+The environment variable `HCLNET_WINOGRAD` says where it is used: `auto` (the default), in training on a processor in
+float32, with enough channels; `on`, with any number of channels; `off`, nowhere. Training in bfloat16, which is the
+default where the processor multiplies bfloat16 natively, never uses it.
+
 In float32 the result is off by about 2e-5 of the largest value, the plain convolution's by 3e-6 and that of TF32, the
 way of graphics cards, by 1e-3: nothing to training, but no gain for maps that are compared. So without gradients it is
 not used.
@@ -13,18 +17,21 @@ not used.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import no_type_check
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from numba import config, prange, set_num_threads
+from numba import config, get_num_threads, prange, set_num_threads
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from hclnet.caches import compiled
 
+_VARIABLE = "HCLNET_WINOGRAD"
 _CHANNELS = 64  # with fewer, the transforms cost more than they save
 _TILES = 512  # at once: enough rows for a matrix product, and few enough to lie in a cache
 
@@ -47,9 +54,24 @@ class Conv3x3(nn.Conv2d):
         return super().forward(x)
 
     def _pays(self, x: Tensor) -> bool:
-        wide = min(self.in_channels, self.out_channels) >= _CHANNELS
+        switch = winograd_switch()
+        if switch == "off":
+            return False
+        wide = switch == "on" or min(self.in_channels, self.out_channels) >= _CHANNELS
         float32 = x.dtype == self.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         return wide and float32 and x.device.type == "cpu"
+
+
+def winograd_switch() -> str:
+    """What `HCLNET_WINOGRAD` says: auto, on or off.
+
+    Raises:
+        ValueError: it says something else.
+    """
+    switch = os.environ.get(_VARIABLE) or "auto"
+    if switch not in ("auto", "on", "off"):
+        raise ValueError(f"{_VARIABLE} is {switch!r}. Set it to auto, on or off.")
+    return switch
 
 
 class Winograd(torch.autograd.Function):
@@ -105,19 +127,27 @@ def _portions(images: Float[Tensor, "b h w c"], width: int) -> Iterator[tuple[sl
     each = -(-height // 4) * -(-breadth // 4)
     step = min(max(_TILES // each, 1), count)
     before, after = (torch.empty(36 * step * each * n) for n in (channels, width))
-    _as_many_threads_as_torch()
-    for start in range(0, count, step):
-        t = min(step, count - start) * each
-        tiles, products = (room[: 36 * t * n].view(36, t, n) for room, n in ((before, channels), (after, width)))
-        yield slice(start, start + step), tiles, products
+    with _as_many_threads_as_torch():
+        for start in range(0, count, step):
+            t = min(step, count - start) * each
+            tiles, products = (room[: 36 * t * n].view(36, t, n) for room, n in ((before, channels), (after, width)))
+            yield slice(start, start + step), tiles, products
 
 
-def _as_many_threads_as_torch() -> None:
-    """For the loops below. Numba starts its threads on the first call, and sets the number of OpenMP, so torch's."""
-    threads = torch.get_num_threads()
+@contextmanager
+def _as_many_threads_as_torch() -> Iterator[None]:
+    """For the loops below; afterwards numba has as many threads as before.
+
+    Numba starts its threads on the first call, and then sets the number of OpenMP's threads and so torch's.
+    """
+    threads, others = torch.get_num_threads(), get_num_threads()
     set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        set_num_threads(others)
 
 
 # `no_type_check` keeps run-time checkers of annotations out of what numba compiles.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from hclnet.config import RunConfig
@@ -12,7 +12,7 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import View, views
 from hclnet.training.folder import TrainResult
 from hclnet.training.foreground import learn_missing
-from hclnet.types import Sample
+from hclnet.types import Log, Sample
 
 
 def complete_run(
@@ -20,27 +20,27 @@ def complete_run(
     localizer: Localizer,
     samples: Sequence[Sample],
     out: Path,
-    tell: Callable[[str], None] | None = None,
+    log: Log | None = None,
 ) -> TrainResult:
     """Add to a finished run what the box rule `auto` needs at the sizes of a configuration, as far as it lacks it.
 
     Settings of maps and boxes that differ from those that the run was begun with become the localizer's, but for
-    `scales`: a size is added, and how the run looks at images without a word stays. So does what was calibrated.
+    `scales`: a size is added, and the run's own scales stay. So does what was calibrated.
 
     Args:
         config: with the settings that are asked for.
         localizer: of the run.
         samples: the training images.
         out: the run folder.
-        tell: called with a line for a person.
+        log: called with a line for a person.
 
     Raises:
         ValueError: the maps at a size are all flat and teach nothing.
     """
     started = time.monotonic()
-    looks = [View(localizer.size), *localizer.views, *views(config.inference, localizer.size)]
-    lacking = sorted({view.size for view in looks} - set(localizer.foreground))
-    learn_missing(localizer, samples, looks)
+    seen = [View(localizer.size), *localizer.views, *views(config.inference, localizer.size)]
+    lacking = sorted({view.size for view in seen} - set(localizer.foreground))
+    learn_missing(localizer, samples, seen)
     if localizer.foreground and (flat := set(lacking) - set(localizer.foreground)):
         sides = ", ".join(f"{side} px" for side in sorted(flat))
         raise ValueError(
@@ -54,8 +54,8 @@ def complete_run(
         stored.model_copy(update={"inference": stored.inference.model_copy(update=changes)}).write(out / "config.yaml")
     if changes or lacking:
         localizer.save(out / "localizer")
-    if tell:
+    if log:
         sides = " and ".join(f"{side} px" for side in lacking)
-        tell(f"Learnt what objects look like at {sides}." if lacking else f"{out} has all that it needs.")
+        log(f"Learnt the foreground score at {sides}." if lacking else f"{out} has all that it needs.")
     epochs = int(read_json(out / "state.json").get("epochs", stored.epochs))
     return TrainResult(localizer, True, epochs, time.monotonic() - started, trained=False)

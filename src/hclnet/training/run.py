@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import logging
+import random
 import signal
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
@@ -27,7 +30,7 @@ from hclnet.training.checkpoint import WholeFiles
 from hclnet.training.folder import TrainResult, precision_of
 from hclnet.training.foreground import learn_missing
 from hclnet.training.module import Training
-from hclnet.types import Sample
+from hclnet.types import Log, Sample
 
 
 def train_run(
@@ -36,7 +39,7 @@ def train_run(
     samples: Sequence[Sample],
     out: Path,
     label: str = "Training",
-    tell: Callable[[str], None] | None = None,
+    log: Log | None = None,
 ) -> TrainResult:
     """Train a localizer in a prepared run folder, from its last checkpoint if it has one.
 
@@ -46,7 +49,7 @@ def train_run(
         samples: the training images; they carry labels and nothing else.
         out: the run folder, as `prepare_run` left it.
         label: for the progress bar.
-        tell: called with lines for a person.
+        log: called with lines for a person.
 
     Raises:
         ValueError: the configuration asks for what does not exist, an image can't be read, or the loss diverged.
@@ -60,8 +63,8 @@ def train_run(
     check_writable(out, _room(localizer, config))
     method, store = localizer.method, None
     localizer.gray = learn_gray([s.path for s in samples], config.gray_max)
-    for line in described(localizer.gray) if tell else ():
-        tell(line)
+    for line in described(localizer.gray) if log else ():
+        log(line)
     if config.tune == "heads":
         with bar(f"Features at {config.size} px") as report:
             store = cached_features(
@@ -83,8 +86,7 @@ def train_run(
 
     interrupted = False
     previous = signal.getsignal(signal.SIGINT)
-    with bar(label, unit="steps") as report, _quiet():
-        pl.seed_everything(config.seed, verbose=False)
+    with bar(label, unit="steps") as report, _quiet(), _seeded(config.seed, localizer.device):
         trainer = pl.Trainer(
             accelerator={"cuda": "gpu"}.get(localizer.device.type, localizer.device.type),
             devices=1 if localizer.device.index is None else [localizer.device.index],
@@ -163,6 +165,21 @@ class _Rows(Callback):
             writer.writeheader()
             writer.writerows(self.rows)
         self.report(trainer.global_step, self.steps, f"loss {figures['loss']:.3f}, top-1 {figures['top1']:.3f}")
+
+
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """The random numbers of Python, numpy and torch begin from a seed, and afterwards go on as the caller's."""
+    python, arrays = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(arrays)
 
 
 class _quiet:

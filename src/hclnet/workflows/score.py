@@ -42,7 +42,7 @@ from hclnet.metrics import (
 )
 from hclnet.progress import Report
 from hclnet.text import as_clause, shown
-from hclnet.types import GroundTruth, Records, Sample
+from hclnet.types import GroundTruth, Log, Records, Sample
 
 _AHEAD = 8  # maps read and not yet looked at, per thread
 
@@ -78,7 +78,7 @@ def score(
     map_size: int = 224,
     cam_normalization: str = "minmax",
     progress: Report | None = None,
-    tell: Callable[[str], None] | None = None,
+    log: Log | None = None,
 ) -> Score:
     """Score heatmaps of the true classes, whatever made them.
 
@@ -92,7 +92,7 @@ def score(
         map_size: side that maps are brought to, pixels.
         cam_normalization: how maps come to 0..1, see `hclnet.boxes.normalize`; of protocol `hclnet`.
         progress: called with images done and images in all.
-        tell: called with a sentence for each thing that is strange about the ground truth.
+        log: called with a sentence for each thing that is strange about the ground truth.
 
     Raises:
         ValueError: data or maps are not as they have to be; the message says which and what to do.
@@ -120,7 +120,7 @@ def score(
         chosen = match_maps(found, samples, others)
         # Where the ground truth says how large the images are, none of them needs to be here.
         sizes = np.array([dataset.ground_truth.sizes.get(s.id) or image_size(s.path) for s in samples], dtype=np.int64)
-        records = score_maps(chosen, samples, sizes, dataset.ground_truth, scoring, rule, progress, tell=tell)
+        records = score_maps(chosen, samples, sizes, dataset.ground_truth, scoring, rule, progress, log=log)
     values = weighted_metrics(records, resamples(len(records)))
     named = {"maps": str(maps), "truth": str(ground_truth), "split": kept[0].split, "box": box}
     measured = {**named, "protocol": scoring.describe(box), **compute_metrics(records), "intervals": intervals(values)}
@@ -214,7 +214,7 @@ def score_maps(
     rule: Rule,
     progress: Report | None = None,
     workers: int = 2,
-    tell: Callable[[str], None] | None = None,
+    log: Log | None = None,
 ) -> Records:
     """Score maps of the true classes.
 
@@ -227,7 +227,7 @@ def score_maps(
         rule: the box rule.
         progress: called with images done and images in all.
         workers: threads.
-        tell: called with a sentence for each thing that is strange about the ground truth.
+        log: called with a sentence for each thing that is strange about the ground truth.
 
     Returns:
         Records without classification.
@@ -236,7 +236,7 @@ def score_maps(
         ValueError: a map is damaged, of a wrong shape or not finite, or the ground truth can't be used; the message has
             the image's id.
     """
-    check_ground_truth(ground_truth, samples, sizes, tell)
+    check_ground_truth(ground_truth, samples, sizes, log)
     table = Table(samples, sizes, scoring, any(s.id in ground_truth.masks for s in samples))
 
     def looked(row: int, map: np.ndarray) -> tuple[list[Found], tuple[Counts, Counts] | None]:
