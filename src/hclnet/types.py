@@ -210,11 +210,11 @@ class Localization:
     Attributes:
         path: the image's path; empty for an image that came from memory.
         size: width and height of the upright image, pixels.
-        objects: of the classes asked for, most probable class first; of one class, best score first. A class whose
+        objects: of the target classes, most probable class first; of one class, best score first. A class whose
             heatmap is flat or whose probability is below `min_score` has none, nor has an image that is predicted to
             show no object.
-        predictions: the most probable classes and those asked for with their probabilities, best first.
-        heatmaps: by label, the fused map of each class asked for, 0..1, in the map's own resolution over the whole
+        predictions: the most probable classes and the target classes with their probabilities, best first.
+        heatmaps: by label, the heatmap of each target class, 0..1, in the map's own resolution over the whole
             image; most probable first.
         branches: by label, the normalized map of every branch, feature resolution.
         gray: how gray of more than 8 bits was seen, and is to be drawn.
@@ -233,7 +233,7 @@ class Localization:
 
     @property
     def label(self) -> str:
-        """The most probable class asked for."""
+        """The most probable target class."""
         return next(iter(self.heatmaps))
 
     @property

@@ -150,7 +150,7 @@ def test_the_command_line_and_python_agree(hclnet: Run, birds: Path, trained: Pa
 def test_settings_of_maps_are_given_to_evaluate_and_locate(hclnet: Run, birds: Path, trained: Path, tmp_path: Path):
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     done = hclnet("train", birds, "--out", run, "--resume", "--set", "scales=1.5", "--device", "cpu")
-    assert done.exit_code == 0, done.stderr  # or `auto` would not know what objects look like at 96 px
+    assert done.exit_code == 0, done.stderr  # or `auto` would have no foreground score at 96 px
     figures = {}
     for name, extra in {"once": [], "twice": ["--set", "scales=[1, 1.5]", "--set", "flip=true"]}.items():
         done = hclnet("evaluate", run, *extra, "--no-report", "--json", tmp_path / f"{name}.json", "--device", "cpu")

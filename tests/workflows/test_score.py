@@ -223,7 +223,7 @@ def test_a_damaged_file_is_named(birds, maps, tmp_path):
     [
         ("gone", "There is nothing at"),
         ("empty", "There are no maps in"),
-        ("maps.txt", "is no file of maps: they come as .npz"),
+        ("maps.txt", "is not a file of maps: they come as .npz"),
         ("bad.npz", "bad.npz can't be read"),
         ("bad.safetensors", "bad.safetensors can't be read"),
     ],

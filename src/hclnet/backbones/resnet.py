@@ -33,5 +33,5 @@ def resnet50(output_stride: int = 16) -> Backbone:
 
 
 def imagenet(backbone: Backbone) -> dict[str, Tensor]:
-    """The ImageNet weights: torchvision's first, which the field's figures are measured with."""
+    """The ImageNet weights: torchvision's first, which the field measures with."""
     return hub_tensors(backbone, _TIMM_NAME, "resnet50")

@@ -16,7 +16,8 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, UInt8
 
-from hclnet.boxes.tree import EIGHT, FOUR, LEVELS, ComponentTree, best_nodes, build
+from hclnet.boxes.flood import EIGHT, FOUR, LEVELS, best_nodes, build
+from hclnet.boxes.tree import ComponentTree
 from hclnet.caches import compiled
 
 

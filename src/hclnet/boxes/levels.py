@@ -1,7 +1,7 @@
 """A class map becomes a heatmap in 0..1, and the heatmap becomes 256 levels.
 
 The normalizations are those compared in Kim et al., "Normalization Matters in Weakly Supervised Object Localization",
-ICCV 2021. Which one is used moves the localization figures by several points, so it is an option, never an assumption.
+ICCV 2021. Which one is used moves the localization metrics by several points, so it is an option, never an assumption.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ def from_config(config: RunConfig, classes: tuple[str, ...]) -> Localizer:
         backbone = build_backbone(config.backbone, config.output_stride, config.weights, config.stages)
         torch.manual_seed(config.seed)  # the heads' start does not depend on how the backbone was made
         method = build_method(config.method, backbone, len(classes), config.options)
-    kept = (config.size, config.inference, config.precision)
-    return Localizer(backbone, method, classes, *kept).to(config.device)
+    settings = (config.size, config.inference, config.precision)
+    return Localizer(backbone, method, classes, *settings).to(config.device)
 
 
 def imagenet(device: str | torch.device) -> Localizer:

@@ -91,12 +91,12 @@ def fingerprint(localizer: Localizer) -> str:
     """Equal for localizers that have the same weights and classes and see images alike; settings of maps and boxes
     are apart from it."""
     used = {f"foreground.{view.size}." for view in localizer.views}
-    told = hashlib.sha256(json.dumps([_made_of(localizer), localizer.classes]).encode())
+    digest = hashlib.sha256(json.dumps([_made_of(localizer), localizer.classes]).encode())
     for name, tensor in sorted(_tensors(localizer).items()):
         if not name.startswith("foreground.") or name.startswith(tuple(used)):
-            told.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            told.update(tensor.reshape(-1).view(torch.uint8).numpy())
-    return told.hexdigest()
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _made_of(localizer: Localizer) -> dict[str, Any]:

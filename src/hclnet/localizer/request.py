@@ -45,7 +45,7 @@ def as_path_or_picture(image: Any, gray: Gray = OWN) -> str | Image.Image:
 
 
 def as_classes(classes: Any, known: Sequence[str]) -> tuple[str, ...] | None:
-    """The names of classes asked for, each once; None if none are named.
+    """The names of the target classes, each once; None if none are named.
 
     Raises:
         ValueError: it is not a list of names, a name is not a class, or there is no name.
@@ -144,8 +144,8 @@ def split_names(text: str, known: Sequence[str]) -> list[str]:
 
 def some(names: Sequence[str], most: int = 12) -> str:
     """The first of many names, and how many more there are."""
-    told = ", ".join(map(shown, names[:most]))
-    return told + (f" and {len(names) - most} more" if len(names) > most else "")
+    listed = ", ".join(map(shown, names[:most]))
+    return listed + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _of_array(array: np.ndarray) -> Image.Image:

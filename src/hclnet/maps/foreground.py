@@ -24,7 +24,7 @@ from torch import Tensor
 from hclnet.text import shown
 
 IMAGES = 400  # at most, spread evenly over the training images: the discriminant does not change with more
-IMAGES_SEEN = 200  # at most where features are not at hand, and the backbone has to look at the images again
+IMAGES_SEEN = 200  # at most where features are not at hand, and the backbone has to compute them
 _CELLS = 100  # of an image at most, spread evenly over the ranks of its map
 _OBJECT = 0.9  # ranks above are object
 _SURROUNDINGS = 0.5  # ranks below are surroundings
@@ -92,19 +92,19 @@ def not_learnt(lacking: Mapping[float, int], known: Iterable[int], data: str, ru
     """A sentence that says at which sizes there is none, and how to add it.
 
     Args:
-        lacking: the scales that are asked for, with the side that images have at each, pixels.
+        lacking: the scales of the settings, with the side that images have at each, pixels.
         known: sides at which it was learnt, pixels.
         data: that the run was trained on.
         run: its folder.
     """
-    told = [f"{scale:g}" for scale in lacking]
-    scales = told[0] if len(told) == 1 else f"[{','.join(told)}]"
+    named = [f"{scale:g}" for scale in lacking]
+    scales = named[0] if len(named) == 1 else f"[{','.join(named)}]"
     command = shlex.join(["hclnet", "train", data, "--out", run, "--resume", "--set", f"scales={scales}"])
     return (
-        f"The box rule auto has not learnt what objects look like at {_sides(lacking.values())}, only at "
-        f"{_sides(known)}, and what was learnt at one size is wrong at another. Add it to the run with "
+        f"The box rule auto has no foreground score at {_sides(lacking.values())}, only at {_sides(known)}, and one "
+        f"that was learnt at one size is wrong at another. Add it to the run with "
         f"`{shown(command)}`, which trains nothing anew (in Python: hclnet.train(DATA, RUN, resume=True, "
-        f"scales={scales})). Or look at images at a size that it knows, or take another box rule, such as otsu3."
+        f"scales={scales})). Or choose scales whose size it knows, or another box rule, such as otsu3."
     )
 
 
@@ -118,8 +118,8 @@ def _sample(
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
     """Cells spread evenly over the ranks of each map, with their ranks, 0..1. Flat maps have none."""
     x, values = features.flatten(2), maps.flatten(1)
-    told = values.amax(1) > values.amin(1)
-    x, values = x[told], values[told]
+    varied = values.amax(1) > values.amin(1)
+    x, values = x[varied], values[varied]
     count = values.shape[1]
     order = values.argsort(dim=1, stable=True)
     taken = torch.arange(min(_CELLS, count), device=maps.device).add(0.5).mul(count / min(_CELLS, count)).long()

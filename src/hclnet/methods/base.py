@@ -21,9 +21,10 @@ class Output:
     """What a method makes of a batch.
 
     Attributes:
-        logits: what the image is classified by; the classes asked for never touch them.
+        logits: what the image is classified by; the target classes never touch them.
         branches: the class maps of each branch, A first.
-        classes: for each image, the class that branches after A were conditioned on: the one asked for, or A's argmax.
+        classes: for each image, the target class, which branches after A were conditioned on: the one that was given,
+            or A's argmax.
         parts: what `loss` needs besides, by name.
     """
 
@@ -89,7 +90,7 @@ class Method(nn.Module):
     def forward(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
         """Args:
         features: of the stages in `in_features`.
-        classes: for each image, the class whose map is asked for; A's argmax by default.
+        classes: for each image, the target class; A's argmax by default.
         """
         raise NotImplementedError
 

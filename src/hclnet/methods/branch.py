@@ -14,7 +14,7 @@ from hclnet.methods.convolution import Conv3x3
 
 @dataclass(frozen=True, slots=True)
 class ClassMaps:
-    """The maps of one branch, computed for the classes that are asked for.
+    """The maps of one branch, computed for the target classes only.
 
     A 1x1 convolution and global average pooling commute, so the logits need no map at all, and the map of one class
     costs one channel instead of C.

@@ -43,11 +43,11 @@ class HCLNet(Method):
 
     Readings (section numbers are the paper's):
         1: the complement multiplies the features, over all channels alike.
-        2: the CAM is that of the class asked for: the true one in training, A's argmax or the user's at test.
+        2: the CAM is that of the target class: the true one in training, A's argmax or the user's at test.
         3: min-max per image at feature resolution in float32; a constant map gives a complement of ones.
         4: no gradient through the complement; it guides, as in ACoL.
         6: ReLU after both 3x3 convolutions, no dropout, Xavier initialization.
-        12: A classifies. Another branch does so only conditioned on A's argmax, so that the class asked for, which in
+        12: A classifies. Another branch does so only conditioned on A's argmax, so that the target class, which in
             scoring is the true one, can't leak into the classification.
         13: cross entropies of all branches, weight 1 each.
         14: K = 2. K = 1 is the same head without a complement: a fair base line of equal depth.

@@ -58,7 +58,7 @@ def choose_min_score(probabilities: Float[np.ndarray, "n c"], labels: Integer[np
     own[np.arange(images), labels] = True
     there = probabilities[own]
     others = np.sort(probabilities[~own].reshape(images, classes - 1), axis=1)
-    # Between two neighbouring scores of what is there nothing is gained; so they are the candidates.
+    # Between two neighboring scores of what is there nothing is gained; so they are the candidates.
     candidates = np.unique(there)
     passes = there[:, None] >= candidates
     falsely = np.stack([(classes - 1 - np.searchsorted(row, candidates)) / (classes - 1) for row in others])

@@ -154,8 +154,8 @@ def image_maps(
     rows, columns = taps(height, side, upsampling), taps(width, side, upsampling)
     span = span_of(grid, rows, columns, how) if how != "minmax" else None
     predicted = upsampled_levels(grid, rows, columns, span)
-    quantised = np.round(branches * 65535).astype(np.uint16)
-    return ImageMaps(grid, corrections(predicted, levels), quantised, level, span)
+    quantized = np.round(branches * 65535).astype(np.uint16)
+    return ImageMaps(grid, corrections(predicted, levels), quantized, level, span)
 
 
 def _upsampled(grid: Float[np.ndarray, "h w"], rows: Taps, columns: Taps) -> Float64[np.ndarray, "sh sw"]:

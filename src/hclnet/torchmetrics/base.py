@@ -56,8 +56,8 @@ class MapMetric(Metric):
         for name, sums in self._sums_of(np.zeros((0, 1, 1)), masks=np.zeros((0, 1, 1))).items():
             self.add_state(name, torch.from_numpy(sums), dist_reduce_fx="sum")
         # Sums of one batch are equal by chance, too: a MetricCollection would take two metrics for one.
-        told = repr((self._scoring, iou_threshold, str(self._rule), list(self._counts)))
-        digest = list(hashlib.sha256(told.encode()).digest()[:8])
+        settings = repr((self._scoring, iou_threshold, str(self._rule), list(self._counts)))
+        digest = list(hashlib.sha256(settings.encode()).digest()[:8])
         self.add_state("settings", torch.tensor(digest, dtype=torch.int64), dist_reduce_fx="max")
 
     @property
@@ -70,8 +70,8 @@ class MapMetric(Metric):
 
     def describe(self) -> dict[str, str | int]:
         """How the value is measured, as `hclnet score --json` says it."""
-        told = self._scoring.describe(str(self._rule))
-        return {name: value for name, value in told.items() if name != "rule" or self.rule}
+        measured = self._scoring.describe(str(self._rule))
+        return {name: value for name, value in measured.items() if name != "rule" or self.rule}
 
     def extra_repr(self) -> str:
         rule = f", rule={self.rule!r}" if self.rule else ""

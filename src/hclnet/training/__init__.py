@@ -1,4 +1,4 @@
-"""Training: one LightningModule for all methods, batches, the run folder. No truth ever comes in here.
+"""Training: one LightningModule for all methods, batches, the run folder. No ground truth ever comes in here.
 
 What trains is in `training.run`; only who imports that waits for Lightning.
 """

@@ -35,10 +35,10 @@ class WholeFiles(TorchCheckpointIO):
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             free = shutil.disk_usage(path.parent).free / 1e9 if path.parent.is_dir() else 0
-            kept = "The one before is whole" if path.exists() else "There was none before"
+            before = "The one before is whole" if path.exists() else "There was none before"
             raise CheckpointError(
                 f"The checkpoint {path} can't be written ({str(error).splitlines()[0].rstrip('.')}); {free:.1f} GB are "
-                f"free on its disk. {kept}: make room and go on with --resume."
+                f"free on its disk. {before}: make room and go on with --resume."
             ) from error
 
     def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def complete_run(
     `scales`: a size is added, and the run's own scales stay. So does what was calibrated.
 
     Args:
-        config: with the settings that are asked for.
+        config: with the new settings.
         localizer: of the run.
         samples: the training images.
         out: the run folder.

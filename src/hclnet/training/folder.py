@@ -95,8 +95,8 @@ def check_resumable(config: RunConfig, out: Path) -> None:
     """
     before, now = RunConfig.load(out / "config.yaml").training_key(), config.training_key()
     if changed := [key for key in now if before[key] != now[key]]:
-        told = ", ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in changed)
-        raise CheckpointError(f"{out} can't be resumed with another configuration: {told}.")
+        changes = ", ".join(f"{key} was {before[key]!r}, now {now[key]!r}" for key in changed)
+        raise CheckpointError(f"{out} can't be resumed with another configuration: {changes}.")
 
 
 def is_run(out: Path) -> bool:

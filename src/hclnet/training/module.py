@@ -66,11 +66,11 @@ class Training(pl.LightningModule):
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
             values = ", ".join(f"{name} {float(term.detach()):.3g}" for name, term in terms.items())
-            kept = "The checkpoint of the last whole epoch is kept" if self.current_epoch else "No epoch was whole yet"
+            saved = "The checkpoint of the last whole epoch is kept" if self.current_epoch else "No epoch was whole yet"
             raise Diverged(
                 f"The loss is not a number any more (epoch {self.current_epoch + 1}, step {batch_idx + 1}: {values}). "
                 f"Most often the learning rate is too high (lr={self.config.lr:g}; try --set lr="
-                f"{self.config.lr / 10:g}), or bfloat16 overflows (try --set precision=float32). {kept}; with other "
+                f"{self.config.lr / 10:g}), or bfloat16 overflows (try --set precision=float32). {saved}; with other "
                 f"settings it is another run: give it another --out."
             )
         hits = (output.logits.detach().argmax(1) == true).sum()
@@ -97,7 +97,7 @@ class Training(pl.LightningModule):
             images, targets = method.augment_batch(images, targets, random)
         return self.backbone(images, method.in_features, change), targets
 
-    def epoch_figures(self) -> dict[str, float]:
+    def epoch_metrics(self) -> dict[str, float]:
         """Means over the epoch so far: the loss, its terms, and training top-1 accuracy."""
         images = float(self.sums["images"])
         means = {k: float(v) / images for k, v in self.sums.items() if k != "images"}

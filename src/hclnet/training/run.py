@@ -157,14 +157,14 @@ class _Rows(Callback):
         self.report(trainer.global_step, self.steps)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: Training) -> None:
-        figures = module.epoch_figures()
+        metrics = module.epoch_metrics()
         seconds = round(time.monotonic() - self.started, 3)
-        self.rows.append({"epoch": trainer.current_epoch + 1, "lr": self.lr, **figures, "seconds": seconds})
+        self.rows.append({"epoch": trainer.current_epoch + 1, "lr": self.lr, **metrics, "seconds": seconds})
         with whole(self.path) as part, part.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(self.rows[-1]))
             writer.writeheader()
             writer.writerows(self.rows)
-        self.report(trainer.global_step, self.steps, f"loss {figures['loss']:.3f}, top-1 {figures['top1']:.3f}")
+        self.report(trainer.global_step, self.steps, f"loss {metrics['loss']:.3f}, top-1 {metrics['top1']:.3f}")
 
 
 @contextmanager

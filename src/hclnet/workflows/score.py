@@ -1,7 +1,7 @@
 """`hclnet score`: anybody's heatmaps and a ground truth -> the records and metrics that `evaluate` makes of a
 localizer.
 
-Maps are read one after the other and looked at in threads; never more than a few are in memory.
+Maps are read one after the other and scored in threads; never more than a few are in memory.
 """
 
 from __future__ import annotations
@@ -100,15 +100,15 @@ def score(
     box = box or Inference().box
     rule, scoring = parse_rule(box), get_protocol(protocol, map_size, normalization=cam_normalization)
     dataset = read(ground_truth)
-    kept, boxes, masks = (
+    in_split, boxes, masks = (
         dataset.split(find_split(dataset, split)),
         dataset.ground_truth.boxes,
         dataset.ground_truth.masks,
     )
-    samples = [s for s in kept if s.id in boxes or s.id in masks]
+    samples = [s for s in in_split if s.id in boxes or s.id in masks]
     if not samples:
         raise ValueError(
-            f"{ground_truth} has neither boxes nor masks for its {kept[0].split} images: nothing to score by."
+            f"{ground_truth} has neither boxes nor masks for its {in_split[0].split} images: nothing to score by."
         )
     check_needs(rule, ("features",), "hclnet score has maps and no backbone")
     if absent := [s for s in samples if not s.path.is_file()]:
@@ -122,7 +122,7 @@ def score(
         sizes = np.array([dataset.ground_truth.sizes.get(s.id) or image_size(s.path) for s in samples], dtype=np.int64)
         records = score_maps(chosen, samples, sizes, dataset.ground_truth, scoring, rule, progress, log=log)
     values = weighted_metrics(records, resamples(len(records)))
-    named = {"maps": str(maps), "truth": str(ground_truth), "split": kept[0].split, "box": box}
+    named = {"maps": str(maps), "truth": str(ground_truth), "split": in_split[0].split, "box": box}
     measured = {**named, "protocol": scoring.describe(box), **compute_metrics(records), "intervals": intervals(values)}
     return Score(records, measured, values)
 
@@ -151,7 +151,7 @@ def open_maps(path: str | Path) -> Iterator[dict[str, Read]]:
     elif path.suffix == ".safetensors":
         maps, wanted = _safetensors(path), "a tensor for each image"
     else:
-        raise ValueError(f"{path} is no file of maps: they come as .npz, .safetensors or a folder of .npy files.")
+        raise ValueError(f"{path} is not a file of maps: they come as .npz, .safetensors or a folder of .npy files.")
     try:
         if not maps:
             raise ValueError(f"There are no maps in {path}: it needs {wanted}, named by the image's id.")
