@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 EPSILON = 1e-6
 

@@ -5,6 +5,7 @@ Every metric is registered in one place (`METRICS`, `register`) and is a reducti
 (the protocol's `describe`). `choose_threshold` is a reduction too. Nothing in here needs torch.
 """
 
+from hclnet.metrics import registered as _registered  # noqa: F401, the metrics that are there from the start
 from hclnet.metrics.calibration import FEWEST, Calibration, choose_threshold
 from hclnet.metrics.compute import accuracy_by_level, compute_metrics, describe_protocol, weighted_metrics
 from hclnet.metrics.failures import KINDS, box_kinds, containment, describe_kinds, kind_of_box

@@ -5,7 +5,8 @@ Every metric is a function of sums over images. So a table, a bootstrap resample
 and a stream of images that nobody keeps all come to the same value: they add the same whole numbers up.
 
 A new metric is one `register(Metric(...))`. `hclnet.metrics.compute` and so `--json`, the tables on the terminal and
-in Markdown, `compare.json` and the report then have it, with its interval.
+in Markdown, `compare.json` and the report then have it, with its interval. Those that are there from the start are in
+`hclnet.metrics.registered`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from functools import cache
 import numpy as np
 from jaxtyping import Bool, Float64, Integer, Real
 
-from hclnet.metrics.masks import pxap
 from hclnet.types import Records
 
 V2_IOUS = (0.3, 0.5, 0.7)
@@ -261,114 +261,3 @@ def _share(count: Float64[np.ndarray, " r"], of: Float64[np.ndarray, " r"]) -> F
 def top_k_loc(k: int) -> Metric:
     """Top-k Loc for any k; the registered ones are those of 1 and 5."""
     return Metric(f"top{k}_loc", (boxed, right_in_top(k)), share, ("boxes", "classes"))
-
-
-_BOXES, _CLASSES, _BOTH = ("boxes",), ("classes",), ("boxes", "classes")
-
-for _metric in (
-    Metric("images", (images,), number, whole=True),
-    Metric(
-        "top1_cls",
-        (images, in_top(1)),
-        share,
-        _CLASSES,
-        "Top-1 classification",
-        "Top-1\ncls",
-        "the true class is the most probable",
-        prominence=5,
-    ),
-    Metric(
-        "top5_cls",
-        (images, in_top(5)),
-        share,
-        _CLASSES,
-        "Top-5 classification",
-        "Top-5\ncls",
-        "it is among the five most probable",
-        prominence=2,
-    ),
-    Metric("images_with_boxes", (boxed,), number, _BOXES, whole=True),
-    Metric(
-        "top1_loc",
-        (boxed, right_in_top(1)),
-        share,
-        _BOTH,
-        "Top-1 Loc",
-        "Top-1\nLoc",
-        "right class first, and box IoU >= 0.5",
-        prominence=6,
-    ),
-    Metric(
-        "top5_loc",
-        (boxed, right_in_top(5)),
-        share,
-        _BOTH,
-        "Top-5 Loc",
-        "Top-5\nLoc",
-        "class in the five, and box IoU >= 0.5",
-        prominence=1,
-    ),
-    Metric(
-        "gt_known",
-        (boxed, right),
-        share,
-        _BOXES,
-        "GT-known Loc",
-        "GT-\nknown",
-        "box IoU >= 0.5, whatever the prediction",
-        prominence=9,
-    ),
-    Metric(
-        "box_acc_v2",
-        (boxed, right_at_ious),
-        mean_share,
-        _BOXES,
-        "BoxAccV2",
-        "Box\nAccV2",
-        "the same box, mean of IoU .3, .5, .7",
-        prominence=3,
-    ),
-    Metric(
-        "max_box_acc",
-        (boxed, right_at_levels),
-        best_share,
-        _BOXES,
-        "MaxBoxAcc",
-        "MaxBox\nAcc",
-        "box IoU >= 0.5 at the one best threshold",
-        prominence=8,
-    ),
-    Metric("max_box_acc_threshold", (boxed, right_at_levels), best_level, _BOXES),
-    Metric(
-        "max_box_acc_v2",
-        (boxed, *any_at_v2_ious),
-        mean_of_best_shares,
-        _BOXES,
-        "MaxBoxAccV2",
-        "MaxBox\nAccV2",
-        "any component, mean of IoU .3, .5, .7",
-        prominence=7,
-    ),
-    Metric(
-        "top1_loc_best",
-        (boxed, right_at_levels, right_first_at_levels),
-        share_at_best,
-        _BOTH,
-        "Top-1 Loc, best t",
-        "T1 Loc,\nbest t",
-        "at the threshold of MaxBoxAcc",
-        prominence=0,
-    ),
-    Metric("images_with_masks", (masked,), number, ("masks",), whole=True),
-    Metric(
-        "pxap",
-        (inside, outside),
-        pxap,
-        ("masks",),
-        "PxAP",
-        "PxAP\n",
-        "area under the pixels' precision-recall",
-        prominence=4,
-    ),
-):
-    register(_metric)
