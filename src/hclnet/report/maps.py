@@ -53,7 +53,7 @@ class ImageMaps:
 
 @lru_cache
 def taps(length: int, side: int, upsampling: str) -> Taps:
-    """Upsampling from `length` to `side`, as `torch.nn.functional.interpolate(align_corners=False)` does it.
+    """Upsampling from `length` to `side`, as OpenCV's `resize` and so every protocol does it.
 
     Args:
         length: inputs along the axis.
