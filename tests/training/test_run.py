@@ -1,7 +1,6 @@
 import csv
 import json
 import os
-import random
 import shutil
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from hclnet.cli.app import app
 from hclnet.localizer.localizer import Localizer
 from hclnet.methods import Method
 from hclnet.training import is_finished
+from hclnet.training.folder import prepare_run
 from hclnet.training.module import Training
-from hclnet.training.run import _seeded
+from hclnet.training.run import train_run
 
 pytestmark = pytest.mark.precision
 
@@ -362,22 +362,15 @@ def test_label_smoothing_is_pytorchs(birds, tmp_path, monkeypatch):
         torch.testing.assert_close(term, expected)
 
 
-def random_states():
-    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
-
-
-def test_what_is_seeded_is_seeded_and_afterwards_as_before():
-    random.seed(5), np.random.seed(6), torch.manual_seed(7)
-    before, drawn = random_states(), []
-    for _ in range(2):
-        with _seeded(3, torch.device("cpu")):
-            drawn.append((random.random(), np.random.rand(), torch.rand(1).item()))
-        assert random_states() == before
-    assert drawn[0] == drawn[1]
-
-
 def test_the_callers_random_numbers_go_on_as_if_there_had_been_no_training(birds, tmp_path):
     """But for Python's own, which the checks of annotations draw from in tests."""
-    before = *random_states()[1:], dict(os.environ)
-    train(birds, tmp_path / "run", epochs=1)
-    assert (*random_states()[1:], dict(os.environ)) == before
+
+    def states():
+        return np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), dict(os.environ)
+
+    config = hclnet.RunConfig(data=str(birds), size=64, batch=4, epochs=1, options={"width": 8}, device="cpu")
+    dataset, before = hclnet.read(birds), states()
+    out = tmp_path / "run"
+    prepare_run(config, out)
+    train_run(config, dataset.classes, dataset.split("train"), out)
+    assert states() == before

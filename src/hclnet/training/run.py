@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import csv
 import logging
-import random
 import signal
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
@@ -24,6 +21,7 @@ from hclnet.localizer.cache import cached_features
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import View
 from hclnet.progress import bar
+from hclnet.randomness import random_states_kept
 from hclnet.storage import check_writable, whole, write_json
 from hclnet.training.batches import FeatureBatches, ImageBatches, loader
 from hclnet.training.checkpoint import WholeFiles
@@ -86,7 +84,8 @@ def train_run(
 
     interrupted = False
     previous = signal.getsignal(signal.SIGINT)
-    with bar(label, unit="steps") as report, _quiet(), _seeded(config.seed, localizer.device):
+    with bar(label, unit="steps") as report, _quiet(), random_states_kept():
+        pl.seed_everything(config.seed, verbose=False)
         trainer = pl.Trainer(
             accelerator={"cuda": "gpu"}.get(localizer.device.type, localizer.device.type),
             devices=1 if localizer.device.index is None else [localizer.device.index],
@@ -165,21 +164,6 @@ class _Rows(Callback):
             writer.writeheader()
             writer.writerows(self.rows)
         self.report(trainer.global_step, self.steps, f"loss {metrics['loss']:.3f}, top-1 {metrics['top1']:.3f}")
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """The random numbers of Python, numpy and torch begin from a seed, and afterwards go on as the caller's."""
-    python, arrays = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(arrays)
 
 
 class _quiet:
