@@ -91,8 +91,8 @@ def get(name: str, out: Path, bar: Bar, wait: float = 1.0) -> DataSet:
         wait: seconds before a second attempt; twice as many before the next, and so on.
 
     Raises:
-        ValueError: there is no such data set, the folder holds something else, or something could not be fetched or is
-            not what the publisher has; the message says what to do.
+        ValueError: there is no such data set, the folder contains something else, or a download failed or differs
+            from the publisher's file; the message says what to do.
     """
     if name not in SOURCES:
         raise ValueError(f"hclnet does not know a data set {name!r} to download; it knows {', '.join(SOURCES)}.")

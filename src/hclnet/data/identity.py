@@ -1,4 +1,4 @@
-"""Which data it is: known by the bytes of its files, not by where they lie."""
+"""The identity of data: the bytes of its files, not their place."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _mask_digests(masks: MaskFiles | None) -> list[str]:
     found = []
     for file in files:
         found.append("")
-        with suppress(OSError):  # whoever scores is told of a mask that is missing
+        with suppress(OSError):  # a missing mask is reported when it is scored
             found[-1] = file_digest(file)
     return found
 

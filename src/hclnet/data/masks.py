@@ -74,7 +74,7 @@ def files_of(mask: MaskFiles) -> Iterator[Path]:
 
 
 def shape_fault(path: Path, size: Size) -> str | None:
-    """Whether a mask shows something else than the whole image, by its header; what can't be read is told of later."""
+    """Why a mask does not show the whole image, by its header; None also for files that can't be read (found later)."""
     try:
         found = image_size(path)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The image files that a person's arguments mean: files, folders, globs."""
+"""The image files that arguments of a command mean: files, folders, globs."""
 
 from __future__ import annotations
 

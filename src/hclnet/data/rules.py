@@ -1,7 +1,7 @@
-"""What holds for every layout: which data sets are refused when they are read, and which when they are trained on.
+"""The rules for all layouts: which data sets are refused when they are read, and which when they are trained on.
 
-A reader says what is there. Here it is decided what of that is good enough, and for what: to score or to calibrate on
-some images less is needed than to learn from them.
+A reader reports what a folder has. This module decides what is good enough for what: scoring or calibrating on images
+needs less than training on them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The scale of a run's gray images of more than 8 bits, learnt from those that it is trained on."""
+"""The scale of a run's gray images of more than 8 bits, learned from its training images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hclnet.data.gray import is_deep, scale_of
 from hclnet.data.images import opened
 from hclnet.types import Gray
 
-_IMAGES = 400  # that a scale is learnt from
+_IMAGES = 400  # from which a scale is learned
 _VALUES = 2**22  # of all of them together
 
 
@@ -24,7 +24,7 @@ def learn_gray(paths: Sequence[str | Path], setting: float | str = "auto") -> Gr
     """One scale for all images of a run.
 
     Args:
-        paths: the training images. From up to 400 of those that are gray of more than 8 bits the scale is learnt: the
+        paths: the training images. The scale is learned from up to 400 of those that are gray of more than 8 bits: the
             99.9th percentile of the values of all of them is shown as 255.
         setting: `auto`; or a number, which is shown as 255, and 0 as 0; or `file`, each image by its own depth.
     """

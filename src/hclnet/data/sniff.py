@@ -1,4 +1,4 @@
-"""What a file is that Pillow does not read: a sentence that says so, and what to do."""
+"""Files that Pillow does not read: what they are, and what to do, as a sentence."""
 
 from __future__ import annotations
 

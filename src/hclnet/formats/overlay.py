@@ -18,7 +18,7 @@ from hclnet.storage import whole
 from hclnet.types import Localization
 
 MOST = 4096
-"""Longest side of a picture, pixels: nobody looks at 20,000."""
+"""Longest side of a picture, pixels."""
 
 _COLORS = ("#ff5d2e", "#2ec4ff", "#b6ff2e", "#ff2ec4", "#ffd52e")
 

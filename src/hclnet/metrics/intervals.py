@@ -20,8 +20,8 @@ from hclnet.metrics.registry import is_count
 from hclnet.types import Records
 
 PAIRED = (
-    "Points, with paired 95 % intervals: a bootstrap over the same images for both. A difference whose interval is "
-    "without 0 is more than the luck of these images; how much trainings vary only more seeds tell."
+    "Points, with paired 95 % intervals: a bootstrap over the same images for both. A difference whose interval "
+    "excludes 0 is more than chance over these images; only more seeds show how much trainings vary."
 )
 
 RESAMPLES = 1000

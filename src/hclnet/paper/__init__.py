@@ -1,6 +1,6 @@
 """The paper's experiments: `compare` with a file of `hclnet.configs` and a template.
 
-What is missing is trained, what is finished is used again, and what was stopped goes on. All experiments of one `out`
+Missing runs are trained, finished runs are used again, and stopped runs continue. All experiments of one `out`
 share its runs, so that tables 1, 3 and 4 and the figures cost each training once.
 """
 

@@ -1,4 +1,4 @@
-"""The paper's tables and figures as files: which methods, which figures, what the paper says, what to know of it."""
+"""The paper's tables and figures as files: methods, metrics, the paper's numbers, and notes on them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Row(Strict):
 
 
 class TableOf(Strict):
-    """A table of the paper. Its figures are errors: 100 - accuracy, percent.
+    """A table of the paper. Its numbers are errors: 100 - accuracy, percent.
 
     Attributes:
         columns: the paper's columns, by metric; their heads.
         beside: more columns, which the paper does not have.
-        notes: what a reader has to know where the paper's figures stand beside others.
+        notes: what a reader has to know to compare the paper's numbers with others.
     """
 
     kind: Literal["table"]

@@ -57,7 +57,7 @@ def tex(text: str) -> str:
 
 
 def _numbers(text: str) -> str:
-    """A cell of figures in LaTeX: real minus signs, the spread small."""
+    """A cell of numbers in LaTeX: real minus signs, the spread small."""
     if text == "-":
         return "--"
     middle, _, spread = text.replace("-", "$-$").partition(" [")

@@ -232,7 +232,7 @@ def write(
     """Draw a data set into `folder`, laid out as CUB-200-2011.
 
     Beside CUB's `images/`, `segmentations/` (0 or 255) and text files it has `part_masks/` (gray, numbered as
-    `part_masks/parts.txt` tells) and `parts.json` (the options). Files of those names are overwritten, others left.
+    `part_masks/parts.txt` lists) and `parts.json` (the options). Files of those names are overwritten, others left.
 
     Args:
         folder: made if it is missing.

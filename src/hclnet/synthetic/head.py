@@ -70,7 +70,7 @@ def _turned(frame: HeadFrame, points: Float[np.ndarray, "*n 2"], stretch: float 
 def head_reach(frame: HeadFrame) -> Float[np.ndarray, "4 2"]:
     """Tips of the longest beak and the widest crowns of any species, in the bird's frame.
 
-    One answer for all species, so that where a bird is put, and how large, tells nothing of its class.
+    The same for all species, so that place and size of a bird say nothing about its class.
     """
     beak = _turned(frame, np.array([(2.25, 0.1)]))
     return frame.place(np.vstack([beak, [(-1.7, 1.3), (-1.0, 2.0), (0.6, 2.15)]]))

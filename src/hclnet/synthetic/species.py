@@ -1,4 +1,4 @@
-"""What tells the birds apart: the head of each species, and the plumage that goes with it more or less often."""
+"""The differences between species: the head, and the plumage that goes with it more or less often."""
 
 from __future__ import annotations
 

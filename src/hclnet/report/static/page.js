@@ -32,18 +32,18 @@ const $ = (selector) => document.querySelector(selector);
 
 // Sliders.
 const Sliders = (() => {
-  const opacity = $("#opacity"), threshold = $("#threshold"), rule = $("#at-rule"), told = $("#threshold-value");
+  const opacity = $("#opacity"), threshold = $("#threshold"), rule = $("#at-rule"), shown = $("#threshold-value");
   let waiting = false;
 
   const level = () => (rule.checked ? null : Number(threshold.value));
 
-  function tell() {
+  function describe() {
     const t = level(), judged = List.judged();
     const share = (Number(threshold.value) / 255).toFixed(2);
     threshold.setAttribute("aria-valuetext", `${share} of the maximum`);
     let text = t === null ? [...new Set(judged.map((column) => column.rule))].join(", ") : share;
     if (t !== null && judged.length === 1 && judged[0].accuracy) text += ` · ${percent(judged[0].accuracy[t], 1)} right`;
-    told.textContent = text;
+    shown.textContent = text;
     document.documentElement.classList.toggle("cutting", t !== null);
     for (const cursor of document.querySelectorAll(".cursor")) {
       cursor.hidden = t === null;
@@ -60,7 +60,7 @@ const Sliders = (() => {
     waiting = true;
     requestAnimationFrame(() => {
       waiting = false;
-      tell();
+      describe();
       List.cut(level());
       Enlarged.cut(level());
     });
@@ -92,7 +92,7 @@ const Sliders = (() => {
   const best = Data.columns[List.shownColumn()].accuracy;
   threshold.value = best ? best.indexOf(Math.max(...best)) : 51;
   fade();
-  return { level, tell, bar: $("#sliders") };
+  return { level, describe, bar: $("#sliders") };
 })();
 
 // Filters.
@@ -103,7 +103,7 @@ const Filters = (() => {
 
   for (const [k, name] of Data.classes.entries()) label.append(element("option", { value: k }, name));
 
-  function tell() {
+  function describe() {
     const counts = List.counts();
     for (const option of label.options) {
       const k = Number(option.value);
@@ -126,8 +126,8 @@ const Filters = (() => {
     if (judge) state.judge = Number(judge.value);
     for (const node of document.querySelectorAll("[data-for-view]")) node.hidden = node.dataset.forView !== state.view;
     $("#of-method").textContent = Data.columns[List.shownColumn()].name;
-    tell();
-    Sliders.tell();
+    describe();
+    Sliders.describe();
     List.refresh();
   }
 
