@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
 import hclnet
-from hclnet.training.batches import EpochBatches
+from hclnet.training.batches import EpochBatches, ImageBatches
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,10 @@ def test_an_epoch_has_an_order_of_its_own():
 def test_a_backbone_is_tuned_whose_maps_have_one_value_though_one_image_is_left(birds, tmp_path):
     settings = {"size": 32, "epochs": 1, "batch": 11, "output_stride": 32, "device": "cpu", "weights": "none"}
     assert hclnet.train(birds, tmp_path / "run", "cam", report=False, tune="all", **settings).finished
+
+
+def test_a_process_that_is_started_anew_gets_the_images_too(birds):
+    """On macOS and Windows the data set of a training with workers is pickled."""
+    data = ImageBatches(hclnet.read(birds).split("train"), 48, 3, seed=0)
+    key = (0, np.array([2, 5]))
+    assert (pickle.loads(pickle.dumps(data))[key].images == data[key].images).all()
