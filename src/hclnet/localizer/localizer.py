@@ -174,7 +174,9 @@ class Localizer:
             images: a list or another iterable of images: paths of files, Pillow images, H x W x 3 uint8 arrays. A
                 generator is taken one batch at a time. The results hold heatmaps: take a few hundred images at a
                 time, or `hclnet.locate_files`.
-            top, classes, max_objects: as for `locate`.
+            top: as for `locate`.
+            classes: as for `locate`.
+            max_objects: as for `locate`.
 
         Returns:
             One result for each image, in order.
