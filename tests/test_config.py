@@ -176,7 +176,7 @@ def test_where_the_data_is_does_not_depend_on_where_a_later_command_runs(tmp_pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "is no run folder: it has no config.yaml"),
+        (None, "is not a run folder: it has no config.yaml"),
         ("", "holds no settings"),
         ("- 1\n- 2\n", "holds no settings"),
         ("a: [1\n", "can't be read: while parsing"),

@@ -247,7 +247,7 @@ class RunConfig(Strict):
         ValueError: the file is missing, no YAML or no configuration; the message says where.
         """
         if not path.is_file():
-            raise ValueError(f"{path.parent} is no run folder: it has no {path.name}.")
+            raise ValueError(f"{path.parent} is not a run folder: it has no {path.name}.")
         settings = {"gray_max": "file", **read_mapping(path)}  # what version 0.1 did, which wrote nothing about it
         if "data" not in settings:
             raise ValueError(f"{path} can't be read: data: there is no such line; it names the data set of the run.")

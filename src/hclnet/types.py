@@ -21,7 +21,7 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One labelled image: all that training ever sees of it. It has no boxes; those are in `GroundTruth`."""
+    """One labeled image: all that training ever sees of it. It has no boxes; those are in `GroundTruth`."""
 
     id: str
     path: Path
@@ -100,7 +100,7 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """What a reader makes of a path: the labelled images, and beside them, apart, the ground truth.
+    """What a reader makes of a path: the labeled images, and beside them, apart, the ground truth.
 
     Attributes:
         notes: what a person should know of how it was read.

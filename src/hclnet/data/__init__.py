@@ -1,4 +1,4 @@
-"""Step 1 of the flow: files -> one table of labelled images, and apart from it the ground truth -> batches.
+"""Step 1 of the flow: files -> one table of labeled images, and apart from it the ground truth -> batches.
 
 A layout of files is one module here with `KIND`, `LOOKED_FOR` and two functions: `recognize(path) -> bool` and
 `read(path, seed) -> DataSet`; the path is a folder or a file. To add one, write the module and name it in `READERS`.

@@ -20,7 +20,7 @@ def in_order(name: str) -> tuple[bool, int, str]:
 
 
 def with_classes(dataset: DataSet, classes: Sequence[str]) -> DataSet:
-    """The same images labelled by other classes, such as a run's, matched by name.
+    """The same images labeled by other classes, such as a run's, matched by name.
 
     The data set may have a part of the classes, and in any order. Names that differ only in how Unicode writes them
     (`é` as one character or as two) are the same.

@@ -49,7 +49,7 @@ def heat_picture(heatmap: np.ndarray, size: tuple[int, int]) -> Image.Image:
 
 
 def overlay(one: Localization, image: object | None = None, opacity: float = 0.45) -> Image.Image:
-    """The image under the heatmap of its first class, with a labelled box per object; no side is longer than `MOST`.
+    """The image under the heatmap of its first class, with a labeled box per object; no side is longer than `MOST`.
 
     Where nothing was found, it is the image alone with the class in a corner.
 

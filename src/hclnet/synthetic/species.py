@@ -92,7 +92,7 @@ class Plumage:
     wing_bar: float
 
 
-# A ring of plumages: back, breast, wing; streaks, spots, bars, wing bar. A bird's lies between two neighbours.
+# A ring of plumages: back, breast, wing; streaks, spots, bars, wing bar. A bird's lies between two neighbors.
 _RING: tuple[tuple[Color, Color, Color, tuple[float, float, float, float]], ...] = (
     ((124, 94, 62), (226, 204, 164), (96, 70, 48), (0.9, 0.0, 0.0, 0.5)),
     ((170, 104, 54), (232, 168, 104), (112, 68, 44), (0.4, 0.5, 0.0, 0.1)),
@@ -111,7 +111,7 @@ def plumage(rng: np.random.Generator, label: int, classes: int, body_cue: float)
     """One bird's plumage.
 
     Species `k` of `classes` owns an arc of a ring of plumages, centered on `k / classes` and 1.6 spacings wide, so that
-    it shares three eighths of its arc with each neighbour. With probability `body_cue` a bird takes a place on its own
+    it shares three eighths of its arc with each neighbor. With probability `body_cue` a bird takes a place on its own
     species' arc, otherwise on that of a species drawn evenly. So the plumages of a whole data set are distributed
     alike whatever `body_cue` is, and only how often they go with the label changes: at 0 they say nothing of it.
 

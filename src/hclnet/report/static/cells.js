@@ -64,7 +64,7 @@ const Found = {
   kind: (image, k) => Data.kinds[Data.columns[k].kind[image]] ?? null,
 };
 
-const COLOURS = Maps.bytes(Data.heat);
+const COLORS = Maps.bytes(Data.heat);
 
 // Levels 0..255 as a picture.
 function paintHeat(canvas, levels, side) {
@@ -72,9 +72,9 @@ function paintHeat(canvas, levels, side) {
   const context = canvas.getContext("2d"), pixels = context.createImageData(side, side);
   for (let i = 0; i < levels.length; i++) {
     const v = levels[i];
-    pixels.data[4 * i] = COLOURS[3 * v];
-    pixels.data[4 * i + 1] = COLOURS[3 * v + 1];
-    pixels.data[4 * i + 2] = COLOURS[3 * v + 2];
+    pixels.data[4 * i] = COLORS[3 * v];
+    pixels.data[4 * i + 1] = COLORS[3 * v + 1];
+    pixels.data[4 * i + 2] = COLORS[3 * v + 2];
     pixels.data[4 * i + 3] = 255;
   }
   context.putImageData(pixels, 0, 0);
