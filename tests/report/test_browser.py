@@ -309,7 +309,7 @@ def test_branches_fusion_and_complement_side_by_side(page, file, visit):
     assert titles() == ["Image", "Branch A", "Branch B", "Branch C", "Fused"] and images(tab)[0] == image
     assert "hclnet (branches=3)" in tab.inner_text("[data-for-view='fusion']")
     show_all(tab)
-    colors = np.array(tab.evaluate("Array.from(COLOURS)")).reshape(256, 3)
+    colors = np.array(tab.evaluate("Array.from(COLORS)")).reshape(256, 3)
     fused = np.array(painted()[3]).reshape(224, 224, 4)
     np.testing.assert_array_equal(fused[..., :3], colors[levels(page, 2, image)])
     tab.select_option("#judge", "0")
