@@ -195,12 +195,13 @@ def test_a_broken_image_ends_an_evaluation_with_its_name(dataset, tmp_path):
         evaluate_localizer(localizer, [dataset.split("test")[0], broken], GroundTruth())
 
 
-def test_the_network_is_a_module_that_can_be_traced(dataset):
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("settings", [{}, {"flip": True, "scales": (0.5, 1), "fusion": "l1", "upsample_first": True}])
+def test_the_network_is_a_module_that_can_be_traced(dataset, method, settings):
     """Under torch.export a branch on data, or anything of numpy, is an error."""
-    localizer = made("hclnet", dataset, flip=True, scales=(0.5, 1), fusion="l1")
-    network = localizer.network
+    network = made(method, dataset, **settings).network
     squares = [torch.tensor(load_square(dataset.split("test")[0].path, side)[None]) for side in network.sides]
-    assert network.sides == (32, 64) and not network.training
+    assert network.sides == ((32, 64) if settings else (64,)) and not network.training
     with torch.no_grad():
         exported = torch.export.export(network, tuple(squares), strict=False).module()
         ours, theirs = network(*squares), exported(*squares)

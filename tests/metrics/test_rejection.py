@@ -87,7 +87,7 @@ def test_a_perfect_classifier():
 
 def test_too_little_to_choose_on():
     values, labels = probabilities(4, 3)
-    with pytest.raises(ValueError, match="4 images of 3 classes do not tell when a class is absent"):
+    with pytest.raises(ValueError, match="4 images of 3 classes do not show when a class is absent"):
         choose_min_score(values, labels)
     with pytest.raises(ValueError, match="20 images of 1 classes"):
         choose_min_score(np.ones((20, 1)), np.zeros(20, dtype=int))

@@ -1,9 +1,9 @@
 """The box rule `auto`: no threshold, and no ground-truth box where it is used; its constants were set on cut-out
 animals.
 
-Which level of a map is the object's edge can't be told from the map alone: on the maps of one branch the best single
+The map alone does not say which of its levels is the object's edge: on the maps of one branch the best single
 level lies near 0.45 of the maximum, on those of two branches near 0.7, at twice the image size at 0.3 and 0.5. The
-backbone's features can tell it, since an object's differ from its surroundings' whatever method drew the map. Their
+backbone's features say it, since an object's differ from its surroundings' whatever method drew the map. Their
 answer is the `foreground` (see `hclnet.maps.foreground`): a value for every cell of the features, above 0 where they
 are more like what the class maps point at, on all training images, than like what they pass over.
 

@@ -106,11 +106,11 @@ def evaluate_localizer(
 
     with ThreadPoolExecutor(_THREADS) as pool:
         for done, found_in in enumerate(in_threads(looked, rows(), pool, _AHEAD)):
-            for group, (found, pixels, kept) in zip(groups, found_in):
+            for group, (found, pixels, maps) in zip(groups, found_in):
                 for member, one in zip(group.members, found):
                     member.table.put(done, one, pixels)
                     if keep:
-                        keep(member.number, replace(kept, level=one.level))
+                        keep(member.number, replace(maps, level=one.level))
             if progress:
                 progress(done + 1, len(samples))
     return [member.table.records(*classified[member.classifier].columns()) for member in every]

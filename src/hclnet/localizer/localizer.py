@@ -172,7 +172,7 @@ class Localizer:
 
         Args:
             images: a list or another iterable of images: paths of files, Pillow images, H x W x 3 uint8 arrays. A
-                generator is taken one batch at a time. The results hold heatmaps: take a few hundred images at a
+                generator is taken a few images ahead. The results hold heatmaps: take a few hundred images at a
                 time, or `hclnet.locate_files`.
             top: as for `locate`.
             classes: as for `locate`.
@@ -189,7 +189,7 @@ class Localizer:
         if isinstance(images, str | bytes | os.PathLike | np.ndarray | Image) or not isinstance(images, Iterable):
             raise ValueError("locate_batch takes a list of images. For one image there is locate.")
         asked = self._asked(top, classes, max_objects)
-        return list(locating.locate_pictures(self, locating.numbered_pictures(images, self.gray), *asked))
+        return list(locating.locate_pictures(self, locating.decoded_pictures(self, images), *asked))
 
     def _asked(self, top: Any, classes: Any, max_objects: Any) -> tuple[int, tuple[str, ...] | None, int]:
         """What is asked of the localizer, checked."""

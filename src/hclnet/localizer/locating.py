@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -15,12 +16,13 @@ from hclnet.boxes import find_objects, parse_rule, scale
 from hclnet.data.images import enlarged
 from hclnet.localizer.features import inference_batch
 from hclnet.localizer.localizer import Localizer
-from hclnet.localizer.pipeline import MapRow, Picture, as_picture, map_rows, rows_of
+from hclnet.localizer.pipeline import MapRow, Picture, as_picture, in_threads, map_rows, rows_of
 from hclnet.maps.augmentation import View
 from hclnet.metrics import Hclnet
-from hclnet.types import Gray, Localization, LocatedObject
+from hclnet.types import Localization, LocatedObject
 
 _PREDICTIONS = 5  # shown besides the target classes
+_THREADS = 2  # that decode images
 
 
 def locate_pictures(
@@ -42,17 +44,25 @@ def locate_pictures(
         yield from _located(localizer, some, top, classes, max_objects)
 
 
-def numbered_pictures(images: Iterable[Any], gray: Gray) -> Iterator[Picture]:
-    """The images of a list, each checked when it is its turn.
+def decoded_pictures(localizer: Localizer, images: Iterable[Any]) -> Iterator[Picture]:
+    """The images of a list, checked and decoded by threads, some ahead of use.
 
     Raises:
         ValueError: one can't be read; the message has its place in the list, from 0.
     """
-    for place, image in enumerate(images):
+    sides, gray = {view.size for view in localizer.views}, localizer.gray
+
+    def decoded(numbered: tuple[int, Any]) -> Picture:
+        place, image = numbered
         try:
-            yield as_picture(image, gray)
+            picture = as_picture(image, gray)
+            squares = {side: picture.square(side) for side in sides}
         except ValueError as error:
             raise ValueError(f"Image {place} of the list: {error}") from None
+        return picture._replace(square=lambda side: squares[side] if side in squares else picture.square(side))
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from in_threads(decoded, enumerate(images), pool, inference_batch(localizer.device) + _THREADS)
 
 
 @torch.inference_mode()

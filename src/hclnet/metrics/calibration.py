@@ -49,7 +49,7 @@ class Calibration:
 
 
 def choose_threshold(records: Records) -> Calibration:
-    """The threshold for maps of which records tell; those without a ground-truth box are left out.
+    """The threshold for the maps that records are of; images without a ground-truth box are left out.
 
     Raises:
         ValueError: there are fewer than `FEWEST` images with a ground-truth box.

@@ -78,18 +78,18 @@ def accuracy_by_level(records: Records, iou_threshold: float = 0.5) -> Float64[n
 
 def describe_protocol(metrics: dict[str, Any]) -> str:
     """In a sentence or two, how the metrics of one evaluation were measured, or why there is no localization."""
-    told = f"Percent of {metrics['images']} images"
+    text = f"Percent of {metrics['images']} images"
     if "intervals" in metrics:
-        told += ", with 95 % intervals over images"
+        text += ", with 95 % intervals over images"
     if "protocol" not in metrics:
-        return f"{told}. There are no ground-truth boxes here: classification only."
+        return f"{text}. There are no ground-truth boxes here: classification only."
     protocol = metrics["protocol"]
-    told += f". Protocol {protocol['name']}: maps of {protocol['map_size']} px, {protocol['upsampling']} upsampling"
+    text += f". Protocol {protocol['name']}: maps of {protocol['map_size']} px, {protocol['upsampling']} upsampling"
     if "max_box_acc_threshold" in metrics:
         best = metrics["max_box_acc_threshold"]
-        told += f", box rule {protocol['rule']}; the best threshold is {best:.2f} of the maximum"
+        text += f", box rule {protocol['rule']}; the best threshold is {best:.2f} of the maximum"
     if "crops" in metrics:
-        told += f"; classified by {metrics['crops']} crops"
+        text += f"; classified by {metrics['crops']} crops"
     if "looks" in metrics:
-        told += f"; images seen {metrics['looks']}"
-    return told + "."
+        text += f"; images seen {metrics['looks']}"
+    return text + "."

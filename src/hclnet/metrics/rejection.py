@@ -50,7 +50,7 @@ def choose_min_score(probabilities: Float[np.ndarray, "n c"], labels: Integer[np
     images, classes = probabilities.shape
     if images < FEWEST or classes < 2:
         raise ValueError(
-            f"{images} images of {classes} classes do not tell when a class is absent: it takes at least {FEWEST} "
+            f"{images} images of {classes} classes do not show when a class is absent: it takes at least {FEWEST} "
             "images and two classes."
         )
     probabilities = probabilities.astype(np.float64)
