@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import hclnet
@@ -21,6 +22,10 @@ def test_a_data_set_that_is_read_is_taken_as_its_path_is(birds: Path, trained: P
     scores = [hclnet.evaluate(tmp_path / "b", d, report=False, device="cpu") for d in (None, birds, dataset)]
     assert scores[0].folder == scores[1].folder == scores[2].folder
     assert scores[0].metrics["gt_known"] == scores[2].metrics["gt_known"]
+    maps = tmp_path / "maps.npz"
+    np.savez(maps, **{sample.id: np.eye(7) for sample in dataset.split("test")})
+    measured = [hclnet.score(maps, d, map_size=32).metrics for d in (birds, dataset)]
+    assert measured[0] == measured[1] and measured[0]["truth"] == str(birds)
     rows = [hclnet.compare(d, ["cam"], tmp_path / n, report=False, **RECIPE) for d, n in ((birds, "c"), (dataset, "d"))]
     assert rows[0] == rows[1]
 

@@ -62,6 +62,7 @@ def choose_by_foreground(evidence: Evidence) -> Choice:
         evidence: with a foreground score.
     """
     levels, boxes, likely = evidence.levels, evidence.boxes, evidence.foreground_pixels
+    assert likely is not None and evidence.foreground is not None
     agreement = _agreement(levels, likely)
     agreement[~_has_area(boxes)] = 0
     best = agreement.max()

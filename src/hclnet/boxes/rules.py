@@ -141,12 +141,13 @@ class Auto(Rule):
 
     def object_pixels(self, evidence: Evidence, choice: Choice) -> Bool[np.ndarray, "h w"]:
         """Those that look like an object; without a foreground score, or where none does, those above the level."""
-        return evidence.foreground_pixels if _has_foreground(evidence) else Rule.object_pixels(self, evidence, choice)
+        likely = evidence.foreground_pixels
+        return likely if likely is not None and likely.any() else Rule.object_pixels(self, evidence, choice)
 
     def box_of(self, pixels: Bool[np.ndarray, "h w"], evidence: Evidence) -> Int32[np.ndarray, " 4"]:
         """Half a cell inwards from theirs, where they are those that look like an object."""
         box = Rule.box_of(self, pixels, evidence)
-        if not _has_foreground(evidence):
+        if evidence.foreground is None or not _has_foreground(evidence):
             return box
         return tightened(box.astype(np.float64), evidence.levels.shape, evidence.foreground.shape)
 
@@ -214,7 +215,8 @@ def box(
 
 def _has_foreground(evidence: Evidence) -> bool:
     """Whether there is a foreground score, and any pixel looks like an object."""
-    return evidence.foreground is not None and bool(evidence.foreground_pixels.any())
+    likely = evidence.foreground_pixels
+    return likely is not None and bool(likely.any())
 
 
 def _no_argument(argument: str | None) -> None:

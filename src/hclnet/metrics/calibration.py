@@ -75,9 +75,10 @@ def choose_threshold(records: Records) -> Calibration:
         hits += (left_out & right[:, chosen].T).sum(0)
     share = hits / np.maximum(trials, 1)
     level, *others = np.concatenate(levels).tolist()
+    low, high = interval(np.array(others) / 255)
     return Calibration(
         round(level / 255, 3),
-        tuple(interval(np.array(others) / 255)),
+        (low, high),
         count,
         _mean(share, drawn),
         float(right_by_rule.mean()),

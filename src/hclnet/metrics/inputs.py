@@ -108,8 +108,9 @@ def check_masks(masks: np.ndarray, ignore: np.ndarray | None, maps: Real[np.ndar
     Raises:
         ValueError: they are not as many as the maps, of a wrong shape, or values that are no mask's.
     """
-    both = [_mask_values("masks", masks, maps), None if ignore is None else _mask_values("ignore", ignore, maps)]
-    return [Mask((each,), None if both[1] is None else both[1][i]) for i, each in enumerate(both[0])]
+    held = _mask_values("masks", masks, maps)
+    left_out = None if ignore is None else _mask_values("ignore", ignore, maps)
+    return [Mask((each,), None if left_out is None else left_out[i]) for i, each in enumerate(held)]
 
 
 def _mask_values(name: str, masks: np.ndarray, maps: Real[np.ndarray, "b h w"]) -> Real[np.ndarray, "b mh mw"]:

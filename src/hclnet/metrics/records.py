@@ -72,7 +72,7 @@ class Table:
         rank: Integer[np.ndarray, " n"] | None = None,
     ) -> Records:
         """The whole table; without arguments, one of maps that no classifier stands behind."""
-        if rank is None:
+        if rank is None or top_classes is None or top_scores is None:
             return self._records
         return replace(self._records, top_classes=top_classes, top_scores=top_scores, rank=rank)
 
@@ -108,7 +108,7 @@ def concatenate(parts: Sequence[Records]) -> Records:
     for name in _COLUMNS:
         values = [getattr(part, name) for part in parts]
         columns[name] = list(chain(*values)) if isinstance(values[0], list) else np.concatenate(values)
-    return Records(**columns, protocol=parts[0].protocol)
+    return Records(**columns, protocol=parts[0].protocol)  # type: ignore[arg-type]  # lists and arrays, by name
 
 
 def save(records: Records, path: str | Path) -> None:

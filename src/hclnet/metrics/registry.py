@@ -12,7 +12,7 @@ in Markdown, `compare.json` and the report then have it, with its interval. Thos
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -107,7 +107,7 @@ def total_counts(
         counts: what is summed.
         iou_threshold: smallest IoU of a right box.
     """
-    total = {}
+    total: dict[Count, Totals] = {}
     for start in range(0, max(len(records), 1), _CHUNK):
         some, chunk = _part(records, start, start + _CHUNK), slice(start, start + _CHUNK)
         # In single precision sums of ones are exact up to 2^24 images; those of pixels need double.
@@ -127,8 +127,7 @@ def values(metrics: list[Metric], totals: Mapping[Count, Totals]) -> dict[str, F
 
 
 _CHUNK = 1024
-_ROWS = ("ids", "paths", "labels", "sizes", "top_classes", "top_scores", "rank", "boxes", "iou", "level_iou")
-_ROWS += ("level_best", "inside", "outside")
+_ROWS = tuple(column.name for column in fields(Records) if column.name != "protocol")
 
 
 def _part(records: Records, start: int, stop: int) -> Records:
@@ -150,7 +149,7 @@ def boxed(records: Records, iou_threshold: float) -> Bool[np.ndarray, " n"]:
 
 def masked(records: Records, iou_threshold: float) -> Bool[np.ndarray, " n"]:
     """Images with a ground-truth mask."""
-    return records.inside.any(axis=1) | records.outside.any(axis=1)
+    return np.any(records.inside, axis=1) | np.any(records.outside, axis=1)
 
 
 def right(records: Records, iou_threshold: float) -> Bool[np.ndarray, " n"]:

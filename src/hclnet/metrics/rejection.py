@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Float64, Integer
 
 from hclnet.metrics.calibration import FEWEST
 from hclnet.metrics.intervals import interval, resamples
@@ -69,9 +69,11 @@ def choose_min_score(probabilities: Float[np.ndarray, "n c"], labels: Integer[np
     left_out = drawn[1:] == 0
     trials = np.maximum(left_out.sum(0), 1)
     shares = [(left_out * of[:, chosen[1:]].T).sum(0) / trials for of in (passes, falsely)]
-    return Rejection(
-        float(candidates[chosen[0]]) * _PASS,
-        tuple(interval(candidates[chosen[1:]])),
-        images,
-        *((float(share.mean()), *interval(drawn[1:] @ share / images)) for share in shares),
-    )
+    low, high = interval(candidates[chosen[1:]])
+    found, falsely_found = (_spread(share, drawn[1:] @ share / images) for share in shares)
+    return Rejection(float(candidates[chosen[0]]) * _PASS, (low, high), images, found, falsely_found)
+
+
+def _spread(share: Float64[np.ndarray, " n"], means: Float64[np.ndarray, " r"]) -> tuple[float, float, float]:
+    low, high = interval(means)
+    return float(share.mean()), low, high

@@ -57,9 +57,15 @@ class Scoring(Protocol):
     suffix: ClassVar[str]
     bins: ClassVar[int]
     note: ClassVar[str]
-    map_size: int
-    upsampling: str
-    normalization: str
+
+    @property
+    def map_size(self) -> int: ...
+
+    @property
+    def upsampling(self) -> str: ...
+
+    @property
+    def normalization(self) -> str: ...
 
     @classmethod
     def of(cls, settings: Inference) -> Scoring:

@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,8 +15,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from hclnet.boxes import check_needs, parse_rule
+from hclnet.metrics import Mask, Table, draw, get_protocol, look, true_class_ranks, unlocated
 from hclnet.metrics import Metric as Registered
-from hclnet.metrics import Table, draw, get_protocol, look, true_class_ranks, unlocated
 from hclnet.metrics.inputs import check_boxes, check_maps, check_masks, check_scores, check_sizes
 from hclnet.metrics.registry import Count, total_counts, values
 from hclnet.types import Sample
@@ -28,11 +27,12 @@ Array = Tensor | np.ndarray | Sequence
 class MapMetric(Metric):
     """What all of them share: settings, sums as states, and a registered metric of `hclnet.metrics` of these sums."""
 
-    is_differentiable: ClassVar[bool] = False
-    higher_is_better: ClassVar[bool] = True
-    full_state_update: ClassVar[bool] = False
-    plot_lower_bound: ClassVar[float] = 0.0
-    plot_upper_bound: ClassVar[float] = 1.0
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
+    settings: Tensor
 
     def __init__(
         self,
@@ -108,8 +108,8 @@ class MapMetric(Metric):
             )
         super().merge_state(incoming_state)
 
-    def _add(self, **batch: Array | None) -> None:
-        sums = self._sums_of(**batch) if self._ahead is None else self._ahead
+    def _add(self, maps: Array, **others: Array | None) -> None:
+        sums = self._sums_of(maps, **others) if self._ahead is None else self._ahead
         for name, each in sums.items():
             setattr(self, name, getattr(self, name) + torch.from_numpy(each).to(self.device))
 
@@ -127,7 +127,7 @@ class MapMetric(Metric):
         arrays = check_maps(_array(maps))
         count, shapes = len(arrays), check_sizes(None if sizes is None else _array(sizes), arrays)
         true = [np.zeros((0, 4))] * count if boxes is None else check_boxes([_array(of) for of in boxes], shapes)
-        pictures = [None] * count
+        pictures: Sequence[Mask | None] = [None] * count
         if masks is not None:
             pictures = check_masks(_array(masks), None if ignore is None else _array(ignore), arrays)
         samples = [Sample(str(row), Path(), 0, "") for row in range(count)]

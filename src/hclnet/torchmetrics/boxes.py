@@ -20,7 +20,7 @@ from hclnet.metrics.registry import (
 from hclnet.torchmetrics.base import Array, MapMetric
 
 # States by name, and what they are sums of. Metrics that share them share one look at the maps in a MetricCollection.
-_AT_LEVELS = {"images": boxed, "right": right_at_levels}
+_AT_LEVELS: dict[str, Count] = {"images": boxed, "right": right_at_levels}
 _AT_LEVELS |= {f"any_{round(100 * iou)}": count for iou, count in zip(V2_IOUS, any_at_v2_ious)}
 _AT_RULE = {"images": boxed, "right": right, "right_at_ious": right_at_ious}
 
@@ -81,7 +81,7 @@ class MaxBoxAcc(_BoxMetric):
         normalization: str = "minmax",
         **kwargs: object,
     ) -> None:
-        super().__init__(protocol, iou_threshold, map_size, normalization, **kwargs)
+        super().__init__(protocol, iou_threshold, map_size, normalization, None, **kwargs)
 
 
 class MaxBoxAccV2(_BoxMetric):
@@ -110,7 +110,7 @@ class MaxBoxAccV2(_BoxMetric):
     def __init__(
         self, protocol: str = "hclnet", map_size: int = 224, normalization: str = "minmax", **kwargs: object
     ) -> None:
-        super().__init__(protocol, 0.5, map_size, normalization, **kwargs)
+        super().__init__(protocol, 0.5, map_size, normalization, None, **kwargs)
 
 
 class GTKnownLoc(_BoxMetric):

@@ -33,7 +33,7 @@ class PxAP(MapMetric):
     def __init__(
         self, protocol: str = "hclnet", map_size: int = 224, normalization: str = "minmax", **kwargs: object
     ) -> None:
-        super().__init__(protocol, 0.5, map_size, normalization, **kwargs)
+        super().__init__(protocol, 0.5, map_size, normalization, None, **kwargs)
 
     def update(self, maps: Array, masks: Array, ignore: Array | None = None) -> None:
         """Look at a batch.

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 
 from hclnet.boxes import Rule, check_needs, parse_rule
 from hclnet.config import Inference
-from hclnet.data import find_split, read
+from hclnet.data import find_split
 from hclnet.data.files import SUFFIXES
 from hclnet.data.images import image_size, load_square
 from hclnet.data.masks import check_ground_truth
@@ -42,7 +42,8 @@ from hclnet.metrics import (
 )
 from hclnet.progress import Report
 from hclnet.text import as_clause, shown
-from hclnet.types import GroundTruth, Log, Records, Sample
+from hclnet.types import DataSet, GroundTruth, Log, Records, Sample
+from hclnet.workflows.datasets import as_dataset
 
 _AHEAD = 8  # maps read and not yet looked at, per thread
 
@@ -71,7 +72,7 @@ class Score:
 
 def score(
     maps: str | Path,
-    ground_truth: str | Path,
+    ground_truth: str | Path | DataSet,
     split: str = "test",
     protocol: str = "hclnet",
     box: str | None = None,
@@ -85,7 +86,8 @@ def score(
     Args:
         maps: a folder of `<image id>.npy`, or one `.npz` or `.safetensors` file with image ids as keys; of any
             resolution, ids with or without the image's extension.
-        ground_truth: a data set with boxes or masks, of any layout that `hclnet.read` reads.
+        ground_truth: a data set with boxes or masks: a path of any layout that `hclnet.read` reads, or what it
+            returned.
         split: which part of it.
         protocol: `hclnet` or `wsoleval`; see docs/protocols.md.
         box: the box rule of `gt_known`; the usual one by default.
@@ -99,7 +101,8 @@ def score(
     """
     box = box or Inference().box
     rule, scoring = parse_rule(box), get_protocol(protocol, map_size, normalization=cam_normalization)
-    dataset = read(ground_truth)
+    dataset = as_dataset(ground_truth)
+    source = dataset.root if isinstance(ground_truth, DataSet) else ground_truth
     in_split, boxes, masks = (
         dataset.split(find_split(dataset, split)),
         dataset.ground_truth.boxes,
@@ -108,7 +111,7 @@ def score(
     samples = [s for s in in_split if s.id in boxes or s.id in masks]
     if not samples:
         raise ValueError(
-            f"{ground_truth} has neither boxes nor masks for its {in_split[0].split} images: nothing to score by."
+            f"{source} has neither boxes nor masks for its {in_split[0].split} images: nothing to score by."
         )
     check_needs(rule, ("features",), "hclnet score has maps and no backbone")
     if absent := [s for s in samples if not s.path.is_file()]:
@@ -122,7 +125,7 @@ def score(
         sizes = np.array([dataset.ground_truth.sizes.get(s.id) or image_size(s.path) for s in samples], dtype=np.int64)
         records = score_maps(chosen, samples, sizes, dataset.ground_truth, scoring, rule, progress, log=log)
     values = weighted_metrics(records, resamples(len(records)))
-    named = {"maps": str(maps), "truth": str(ground_truth), "split": in_split[0].split, "box": box}
+    named = {"maps": str(maps), "truth": str(source), "split": in_split[0].split, "box": box}
     measured = {**named, "protocol": scoring.describe(box), **compute_metrics(records), "intervals": intervals(values)}
     return Score(records, measured, values)
 
