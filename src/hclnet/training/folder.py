@@ -125,7 +125,7 @@ def has_progress(out: Path) -> bool:
 
 def environment() -> dict[str, object]:
     """The versions and the machine, as a run folder keeps them."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
             versions[name] = version(name)

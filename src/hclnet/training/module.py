@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from jaxtyping import Float
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from hclnet.backbones import Features
@@ -40,7 +41,7 @@ class Training(pl.LightningModule):
         self.sums: dict[str, Tensor] = {}
         self.train()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         backbone = self.backbone if self.config.tune == "all" else None
         optimizer = build_optimizer(self.config, self.method, backbone)
         schedule = build_schedule(self.config, optimizer, self.total_steps)
@@ -92,6 +93,7 @@ class Training(pl.LightningModule):
             if change is None:
                 return batch.features, targets
             return {stage: change(stage, value) for stage, value in batch.features.items()}, targets
+        assert batch.images is not None  # a batch has either
         images = as_input(batch.images, self.backbone, self.device)
         if method.augments_batches:
             images, targets = method.augment_batch(images, targets, random)

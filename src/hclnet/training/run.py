@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
 import lightning.pytorch as pl
 import torch
@@ -20,7 +21,7 @@ from hclnet.device import PRECISIONS, precision_name, resolve_precision
 from hclnet.localizer.cache import cached_features
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.augmentation import View
-from hclnet.progress import bar
+from hclnet.progress import Report, bar
 from hclnet.randomness import random_states_kept
 from hclnet.storage import check_writable, whole, write_json
 from hclnet.training.batches import FeatureBatches, ImageBatches, loader
@@ -61,8 +62,10 @@ def train_run(
     check_writable(out, _room(localizer, config))
     method, store = localizer.method, None
     localizer.gray = learn_gray([s.path for s in samples], config.gray_max)
-    for line in described(localizer.gray) if log else ():
-        log(line)
+    if log:
+        for line in described(localizer.gray):
+            log(line)
+    dataset: FeatureBatches | ImageBatches
     if config.tune == "heads":
         with bar(f"Features at {config.size} px") as report:
             store = cached_features(
@@ -130,33 +133,38 @@ def _room(localizer: Localizer, config: RunConfig) -> int:
     parts = (localizer.backbone, localizer.method)
     sizes = [sum(t.numel() * t.element_size() for t in part.state_dict().values()) for part in parts]
     learnt = sum(sizes) if config.tune == "all" else sizes[1]
-    return sum(sizes) + 2 * 3 * learnt  # a checkpoint has weights and the optimizer's two moments
+    return int(sum(sizes) + 2 * 3 * learnt)  # a checkpoint has weights and the optimizer's two moments
 
 
 class _Rows(Callback):
     """A row of `metrics.csv` per epoch, and the progress bar. After a resume, rows of replayed epochs go."""
 
-    def __init__(self, path: Path, report, steps: int) -> None:
+    def __init__(self, path: Path, report: Report, steps: int) -> None:
         self.path, self.report, self.steps = path, report, steps
         self.rows: list[dict[str, object]] = []
         self.started = self.lr = 0.0
 
-    def on_train_start(self, trainer: pl.Trainer, module: Training) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.path.exists():
             with self.path.open(encoding="utf-8", newline="") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= trainer.current_epoch]
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, module: Training) -> None:
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.monotonic()
 
-    def on_train_batch_start(self, trainer: pl.Trainer, module: Training, *_: object) -> None:
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
+    ) -> None:
         self.lr = trainer.optimizers[0].param_groups[0]["lr"]  # after the step it is the next one's
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Training, *_: object) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
         self.report(trainer.global_step, self.steps)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: Training) -> None:
-        metrics = module.epoch_metrics()
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Training)
+        metrics = pl_module.epoch_metrics()
         seconds = round(time.monotonic() - self.started, 3)
         self.rows.append({"epoch": trainer.current_epoch + 1, "lr": self.lr, **metrics, "seconds": seconds})
         with whole(self.path) as part, part.open("w", encoding="utf-8", newline="") as file:
@@ -183,7 +191,9 @@ class _quiet:
         for logger in self._loggers:
             logger.setLevel(logging.WARNING)
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for logger, level in zip(self._loggers, self._levels):
             logger.setLevel(level)
-        self._catch.__exit__(*error)
+        self._catch.__exit__(kind, error, trace)
