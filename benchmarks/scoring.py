@@ -26,7 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from hclnet.boxes import parse_rule
+from hclnet.boxes import Evidence, parse_rule
 from hclnet.metrics import Hclnet, Scoring, WsolEval, compute_metrics, intervals, resamples, weighted_metrics
 from hclnet.types import GroundTruth, Sample
 from hclnet.workflows.score import score_maps
@@ -52,7 +52,7 @@ def maps(kind: str, count: int, side: int, seed: int = 0) -> Iterator[np.ndarray
 
 def look(scoring: Scoring, map: np.ndarray, gt_boxes: np.ndarray) -> None:
     """All that a map is scored by, from its values to its IoUs at every threshold."""
-    scoring.locate(scoring.levels(scoring.heatmap(map)), gt_boxes, RULES)
+    scoring.locate(Evidence(scoring.levels(scoring.heatmap(map))), gt_boxes, RULES)
 
 
 def loop(map: np.ndarray, gt_boxes: np.ndarray) -> None:
