@@ -6,7 +6,7 @@ import torch
 
 from hclnet.backbones import build_backbone
 from hclnet.methods import build_method
-from hclnet.methods.has import Options, hidden
+from hclnet.methods.has import HaSOptions, hidden
 from reference import rivals
 
 
@@ -42,7 +42,7 @@ def test_the_images_given_are_left_as_they_are(backbone):
 @pytest.mark.parametrize("side", [16, 44])
 def test_whole_patches_are_hidden_each_by_its_own_coin(side, p):
     count = 400
-    masks = hidden(count, 224, 224, Options(grids=[side], hide=p), np.random.default_rng(0))
+    masks = hidden(count, 224, 224, HaSOptions(grids=[side], hide=p), np.random.default_rng(0))
     per_side = -(-224 // side)
     coins = masks[:, ::side, ::side]
     assert coins.shape == (count, per_side, per_side)
@@ -56,7 +56,7 @@ def test_whole_patches_are_hidden_each_by_its_own_coin(side, p):
 
 
 def test_every_side_is_chosen_as_often_and_zero_hides_nothing():
-    options = Options(hide=1.0)
+    options = HaSOptions(hide=1.0)
     masks = hidden(2000, 224, 224, options.model_copy(update={"hide": 0.5}), np.random.default_rng(3))
     sides = Counter()
     for mask in masks:

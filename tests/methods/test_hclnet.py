@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from drawn import heatmaps
 from hclnet.config import Inference
-from hclnet.methods.hclnet import Options, complement
+from hclnet.methods.hclnet import HCLNetOptions, complement
 from methods import tiny
 from reference import network
 
@@ -145,12 +145,12 @@ def test_detached_the_features_see_the_complement_as_a_constant():
 @pytest.mark.parametrize("value", [0.0, 3.0, -1e5])
 def test_a_constant_map_leaves_all_to_the_next_branch(value):
     flat = torch.full((2, 3, 3), value)
-    assert torch.equal(complement(flat, Options()), torch.ones(2, 3, 3))
-    assert torch.equal(complement(flat, Options(complement="threshold")), torch.ones(2, 3, 3))
+    assert torch.equal(complement(flat, HCLNetOptions()), torch.ones(2, 3, 3))
+    assert torch.equal(complement(flat, HCLNetOptions(complement="threshold")), torch.ones(2, 3, 3))
 
 
 def test_the_complement_keeps_something_everywhere_but_at_the_maximum():
-    keep = complement(torch.tensor([[[0.0, 1.0], [2.0, 4.0]]]), Options())
+    keep = complement(torch.tensor([[[0.0, 1.0], [2.0, 4.0]]]), HCLNetOptions())
     assert keep.tolist() == [[[1.0, 0.75], [0.5, 0.0]]]
 
 

@@ -95,9 +95,9 @@ def _load_file(backbone: Backbone, path: Path) -> None:
 
 def _recognize(tensors: dict[str, Tensor]) -> str | None:
     """The backbone that tensors fit, if there is one."""
-    for name, backbone in BACKBONES.items():
+    for name, architecture in BACKBONES.items():
         with torch.device("meta"):  # names and shapes, without memory for them
-            backbone = backbone.build(backbone.default_stride)
+            backbone = architecture.build(architecture.default_stride)
         try:
             fit(backbone, tensors)
             return name

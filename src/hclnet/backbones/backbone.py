@@ -124,6 +124,7 @@ class Backbone(nn.Module):
             elif isinstance(module, nn.BatchNorm2d):
                 # In every backbone here a batch norm is defined right after the convolution whose output it sees.
                 assert convolution is not None and convolution.out_channels == module.num_features, name
+                assert module.running_mean is not None and module.running_var is not None, name
                 convolution.weight, convolution.bias = fuse_conv_bn_weights(
                     convolution.weight, convolution.bias, module.running_mean, module.running_var,
                     module.eps, module.weight, module.bias,
@@ -136,5 +137,5 @@ class Backbone(nn.Module):
 
 
 def _side_by_side(before: list[Float[Tensor, "b _ _ _"]], last: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
-    size = last.shape[2:]
+    size = (last.shape[2], last.shape[3])
     return torch.cat([x if x.shape[2:] == size else F.adaptive_avg_pool2d(x, size) for x in before] + [last], 1)

@@ -25,14 +25,15 @@ _MEGABYTES = {"efficientnet_lite0": 17, "efficientnet_lite1": 20, "efficientnet_
 def _backbone(name: str, output_stride: int = 16) -> Backbone:
     """Stages 1-5, then `head`, whose 1280 channels ImageNet's classes see."""
     model = timm.create_model(f"tf_{name}", pretrained=False, output_stride=output_stride)
-    blocks = list(model.blocks)
+    part = model.get_submodule
+    blocks = list(part("blocks").children())
     stages = {
-        "stage1": nn.Sequential(model.conv_stem, model.bn1, blocks[0]),
+        "stage1": nn.Sequential(part("conv_stem"), part("bn1"), blocks[0]),
         "stage2": blocks[1],
         "stage3": blocks[2],
         "stage4": nn.Sequential(blocks[3], blocks[4]),
         "stage5": nn.Sequential(blocks[5], blocks[6]),
-        "head": nn.Sequential(model.conv_head, model.bn2),
+        "head": nn.Sequential(part("conv_head"), part("bn2")),
     }
     strides = (min(stride, output_stride) for stride in (2, 4, 8, 16, 32, 32))
     info = dict(zip(stages, map(StageInfo, _CHANNELS[name], strides)))

@@ -20,12 +20,13 @@ def resnet50(output_stride: int = 16) -> Backbone:
     channels: with the 1024 of VGG-16, two branches on 2048 channels would outweigh the backbone twice.
     """
     model = timm.create_model(_TIMM_NAME, pretrained=False, num_classes=0, output_stride=output_stride)
+    part = model.get_submodule
     stages = {
-        "stage1": nn.Sequential(model.conv1, model.bn1, model.act1),
-        "stage2": nn.Sequential(model.maxpool, model.layer1),
-        "stage3": model.layer2,
-        "stage4": model.layer3,
-        "stage5": model.layer4,
+        "stage1": nn.Sequential(part("conv1"), part("bn1"), part("act1")),
+        "stage2": nn.Sequential(part("maxpool"), part("layer1")),
+        "stage3": part("layer2"),
+        "stage4": part("layer3"),
+        "stage5": part("layer4"),
     }
     channels, strides = (64, 256, 512, 1024, 2048), (2, 4, 8, 16, 32)
     info = {name: StageInfo(c, min(s, output_stride)) for name, c, s in zip(stages, channels, strides)}

@@ -23,10 +23,13 @@ def vgg16(output_stride: int = 8) -> Backbone:
     # No classifier, and next to nothing of its hidden layers, which would be nine tenths of the weights.
     model = timm.create_model(_TIMM_NAME, pretrained=False, num_classes=0, mlp_ratio=1 / 4096)
     layers = model.features
+    assert isinstance(layers, nn.Sequential)
     if output_stride == 8:
         layers[_ENDS[3]] = nn.MaxPool2d(3, stride=1, padding=1)
     starts = (0, *(end + 1 for end in _ENDS))
-    stages = {f"stage{k}": layers[start : end + 1] for k, (start, end) in enumerate(zip(starts, _ENDS), 1)}
+    stages: dict[str, nn.Module] = {
+        f"stage{k}": layers[start : end + 1] for k, (start, end) in enumerate(zip(starts, _ENDS), 1)
+    }
     strides = (2, 4, 8, output_stride, output_stride)
     info = {name: StageInfo(c, s) for name, c, s in zip(stages, (64, 128, 256, 512, 512), strides)}
     return Backbone("vgg16", stages, info, "stage5", 1024, IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, model)

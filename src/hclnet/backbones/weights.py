@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import timm
@@ -38,7 +38,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         head = file.read(9)
     try:
         if head[8:] == b"{":
-            found = load_file(path)
+            found: object = load_file(path)
         elif head[:4] == b"PK\x03\x04" or head[:1] == b"\x80":
             found = torch.load(path, map_location="cpu", weights_only=True)
         else:
@@ -105,9 +105,12 @@ def hub_tensors(backbone: Backbone, model: str, torchvision_weights: str) -> dic
     Raises:
         ValueError: they are neither there nor to be had; the message says what to do.
     """
-    repository = timm.models.get_pretrained_cfg(model).hf_hub_id
+    known = timm.models.get_pretrained_cfg(model)
+    repository = known.hf_hub_id if known else None
+    assert repository, f"timm has no weights for {model}"
     try:
-        return timm.models.load_state_dict_from_hf(repository, "model.safetensors")
+        tensors: dict[str, Tensor] = timm.models.load_state_dict_from_hf(repository, "model.safetensors")
+        return tensors
     except Exception as error:  # a network can fail in any way
         from torchvision.models import get_model_weights
 
@@ -134,7 +137,7 @@ def _kind(tensor: Tensor) -> tuple[tuple[int, ...], bool]:
     return tuple(tensor.shape), tensor.is_floating_point()
 
 
-def _kinds(tensors: object) -> list[tuple]:
+def _kinds(tensors: Iterable[tuple[str, Tensor]]) -> list[tuple[str, tuple[int, ...], bool]]:
     return [(name.rpartition(".")[2], *_kind(tensor)) for name, tensor in tensors]
 
 

@@ -10,6 +10,7 @@ from hclnet.config import Inference, RunConfig
 from hclnet.device import resolve_device
 from hclnet.localizer.localizer import Localizer
 from hclnet.methods import build_method
+from hclnet.methods.cam import CAM
 
 
 def from_config(config: RunConfig, classes: tuple[str, ...]) -> Localizer:
@@ -39,9 +40,12 @@ def imagenet(device: str | torch.device) -> Localizer:
     backbone = build_backbone("efficientnet_lite0")
     method = build_method("cam", backbone, 1000, {"convs": 0, "stage": "head"})
     weight, bias = classifier()
+    assert isinstance(method, CAM)
+    layer = method.branch.classifier
+    assert layer.bias is not None
     with torch.no_grad():
-        method.branch.classifier.weight.copy_(weight[:, :, None, None])
-        method.branch.classifier.bias.copy_(bias)
+        layer.weight.copy_(weight[:, :, None, None])
+        layer.bias.copy_(bias)
     info = ImageNetInfo()
     names = [info.index_to_description(k).split(",")[0] for k in range(1000)]
     synsets = [info.index_to_label_name(k) for k in range(1000)]

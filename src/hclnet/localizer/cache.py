@@ -147,7 +147,7 @@ def _compute(
             for stage, shape in shapes.items()
         }
         done = 0
-        frozen = backbone.folded().to(device, memory_format=torch.channels_last)
+        frozen = backbone.folded().to(device).to(memory_format=torch.channels_last)
         with torch.inference_mode():
             for images in image_batches([s.path for s in samples], size, inference_batch(device), gray):
                 x = as_input(images, backbone, device)

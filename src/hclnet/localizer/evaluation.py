@@ -109,7 +109,7 @@ def evaluate_localizer(
             for group, (found, pixels, maps) in zip(groups, found_in):
                 for member, one in zip(group.members, found):
                     member.table.put(done, one, pixels)
-                    if keep:
+                    if keep and maps is not None:
                         keep(member.number, replace(maps, level=one.level))
             if progress:
                 progress(done + 1, len(samples))
@@ -236,7 +236,8 @@ class _Classified:
     """The columns of records that say what images were classified as, in the making."""
 
     def __init__(self, k: int) -> None:
-        self.k, self.rows = k, []
+        self.k = k
+        self.rows: list[list[np.ndarray]] = []
 
     def add(
         self,

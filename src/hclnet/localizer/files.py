@@ -95,7 +95,7 @@ def fingerprint(localizer: Localizer) -> str:
     for name, tensor in sorted(_tensors(localizer).items()):
         if not name.startswith("foreground.") or name.startswith(tuple(used)):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -139,7 +139,10 @@ def _gray(settings: dict[str, Any]) -> Gray:
     scales = settings["preprocessing"].get("gray")
     if scales is None:
         return Gray(by_depth=True)
-    return Gray(**{kind: scale and (float(scale[0]), float(scale[1])) for kind, scale in scales.items()})
+    whole, fractions = (
+        (float(of[0]), float(of[1])) if (of := scales.get(kind)) else None for kind in ("whole", "fractions")
+    )
+    return Gray(whole, fractions)
 
 
 def _origin(run: Path) -> tuple[str, str] | None:
@@ -153,7 +156,8 @@ def _foreground(
     tensors: dict[str, torch.Tensor], method: Method, backbone: Backbone, size: int
 ) -> dict[int, ForegroundScore]:
     """What was saved of it, by side. Localizers of before there was such a thing have none."""
-    stage, found = method.foreground_feature, {}
+    stage = method.foreground_feature
+    found: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith("foreground."):
             side, _, part = key.removeprefix("foreground.").rpartition(".")

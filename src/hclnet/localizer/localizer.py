@@ -74,7 +74,7 @@ class Localizer:
         self.device = resolve_device(str(device))
         self.dtype = resolve_precision(self.precision, self.device)
         for module in (self.backbone, self.method):
-            module.to(self.device, memory_format=torch.channels_last).eval()
+            module.to(self.device).to(memory_format=torch.channels_last).eval()
         self.foreground = {side: one.to(self.device) for side, one in self.foreground.items()}
         self._folded: Backbone | None = None  # made when it is used: a localizer is often only asked for its settings
         return self

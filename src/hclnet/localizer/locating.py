@@ -96,7 +96,8 @@ def _answered(
     localizer: Localizer, features: dict[View, Features], wanted: Sequence[tuple[int, int]], with_features: bool
 ) -> dict[tuple[int, int], MapRow]:
     """The maps of images, by their row, and classes."""
-    found, batch = {}, inference_batch(localizer.device)
+    found: dict[tuple[int, int], MapRow] = {}
+    batch = inference_batch(localizer.device)
     for start in range(0, len(wanted), batch):
         some = wanted[start : start + batch]
         of = {view: rows_of(each, [row for row, _ in some]) for view, each in features.items()}

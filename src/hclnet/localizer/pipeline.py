@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,7 +31,8 @@ from hclnet.types import Gray, Sample
 Square = Callable[[int], UInt8[np.ndarray, "s s 3"]]
 """An image squashed to a side, pixels."""
 
-_Item, _Result = TypeVar("_Item"), TypeVar("_Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class Picture(NamedTuple):
@@ -81,14 +82,15 @@ def map_rows(answer: Answer) -> list[MapRow]:
     Raises:
         ValueError: a map is not finite.
     """
-    columns = [answer.maps, answer.grid, answer.branches, answer.foreground, answer.features]
-    arrays = [[None] * len(answer.maps) if of is None else of.cpu().numpy() for of in columns]
-    if not np.isfinite(arrays[0]).all():
+    maps = answer.maps.cpu().numpy()
+    if not np.isfinite(maps).all():
         raise ValueError(
             "The maps have NaN or infinite values. Most often the training has diverged: train again with a lower "
             "learning rate, such as --set lr=1e-4, or with --set precision=float32."
         )
-    return [MapRow(*row) for row in zip(*arrays)]
+    others = [answer.grid, answer.branches, answer.foreground, answer.features]
+    arrays = [[None] * len(maps) if of is None else of.cpu().numpy() for of in others]
+    return [MapRow(*row) for row in zip(maps, *arrays)]
 
 
 def feature_batches(
@@ -138,7 +140,7 @@ def in_threads(
     work: Callable[[_Item], _Result], items: Iterable[_Item], pool: ThreadPoolExecutor, ahead: int
 ) -> Iterator[_Result]:
     """Results in order, while at most `ahead` items are worked on beyond the one that is wanted next."""
-    waiting: deque = deque()
+    waiting: deque[Future[_Result]] = deque()
     for item in items:
         waiting.append(pool.submit(work, item))
         if len(waiting) > ahead:

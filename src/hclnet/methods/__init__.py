@@ -48,8 +48,10 @@ def get_method(name: str) -> type[Method]:
         raise ValueError(f"There is no method {name!r}; there are {', '.join(method_names())}.")
     for entry in entry_points(group="hclnet.methods"):
         if entry.name == name:
-            return entry.load()
-    return importlib.import_module(f"hclnet.methods.{name}").METHOD
+            method: type[Method] = entry.load()
+            return method
+    method = importlib.import_module(f"hclnet.methods.{name}").METHOD
+    return method
 
 
 def check_tune(method: type[Method], tune: str) -> None:

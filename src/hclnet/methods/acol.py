@@ -13,7 +13,7 @@ from hclnet.methods.branch import Branch
 from hclnet.methods.minmax import minmax
 
 
-class Options(Strict):
+class ACoLOptions(Strict):
     threshold: float = Field(0.7, gt=0, le=1, description="features where A's map is at least this are erased for B")
     width: int | None = Field(None, ge=1, description="channels of the 3x3 convolutions; None: by backbone")
 
@@ -34,10 +34,11 @@ class ACoL(Method):
 
     name = "acol"
     paper = "Zhang et al., Adversarial Complementary Learning for Weakly Supervised Object Localization, CVPR 2018"
-    Options = Options
+    Options = ACoLOptions
+    options: ACoLOptions
     fusion = "max"
 
-    def __init__(self, backbone: Backbone, classes: int, options: Options) -> None:
+    def __init__(self, backbone: Backbone, classes: int, options: ACoLOptions) -> None:
         super().__init__(backbone, classes, options)
         channels, width = backbone.info[backbone.last].channels, options.width or backbone.branch_width
         self.branch_a = Branch(channels, classes, width)

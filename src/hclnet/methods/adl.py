@@ -12,7 +12,7 @@ from hclnet.backbones.backbone import Backbone
 from hclnet.methods import cam
 
 
-class Options(cam.Options):
+class ADLOptions(cam.CAMOptions):
     gamma: float = Field(0.8, ge=0, le=1, description="places with at least gamma of the most attention are dropped")
     drop: float = Field(0.75, ge=0, le=1, description="probability of a batch to be dropped from, not weighted")
 
@@ -44,14 +44,15 @@ class ADL(cam.CAM):
 
     name = "adl"
     paper = "Choe & Shim, Attention-based Dropout Layer for Weakly Supervised Object Localization, CVPR 2019"
-    Options = Options
+    Options = ADLOptions
+    options: ADLOptions
     hooks_features = True
     frozen_note = (
         "only the block before the head acts. Between those after stage3 and stage4 and the head nothing learns, and "
         "their features come from the cache."
     )
 
-    def __init__(self, backbone: Backbone, classes: int, options: Options) -> None:
+    def __init__(self, backbone: Backbone, classes: int, options: ADLOptions) -> None:
         super().__init__(backbone, classes, options)
         self.blocks = frozenset({"stage3", "stage4", *self.in_features})
 

@@ -45,6 +45,7 @@ class Method(nn.Module):
         name: on the command line; the file's name.
         paper: the source, for `hclnet methods`.
         Options: the method's options with their defaults.
+        options: those of this object. A subclass declares its own type of them.
         fusion: how its branches' maps are fused unless the user says otherwise; None: it has one branch.
         augments_batches: it changes images while training, which needs `--tune all`: features of changed images can't
             be cached.
@@ -61,6 +62,7 @@ class Method(nn.Module):
     augments_batches: ClassVar[bool] = False
     hooks_features: ClassVar[bool] = False
     frozen_note: ClassVar[str] = ""
+    options: Strict
 
     def __init__(self, backbone: Backbone, classes: int, options: Strict) -> None:
         super().__init__()
@@ -85,7 +87,8 @@ class Method(nn.Module):
         weights = next(self.parameters())
         if not torch.is_autocast_enabled(weights.device.type):
             features = {stage: x.to(weights.dtype) for stage, x in features.items()}
-        return super().__call__(features, classes)
+        output: Output = super().__call__(features, classes)
+        return output
 
     def forward(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
         """Args:

@@ -66,6 +66,7 @@ class Branch(nn.Module):
         self.apply(xavier)  # and no dropout: reading 6
 
     def forward(self, features: Float[Tensor, "b d h w"]) -> ClassMaps:
+        assert self.classifier.bias is not None
         return ClassMaps(self.convs(features), self.classifier.weight.flatten(1), self.classifier.bias)
 
 
@@ -73,7 +74,8 @@ def xavier(module: nn.Module) -> None:
     """Start a convolution as ACoL's and SPG's branches do; for `Module.apply`."""
     if isinstance(module, nn.Conv2d):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def _full_precision(x: Tensor) -> torch.autocast:

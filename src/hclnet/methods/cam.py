@@ -12,7 +12,7 @@ from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch
 
 
-class Options(Strict):
+class CAMOptions(Strict):
     convs: int = Field(1, ge=0, description="3x3 convolutions before the classifier; 0 is a linear classifier")
     width: int | None = Field(None, ge=1, description="their channels; None: by backbone (1024 for VGG-16)")
     stage: str | None = Field(None, description="the stage that is classified; None: the backbone's last")
@@ -26,9 +26,10 @@ class CAM(Method):
 
     name = "cam"
     paper = "Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016"
-    Options = Options
+    Options = CAMOptions
+    options: CAMOptions
 
-    def __init__(self, backbone: Backbone, classes: int, options: Options) -> None:
+    def __init__(self, backbone: Backbone, classes: int, options: CAMOptions) -> None:
         super().__init__(backbone, classes, options)
         stage = options.stage or backbone.last
         if stage not in backbone.info:

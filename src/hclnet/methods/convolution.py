@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Float
 from numba import config, get_num_threads, prange, set_num_threads
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import BackwardCFunction, FunctionCtx, once_differentiable
 
 from hclnet.caches import compiled
 
@@ -50,7 +50,9 @@ class Conv3x3(nn.Conv2d):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:
         if torch.is_grad_enabled() and self.weight.requires_grad and self._pays(x):
-            return Winograd.apply(x, self.weight) + self.bias[:, None, None]
+            assert self.bias is not None
+            product: Tensor = Winograd.apply(x, self.weight)
+            return product + self.bias[:, None, None]
         return super().forward(x)
 
     def _pays(self, x: Tensor) -> bool:
@@ -78,16 +80,21 @@ class Winograd(torch.autograd.Function):
     """A 3x3 convolution with padding 1, without a bias, on the CPU in float32."""
 
     @staticmethod
-    def forward(ctx, x: Float[Tensor, "b c h w"], weight: Float[Tensor, "d c 3 3"]) -> Float[Tensor, "b d h w"]:
+    def forward(
+        ctx: FunctionCtx, x: Float[Tensor, "b c h w"], weight: Float[Tensor, "d c 3 3"]
+    ) -> Float[Tensor, "b d h w"]:
         ctx.save_for_backward(x, weight)
         return _convolve(x, _filters(weight, _FILTER).transpose(1, 2))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Float[Tensor, "b d h w"]) -> tuple[Tensor | None, Tensor | None]:
-        x, weight = ctx.saved_tensors
-        of_x = _convolve(gradient, _filters(weight, _TURNED)) if ctx.needs_input_grad[0] else None
-        of_weight = _weight_gradient(x, gradient) if ctx.needs_input_grad[1] else None
+    def backward(ctx: BackwardCFunction, gradient: Float[Tensor, "b d h w"]) -> tuple[Tensor | None, Tensor | None]:
+        # Torch declares tuples of one.
+        saved: tuple[Tensor, ...] = ctx.saved_tensors
+        needed: tuple[bool, ...] = ctx.needs_input_grad
+        x, weight = saved
+        of_x = _convolve(gradient, _filters(weight, _TURNED)) if needed[0] else None
+        of_weight = _weight_gradient(x, gradient) if needed[1] else None
         return of_x, of_weight
 
 
@@ -141,7 +148,7 @@ def _as_many_threads_as_torch() -> Iterator[None]:
     Numba starts its threads on the first call, and then sets the number of OpenMP's threads and so torch's.
     """
     threads, others = torch.get_num_threads(), get_num_threads()
-    set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
+    set_num_threads(min(threads, config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined] # numba sets it as it starts
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
     try:
@@ -262,7 +269,7 @@ def _join(products, images):
 
 # One row or column at a time; with the filter's transform above, these are the matrices of F(4, 3). Float32 constants,
 # or numba would go over to float64.
-_2, _4, _5, _8 = np.float32([2, 4, 5, 8])
+_2, _4, _5, _8 = np.array([2, 4, 5, 8], np.float32)
 
 
 @compiled(fastmath=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from hclnet.methods import cam
 
 
-class Options(cam.Options):
+class CutMixOptions(cam.CAMOptions):
     beta: float = Field(1, gt=0, description="both parameters of the beta distribution of lambda; 1: uniform")
     probability: float = Field(1, ge=0, le=1, description="of a batch to be mixed")
 
@@ -48,7 +48,8 @@ class CutMix(cam.CAM):
 
     name = "cutmix"
     paper = "Yun et al., CutMix: Regularization Strategy to Train Strong Classifiers, ICCV 2019"
-    Options = Options
+    Options = CutMixOptions
+    options: CutMixOptions
     augments_batches = True
 
     def augment_batch(

@@ -11,7 +11,7 @@ from torch import Tensor
 from hclnet.methods import cam
 
 
-class Options(cam.Options):
+class HaSOptions(cam.CAMOptions):
     grids: list[NonNegativeInt] = Field(
         [0, 16, 32, 44, 56], min_length=1, description="sides of the patches to choose from, px of the input; 0: none"
     )
@@ -19,7 +19,7 @@ class Options(cam.Options):
 
 
 def hidden(
-    count: int, height: int, width: int, options: Options, random: np.random.Generator
+    count: int, height: int, width: int, options: HaSOptions, random: np.random.Generator
 ) -> Bool[np.ndarray, "b h w"]:
     """Which pixels of each image are hidden (their section 3.1).
 
@@ -45,13 +45,15 @@ class HaS(cam.CAM):
 
     name = "has"
     paper = "Singh & Lee, Hide-and-Seek: Forcing a Network to be Meticulous for WSOL and Action Localization, ICCV 2017"
-    Options = Options
+    Options = HaSOptions
+    options: HaSOptions
     augments_batches = True
 
     def augment_batch(
         self, images: Float[Tensor, "b 3 h w"], targets: Float[Tensor, "b c"], random: np.random.Generator
     ) -> tuple[Float[Tensor, "b 3 h w"], Float[Tensor, "b c"]]:
-        masks = hidden(len(images), *images.shape[2:], self.options, random)
+        height, width = images.shape[2:]
+        masks = hidden(len(images), height, width, self.options, random)
         # The mean color is 0 once images are normalized. A clone keeps the order in memory, channels last.
         return images.clone().masked_fill_(torch.from_numpy(masks).to(images.device).unsqueeze(1), 0), targets
 

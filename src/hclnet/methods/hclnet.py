@@ -17,7 +17,7 @@ from hclnet.methods.branch import Branch, ClassMaps
 from hclnet.methods.minmax import minmax
 
 
-class Options(Strict):
+class HCLNetOptions(Strict):
     """Numbers are the rows of the list of readings (docs/paper.md)."""
 
     branches: int = Field(2, ge=1, description="K; branch k sees features * prod over j < k of (1 - CAM_j) (row 14)")
@@ -30,7 +30,7 @@ class Options(Strict):
     width: int | None = Field(None, ge=1, description="channels of the 3x3 convolutions; None: by backbone (1024: VGG)")
 
 
-def complement(cam: Float[Tensor, "b h w"], options: Options) -> Float[Tensor, "b h w"]:
+def complement(cam: Float[Tensor, "b h w"], options: HCLNetOptions) -> Float[Tensor, "b h w"]:
     """What the next branch's features are multiplied by, 0..1: `1 - CAM` (section 3.2), or ACoL's mask."""
     normalized = torch.sigmoid(cam) if options.cam_range == "sigmoid" else minmax(cam)
     if options.complement == "threshold":
@@ -55,10 +55,11 @@ class HCLNet(Method):
 
     name = "hclnet"
     paper = "Hierarchical Complementary Learning for Weakly Supervised Object Localization, SPIC 100 (2022) 116520"
-    Options = Options
+    Options = HCLNetOptions
+    options: HCLNetOptions
     fusion = "addition"
 
-    def __init__(self, backbone: Backbone, classes: int, options: Options) -> None:
+    def __init__(self, backbone: Backbone, classes: int, options: HCLNetOptions) -> None:
         super().__init__(backbone, classes, options)
         channels, width = backbone.info[backbone.last].channels, options.width or backbone.branch_width
         self.branches = nn.ModuleList(Branch(channels, classes, width) for _ in range(options.branches))

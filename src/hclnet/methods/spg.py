@@ -18,7 +18,7 @@ from hclnet.methods.minmax import minmax
 _FEWEST, _SHARE = 30, 0.7  # pixels of foreground; of the guide's maximum, where there are fewer
 
 
-class Options(Strict):
+class SPGOptions(Strict):
     """A guide teaches foreground above its high threshold, background below its low one, and nothing between."""
 
     b2_high: float = Field(0.7, ge=0, le=1, description="of the attention map, which teaches B2: foreground above")
@@ -30,7 +30,7 @@ class Options(Strict):
     width: int | None = Field(None, ge=1, description="channels of the 3x3 convolutions; None: by backbone (512: VGG)")
 
     @model_validator(mode="after")
-    def _low_is_lower(self) -> Options:
+    def _low_is_lower(self) -> SPGOptions:
         for branch in ("b2", "b1", "c"):
             low, high = getattr(self, f"{branch}_low"), getattr(self, f"{branch}_high")
             if low > high:
@@ -83,13 +83,14 @@ class SPG(Method):
 
     name = "spg"
     paper = "Zhang et al., Self-produced Guidance for Weakly-supervised Object Localization, ECCV 2018"
-    Options = Options
+    Options = SPGOptions
+    options: SPGOptions
     frozen_note = (
         "the losses of B1 and B2 teach these two alone, not the stages they look at; the map that boxes are drawn from "
         "feels guidance through C and A3 only."
     )
 
-    def __init__(self, backbone: Backbone, classes: int, options: Options) -> None:
+    def __init__(self, backbone: Backbone, classes: int, options: SPGOptions) -> None:
         super().__init__(backbone, classes, options)
         names = list(backbone.info)
         self.in_features = (names[names.index(backbone.last) - 1], backbone.last)

@@ -22,7 +22,7 @@ from hclnet.data.images import open_image
 from hclnet.data.record import with_recorded_splits
 from hclnet.formats.overlay import font, heat_picture
 from hclnet.localizer.localizer import Localizer
-from hclnet.methods.hclnet import Options, complement
+from hclnet.methods.hclnet import HCLNetOptions, complement
 from hclnet.metrics import KINDS, box_kinds, containment, describe_kinds, load_records, resamples
 from hclnet.metrics.intervals import CONFIDENCE
 from hclnet.paper.coverage import GROUPS, part_coverage, part_file
@@ -199,7 +199,7 @@ def _view(kind: str, of: Sequence[str], found: Localization) -> Float[np.ndarray
         return branches[ord(of[1]) - ord("A")]
     if kind == "cam":
         return branches[0]
-    options = Options(complement="threshold" if kind == "erased" else "ccam")
+    options = HCLNetOptions(complement="threshold" if kind == "erased" else "ccam")
     left = complement(torch.from_numpy(branches[:1]), options)[0].numpy()
     return left.repeat(16, 0).repeat(16, 1) if kind == "erased" else left  # erasing has hard edges
 
