@@ -1,0 +1,156 @@
+"""`benchmarks/real_images.py` on a few drawn birds: both sides, what is used again, and its numbers."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hclnet.data import read
+from hclnet.types import DataSet
+
+Printed = Callable[..., list[str]]
+ROOT = Path(__file__).parents[2]
+SMALL = ("--preset", "quick", "--set", "size=64", "--set", "epochs=1", "--set", "width=8")
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
+    """Imports a module of the benchmarks."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module
+
+
+@pytest.fixture
+def shared(birds: Path, tmp_path: Path) -> Path:
+    """A shared folder whose boards are birds."""
+    shutil.copytree(birds, tmp_path / "shared" / "data" / "real" / "boards4")
+    return tmp_path / "shared"
+
+
+def files_of(work: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for kind in ("runs", "records") for path in (work / kind).rglob("*.*")}
+
+
+def test_real_images(printed: Printed, birds: Path, shared: Path, tmp_path: Path):
+    work, out = tmp_path / "work", tmp_path / "tables" / "boxes.md"
+    call = ("boards4", birds, "--shared", shared, "--work", work, "--out", out, "--methods", "cam", "--seeds", 1)
+    call = (*call, "--folds", 2, "--rules", "auto,fixed:0.2", *SMALL)
+    printed("real_images", *call, "--worst", 3)
+    table = [line.strip("| ").split(" | ") for line in out.read_text().splitlines() if line.startswith("| ")]
+    assert [row[0] for row in table[1:]] == ["boards4"] * 2 + [birds.name] * 2 + ["mean"] * 2
+    assert [row[7] for row in table[1:]] == ["auto", "fixed:0.2"] * 3
+    assert [row[1] for row in table[1::2]] == ["12", "6", "18"]  # the training images; the test images of other data
+    for row in table[1:]:
+        best, some, fixed = (float(row[table[0].index(head)]) for head in ("best", "any", "GT-known"))
+        assert 0 <= best <= some <= 100, row
+        assert row[7] == "auto" or fixed <= best, row  # one threshold is not above the best one
+    rows = json.loads(out.with_suffix(".json").read_text())["rows"]
+    for pooled, first, second in zip(rows[4:], rows, rows[2:]):
+        for key, value in pooled["seeds"][0].items():
+            assert value == pytest.approx((first["seeds"][0][key] + second["seeds"][0][key]) / 2), key
+    assert len(list((work / "runs" / "boards4").iterdir())) == 2
+    with Image.open(work / "sheets" / "boards4-choose-cam.png") as sheet:
+        drawn = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
+    assert all((drawn == color).all(axis=1).sum() > 100 for color in ((0x30, 0xE0, 0x30), (0xFF, 0x20, 0x20)))
+
+    before, text = files_of(work), out.read_text()
+    printed("real_images", *call)
+    assert files_of(work) == before and out.read_text() == text
+    state = next((work / "runs" / "boards4").rglob("state.json"))
+    state.unlink()  # as if it had been interrupted
+    printed("real_images", *call)
+    assert state.is_file() and out.read_text() == text
+    printed("real_images", *call, "--rules", "otsu3")
+    new = files_of(work).keys() - before.keys()
+    assert len(new) == 3 and all(path.name.startswith("records-otsu3") for path in new)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("boards5",), "boards5 is neither one of imagenette224, .* nor a path"),
+        (("wbc3",), "there is no .*wbc3; name the folder that has data/real/wbc3 with --shared"),
+        (("boards4", "boards4"), "two sets have the same name"),
+        (("boards4", "--folds", "9"), "has 4 training images, too few for 9 folds"),
+        (("boards4", "--seeds", "0"), "--seeds is 0"),
+    ],
+)
+def test_a_wrong_call_says_why(
+    printed: Printed, shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture, arguments: tuple, message: str
+):
+    with pytest.raises(SystemExit):
+        printed("real_images", *arguments, "--shared", shared, "--work", tmp_path)
+    assert re.search(message, capsys.readouterr().err)
+
+
+def ids(data: DataSet, split: str) -> set[str]:
+    return {sample.id for sample in data.split(split)}
+
+
+def test_folds_test_every_training_image_once_and_no_other(modules, birds: Path):
+    data = read(birds)
+    folds = modules("real_sets").folded(data, 3)
+    assert sorted(s.id for fold in folds for s in fold.split("test")) == sorted(ids(data, "train"))
+    for fold in folds:
+        assert ids(fold, "train") == ids(data, "train") - ids(fold, "test")
+        assert {s.label for s in fold.split("test")} == {0, 1, 2}
+    assert [ids(fold, "test") for fold in modules("real_sets").folded(data, 3)] == [ids(f, "test") for f in folds]
+
+
+def test_the_halves_share_no_test_image(modules, birds: Path):
+    data = read(birds)
+    data = replace(data, samples=tuple(replace(s, split="test") if s.id[-5] in "12" else s for s in data.samples))
+    a, b = (modules("real_sets").halved(data, side) for side in ("choose", "report"))
+    assert ids(a, "train") == ids(b, "train") == ids(data, "train")
+    assert ids(a, "test") | ids(b, "test") == ids(data, "test") and not ids(a, "test") & ids(b, "test")
+
+
+@pytest.mark.parametrize("place", ["", "images.txt"])
+def test_a_path_to_a_known_set_is_that_set(modules, shared: Path, place: str):
+    path = shared / "data" / "real" / "boards4" / place
+    if path.is_dir():
+        found = modules("real_sets").open_set(str(path), shared, "choose", 2)
+        assert found.name == "boards4" and len(found.parts) == 2
+
+
+def test_recall_and_ap50_of_several_objects(modules, birds: Path):
+    """Two boxes in an image, of which one is found, and one box too many: recall a half, precision up to it 1."""
+    data = read(birds)
+    sample = data.split("test")[0]
+    boxes = {sample.id: np.array([[0.0, 0, 20, 20], [30, 30, 60, 60]])}
+    data = replace(data, samples=(sample,), ground_truth=replace(data.ground_truth, boxes=boxes))
+    real = modules("real_sets").RealSet("birds", (data,))
+    assert real.has_several and real.objects == 2
+    of = modules("real_objects").object_metrics
+    found = {sample.id: [[0, 0, 20, 18, 0.9], [40, 0, 60, 20, 0.5]]}
+    assert of(real, [found]) == {"recall": 0.5, "ap50": pytest.approx(51 / 101)}
+    assert of(real, [{sample.id: [*found[sample.id], [30, 30, 60, 60, 0.95]]}]) == {"recall": 1, "ap50": 1}
+    assert of(real, [{}]) == {"recall": 0, "ap50": 0}
+
+
+def test_the_best_centered_box(modules, birds: Path):
+    data = read(birds)
+    samples = data.split("test")[:4]
+    box = {True: [16.0, 16, 48, 48], False: [0.0, 0, 6, 6]}
+    boxes = {s.id: np.array([box[k < 3]]) for k, s in enumerate(samples)}
+    data = replace(data, samples=samples, ground_truth=replace(data.ground_truth, boxes=boxes))
+    share, side = modules("real_sets").best_centered(modules("real_sets").RealSet("birds", (data,)))
+    assert share == 0.75 and 0.35 <= side <= 0.5  # of 64 px
+
+
+def test_no_training_depends_on_the_packages_that_its_key_leaves_out(modules):
+    package = ROOT / "src" / "hclnet"
+    left_out = "|".join(modules("real_runs").UNTRAINED)
+    for folder in ("backbones", "methods", "maps", "training", "data"):
+        for path in (package / folder).rglob("*.py"):
+            assert not re.search(rf"^\s*(from|import) hclnet\.({left_out})\b", path.read_text(), re.MULTILINE), path
