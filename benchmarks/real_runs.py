@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,9 @@ MOST_OBJECTS = 100
 _CHUNK = 64  # images whose heatmaps are in memory at once
 
 
+@cache
 def code_versions() -> tuple[str, str]:
-    """Of the code that a training depends on, and of all code."""
+    """Of the code that a training depends on, and of all code, when it is first asked for."""
     root = Path(hclnet.__file__).parent
     return code_digest(root, UNTRAINED), code_digest(root)
 
@@ -82,11 +83,11 @@ class Part:
         lacking = [(rule, file) for rule, file in zip(rules, files) if not file.is_file()]
         if lacking:
             settings = [self.localizer.inference.model_copy(update={"box": rule}) for rule, _ in lacking]
-            cache = RunConfig.load(self.run / "config.yaml").tune == "heads"
+            frozen = RunConfig.load(self.run / "config.yaml").tune == "heads"
             samples = self.data.split("test")
             with bar(f"{self.run.name}: boxes") as progress:
                 found = evaluate_localizer(
-                    self.localizer, samples, self.data.ground_truth, settings, cache=cache, progress=progress
+                    self.localizer, samples, self.data.ground_truth, settings, cache=frozen, progress=progress
                 )
             self.records.mkdir(parents=True, exist_ok=True)
             for (_, file), records in zip(lacking, found):

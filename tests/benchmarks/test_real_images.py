@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +31,14 @@ def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleT
 
 @pytest.fixture
 def shared(birds: Path, tmp_path: Path) -> Path:
-    """A shared folder whose boards are birds."""
-    shutil.copytree(birds, tmp_path / "shared" / "data" / "real" / "boards4")
+    """A shared folder whose boards are birds, with a second box in each image."""
+    data, folder = read(birds), tmp_path / "shared" / "data" / "real" / "boards4"
+    folder.mkdir(parents=True)
+    lines = ["path,label,split,x0,y0,x1,y1"]
+    for sample in data.samples:
+        for box in [*data.ground_truth.boxes[sample.id].tolist(), [0, 0, 16, 16]]:
+            lines.append(",".join(map(str, [sample.path, data.classes[sample.label], sample.split, *box])))
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     return tmp_path / "shared"
 
 
@@ -46,7 +51,8 @@ def test_real_images(printed: Printed, birds: Path, shared: Path, tmp_path: Path
     call = ("boards4", birds, "--shared", shared, "--work", work, "--out", out, "--methods", "cam", "--seeds", 1)
     call = (*call, "--folds", 2, "--rules", "auto,fixed:0.2", *SMALL)
     printed("real_images", *call, "--worst", 3)
-    table = [line.strip("| ").split(" | ") for line in out.read_text().splitlines() if line.startswith("| ")]
+    tables = [line.strip("| ").split(" | ") for line in out.read_text().splitlines() if line.startswith("| ")]
+    table, several = tables[:7], tables[7:]
     assert [row[0] for row in table[1:]] == ["boards4"] * 2 + [birds.name] * 2 + ["mean"] * 2
     assert [row[7] for row in table[1:]] == ["auto", "fixed:0.2"] * 3
     assert [row[1] for row in table[1::2]] == ["12", "6", "18"]  # the training images; the test images of other data
@@ -54,6 +60,8 @@ def test_real_images(printed: Printed, birds: Path, shared: Path, tmp_path: Path
         best, some, fixed = (float(row[table[0].index(head)]) for head in ("best", "any", "GT-known"))
         assert 0 <= best <= some <= 100, row
         assert row[7] == "auto" or fixed <= best, row  # one threshold is not above the best one
+    assert [row[:5] for row in several[1:]] == [["boards4", "12", "24", "cam", "auto"]]
+    assert 0 <= float(several[1][5]) <= 100 and 0 <= float(several[1][6]) <= 100
     rows = json.loads(out.with_suffix(".json").read_text())["rows"]
     for pooled, first, second in zip(rows[4:], rows, rows[2:]):
         for key, value in pooled["seeds"][0].items():
@@ -72,7 +80,7 @@ def test_real_images(printed: Printed, birds: Path, shared: Path, tmp_path: Path
     assert state.is_file() and out.read_text() == text
     printed("real_images", *call, "--rules", "otsu3")
     new = files_of(work).keys() - before.keys()
-    assert len(new) == 3 and all(path.name.startswith("records-otsu3") for path in new)
+    assert sorted(path.name[:13] for path in new) == ["objects-otsu3"] * 2 + ["records-otsu3"] * 3
 
 
 @pytest.mark.parametrize(
@@ -115,12 +123,13 @@ def test_the_halves_share_no_test_image(modules, birds: Path):
     assert ids(a, "test") | ids(b, "test") == ids(data, "test") and not ids(a, "test") & ids(b, "test")
 
 
-@pytest.mark.parametrize("place", ["", "images.txt"])
+@pytest.mark.parametrize("place", ["", "manifest.csv"])
 def test_a_path_to_a_known_set_is_that_set(modules, shared: Path, place: str):
     path = shared / "data" / "real" / "boards4" / place
-    if path.is_dir():
-        found = modules("real_sets").open_set(str(path), shared, "choose", 2)
-        assert found.name == "boards4" and len(found.parts) == 2
+    found = modules("real_sets").open_set(str(path), shared, "choose", 2)
+    assert found.name == "boards4" and len(found.parts) == 2
+    tested = {sample.id for _, sample in found.tested}
+    assert tested == {s.id for s in read(path).split("train")}
 
 
 def test_recall_and_ap50_of_several_objects(modules, birds: Path):
