@@ -1,10 +1,10 @@
 """What pays and what does not: the tables of docs/ablations.md, each row against the first of its table.
 
-    python benchmarks/ablations.py DATA [--only looks,branches] [--seeds 3] [--size 448] [--epochs 12]
+    python benchmarks/ablations.py DATA [--only augmentation,branches] [--seeds 3] [--size 448] [--epochs 12]
         [--out runs/ablations]
 
 Trainings are shared among the tables and kept: what is there already is not trained again, and a run that was stopped
-goes on. The rows of `looks` and `fusion` need one training between them.
+goes on. The rows of `augmentation` and `fusion` need one training between them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hclnet.workflows.compare import compare
 from hclnet.workflows.table import markdown
 
 TABLES = {
-    "looks": [
+    "augmentation": [
         "hclnet",
         "hclnet:flip=true",
         "hclnet:scales=1.3",

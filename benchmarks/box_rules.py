@@ -31,7 +31,7 @@ FUSIONS = ("max", "addition", "l1")
 
 
 def score(dataset: DataSet, run: Path, split: str) -> Iterator[tuple[tuple[str, ...], dict[str, Resampled]]]:
-    """For each fusion of a run what its line is called, and for each rule its figures over `resamples`."""
+    """For each fusion of a run what its line is called, and for each rule its metrics over `resamples`."""
     localizer, config = Localizer.load(run), RunConfig.load(run / "config.yaml")
     dataset = with_recorded_splits(dataset, run)
     learn_missing(localizer, dataset.split("train"), localizer.views)

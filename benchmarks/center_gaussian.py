@@ -50,13 +50,13 @@ def main() -> None:
             link.symlink_to(one)
         for protocol in PROTOCOLS:
             with bar(f"Scoring under {protocol}") as report:
-                figures = score(folder, arguments.data, arguments.split, protocol, progress=report).metrics
-            told = ", ".join(
-                f"{name} {100 * figures[name]:.2f} ({100 * figures['intervals'][name][0]:.1f} to "
-                f"{100 * figures['intervals'][name][1]:.1f})"
+                metrics = score(folder, arguments.data, arguments.split, protocol, progress=report).metrics
+            line = ", ".join(
+                f"{name} {100 * metrics[name]:.2f} ({100 * metrics['intervals'][name][0]:.1f} to "
+                f"{100 * metrics['intervals'][name][1]:.1f})"
                 for name in ("max_box_acc", "max_box_acc_v2")
             )
-            print(f"{protocol}: {told}, {figures['images']} images")
+            print(f"{protocol}: {line}, {metrics['images']} images")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ CLAIMS = (
 
 
 def measured(out: Path) -> dict[str, list[Resampled]]:
-    """The figures of each method over resamples of the images, a seed each."""
+    """The metrics of each method over resamples of the images, a seed each."""
     found: dict[str, list[Resampled]] = {}
     rows: list[dict[str, Any]] = json.loads((out / "compare.json").read_text(encoding="utf-8"))
     for row in rows:

@@ -65,13 +65,13 @@ class Tally:
     new: list[str] = field(default_factory=list)
 
 
-def compare_results(first: Path, second: Path, tally: Tally, tell=print) -> None:
+def compare_results(first: Path, second: Path, tally: Tally, log=print) -> None:
     """Compare two folders of results; see `golden_side.run_side`."""
     for case in _sorted_names(first, second):
         for command in _sorted_names(first / case, second / case):
             ours, theirs = first / case / command, second / case / command
             where = f"{case}/{command}"
-            if not _same_end(ours, theirs, where, tally, tell):
+            if not _same_end(ours, theirs, where, tally, log):
                 continue
             listed = sorted({_inside(p, ours) for p in _kept(ours)} | {_inside(p, theirs) for p in _kept(theirs)})
             compared = 0
@@ -80,23 +80,23 @@ def compare_results(first: Path, second: Path, tally: Tally, tell=print) -> None
                 _compare_file(ours / name, theirs / name, f"{where}/{name}", tally)
                 compared += tally.values - before[1]
                 for difference in tally.differences[before[0] :]:
-                    tell(f"DIFFERS  {difference}")
-            tell(f"compared {where}: {len(listed)} files, {compared} equal values")
+                    log(f"DIFFERS  {difference}")
+            log(f"compared {where}: {len(listed)} files, {compared} equal values")
             if not listed:
                 tally.differences.append(f"{where}: nothing was kept of it; is a file's new name missing in KEPT?")
 
 
-def _same_end(ours: Path, theirs: Path, where: str, tally: Tally, tell) -> bool:
+def _same_end(ours: Path, theirs: Path, where: str, tally: Tally, log) -> bool:
     codes = [(p / "code.txt").read_text(encoding="utf-8") if p.is_dir() else None for p in (ours, theirs)]
     if codes == ["0", "0"]:
         return True
     for name, code, folder in zip("AB", codes, (ours, theirs)):
         if code != "0":
-            log = folder / "log.txt"
-            last = " ".join(log.read_text(encoding="utf-8", errors="replace").split())[-400:] if log.exists() else ""
+            file = folder / "log.txt"
+            last = " ".join(file.read_text(encoding="utf-8", errors="replace").split())[-400:] if file.exists() else ""
             ended = f"ended with {code}: {last}" if code else "did not run"
             tally.differences.append(f"{where}: {ended} (side {name})")
-            tell(f"DIFFERS  {tally.differences[-1]}")
+            log(f"DIFFERS  {tally.differences[-1]}")
     return False
 
 
@@ -121,8 +121,8 @@ def _compare_arrays(ours: dict[str, Any], theirs: dict[str, Any], where: str, ta
             tally.differences.append(f"{where}: only A has {name}")
         elif name not in ours:
             tally.new.append(f"{where}: {name}")
-        elif told := difference(ours[name], theirs[name]):
-            tally.differences.append(f"{where}: {name}: {told}")
+        elif text := difference(ours[name], theirs[name]):
+            tally.differences.append(f"{where}: {name}: {text}")
         else:
             tally.values += 1
 
@@ -138,10 +138,10 @@ def difference(ours: Any, theirs: Any) -> str | None:
         return None
     unlike = np.array(ours.view(f"V{ours.itemsize}") != theirs.view(f"V{theirs.itemsize}")) if ours.ndim else True
     at = tuple(int(k) for k in np.argwhere(unlike)[0]) if ours.ndim else ()
-    told = f"{np.count_nonzero(unlike)} of {ours.size} values differ, first at {list(at)}: {ours[at]} | {theirs[at]}"
+    text = f"{np.count_nonzero(unlike)} of {ours.size} values differ, first at {list(at)}: {ours[at]} | {theirs[at]}"
     if ours.dtype.kind in "fiu":
-        told += f"; at most {np.nanmax(np.abs(ours.astype(np.float64) - theirs.astype(np.float64))):.3g} apart"
-    return told
+        text += f"; at most {np.nanmax(np.abs(ours.astype(np.float64) - theirs.astype(np.float64))):.3g} apart"
+    return text
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:

@@ -68,26 +68,28 @@ def cases(quick: bool) -> list[Case]:
     evaluate = ["evaluate", "run", "--no-report", "--device", "cpu", "--json", "told.json"]
     locate = ["locate", "{new}", "--model", "run", "--device", "cpu"]
     boxes, maps = [*locate, "--save", "none", "--out", "boxes"], [*locate, "--save", "heatmaps,masks", "--out", "maps"]
-    looks = ["--set", "stages=2", "--set", "scales=[1,1.5]", "--set", "flip=true", "--set", "size=96"]
+    augmented = ["--set", "stages=2", "--set", "scales=[1,1.5]", "--set", "flip=true", "--set", "size=96"]
 
     def method(name: str, precision: str, *more: list[str], options: list[str] = []) -> Case:  # noqa: B006
         first = [*train, "--method", name, "--epochs", "1" if quick else "2", "--set", f"precision={precision}"]
-        kind = "-".join([name, *(["looks"] if options == looks else []), *(["all"] if "all" in options else [])])
+        kind = "-".join(
+            [name, *(["augmented"] if options == augmented else []), *(["all"] if "all" in options else [])]
+        )
         return Case(f"{kind}-{precision}", [[*first, *options], [*evaluate], *more], precision)
 
     fixed = [*boxes[:-1], "fixed", "--box", "fixed:0.3", "--max-objects", "2", "--top", "2"]
     fixed_score, otsu = [*evaluate, "--box", "fixed:0.3"], [*evaluate, "--box", "otsu3"]
     wsoleval, crops = [*evaluate, "--protocol", "wsoleval"], [*evaluate, "--set", "crops=10"]
     fusions = [[*evaluate, "--fusion", "l1"], [*evaluate, "--fusion", "max", "--set", "normalise=raw"]]
-    told = ["--json", "told.json"]
-    score = ["score", "{maps}", "--truth", "{data}", *told]
+    as_json = ["--json", "told.json"]
+    score = ["score", "{maps}", "--truth", "{data}", *as_json]
     scores = Case("score", [score, [*score, "--records", "records.npz", "--box", "fixed:0.3"]])
     compare = ["compare", "{data}", "--no-report", "--device", "cpu", "--size", "64", "--seeds", "1", "--epochs", "1"]
     compare += ["--methods", "cam,hclnet:branches=1", "--out", "compared", "--set", "precision=float32"]
     if quick:
         return [
             method("hclnet", "float32", wsoleval, boxes, maps, fixed),
-            method("hclnet", "bfloat16", boxes, options=looks),
+            method("hclnet", "bfloat16", boxes, options=augmented),
             method("spg", "float32", boxes),
             method("acol", "bfloat16", boxes),
             method("cam", "float32", crops, otsu, boxes),
@@ -96,11 +98,11 @@ def cases(quick: bool) -> list[Case]:
     both = ("float32", "bfloat16")
     more = [fixed_score, otsu, wsoleval, *fusions, boxes, maps, fixed]
     found = [method("hclnet", precision, *more) for precision in both]
-    found += [method("hclnet", precision, fixed_score, boxes, maps, options=looks) for precision in both]
+    found += [method("hclnet", precision, fixed_score, boxes, maps, options=augmented) for precision in both]
     found += [method(name, p, otsu, wsoleval, boxes, maps) for name in ("cam", "acol", "spg") for p in both]
     found += [method(name, "float32", boxes, options=["--tune", "all"]) for name in ("cam", "hclnet")]
     found += [method(name, "float32", options=["--tune", "all"]) for name in ("has", "cutmix", "adl")]
-    crop = method("acol", "float32", crops, ["calibrate", "run", "--device", "cpu", *told], [*evaluate], boxes)
+    crop = method("acol", "float32", crops, ["calibrate", "run", "--device", "cpu", *as_json], [*evaluate], boxes)
     found.append(Case("crops-and-calibration", crop.commands, crop.precision))
     found.append(Case("compare", [compare], "float32"))
     wide = [*score, "--protocol", "wsoleval"]
@@ -209,8 +211,8 @@ def commit_of(name: str) -> str:
 def _git(*words: str) -> bytes:
     done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True)
     if done.returncode:
-        told = done.stderr.decode(errors="replace").strip()
-        raise ValueError(f"git {words[0]} {words[-1]} in {ROOT}: {told}. A shallow clone has only the latest commit.")
+        text = done.stderr.decode(errors="replace").strip()
+        raise ValueError(f"git {words[0]} {words[-1]} in {ROOT}: {text}. A shallow clone has only the latest commit.")
     return done.stdout
 
 
@@ -332,8 +334,8 @@ def _run_case(case: Case, source: Path, drawn: Path, folder: Path, results: Path
         before, started = _files(folder), time.monotonic()
         code = _run_command([str(places.get(word, word)) for word in command], kept / "log.txt")
         (kept / "code.txt").write_text(str(code), encoding="utf-8")
-        told = f"hclnet {' '.join(command)}\n{time.monotonic() - started:.1f} s\n"
-        (kept / "command.txt").write_text(told, encoding="utf-8")
+        text = f"hclnet {' '.join(command)}\n{time.monotonic() - started:.1f} s\n"
+        (kept / "command.txt").write_text(text, encoding="utf-8")
         for name, stamp in _files(folder).items():
             if before.get(name) != stamp and (target := kept_as(name)):
                 (kept / target).parent.mkdir(parents=True, exist_ok=True)

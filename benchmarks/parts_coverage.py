@@ -59,10 +59,10 @@ def main() -> None:
         for row in rows:
             localizer = Localizer.load(run_folder(data.parent, row))
             found.setdefault(title(row), []).append(measure(localizer, data) | row)
-        for name, figures in found.items():
+        for name, measured in found.items():
             cells = []
             for column in columns:
-                values = sorted(100 * f[column] for f in figures)
+                values = sorted(100 * f[column] for f in measured)
                 cells.append(f"{statistics.median(values):.0f} [{values[0]:.0f} to {values[-1]:.0f}]")
             print(f"| {cue:g} | {name} | " + " | ".join(cells) + " |", flush=True)
 

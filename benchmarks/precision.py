@@ -3,7 +3,7 @@
     python benchmarks/precision.py DATA... --out FOLDER [--preset fast] [--methods cam,hclnet]
 
 Each method is trained in float32 and in bfloat16, and each of these runs locates in both. A line is a run, used in one
-precision: its figures, by how much they differ from those of the run in its own precision (for the run of bfloat16 in
+precision: its metrics, by how much they differ from those of the run in its own precision (for the run of bfloat16 in
 bfloat16, from those of the run of float32 in float32) with a paired bootstrap interval over the images, and of how many
 images the box of the true class is the same as there: IoU >= 0.9. What is finished in FOLDER is used again. Where a
 processor does not multiply bfloat16 it is emulated, and slow.

@@ -92,19 +92,19 @@ def against_a_loop(count: int, rounds: int) -> None:
 
 
 def by_size(sides: list[int], count: int, rounds: int) -> None:
-    told = f"Milliseconds, median of {count} maps:"
-    print(f"By side of the map, one ground-truth box; and at 224 px by number of ground-truth boxes. {told}")
+    unit = f"Milliseconds, median of {count} maps:"
+    print(f"By side of the map, one ground-truth box; and at 224 px by number of ground-truth boxes. {unit}")
     for protocol in (Hclnet, WsolEval):
-        told = []
+        text = []
         for side in sides:
-            looks = [partial(look, protocol(side), map, TRUE) for map in maps("peaks", count, side)]
-            told.append(f"{side} px {statistics.median(_medians(looks, rounds)):.2f}")
+            calls = [partial(look, protocol(side), map, TRUE) for map in maps("peaks", count, side)]
+            text.append(f"{side} px {statistics.median(_medians(calls, rounds)):.2f}")
         for boxes in (1, 10, 100):
             corners = np.random.default_rng(0).uniform(0, 120, (boxes, 2))
             true = np.concatenate([corners, corners + 80], axis=1).astype(int)
-            looks = [partial(look, protocol(), map, true) for map in maps("peaks", count, 224)]
-            told.append(f"{boxes} boxes {statistics.median(_medians(looks, rounds)):.2f}")
-        print(f"  {protocol.name:8} {', '.join(told)}")
+            calls = [partial(look, protocol(), map, true) for map in maps("peaks", count, 224)]
+            text.append(f"{boxes} boxes {statistics.median(_medians(calls, rounds)):.2f}")
+        print(f"  {protocol.name:8} {', '.join(text)}")
 
 
 def _medians(calls: list[Callable[[], None]], rounds: int) -> list[float]:
@@ -112,7 +112,7 @@ def _medians(calls: list[Callable[[], None]], rounds: int) -> list[float]:
 
 
 def from_disk(count: int, folder: Path, workers: int) -> None:
-    """`count` maps of 224 px in half precision, memory-mapped, through `score_maps`, and intervals of every figure."""
+    """`count` maps of 224 px in half precision, memory-mapped, through `score_maps`, and intervals of every metric."""
     path = folder / "maps.npy"
     stored = np.lib.format.open_memmap(path, "w+", np.float16, (count, 224, 224))
     for k, map in enumerate(maps("peaks", count, 224)):
@@ -130,12 +130,12 @@ def from_disk(count: int, folder: Path, workers: int) -> None:
         records = score_maps(get, samples, sizes, ground_truth, scoring, RULES[0], workers=workers)
         seconds, busy = time.perf_counter() - began, time.process_time() - used
         held = sum(c.nbytes for c in (records.level_iou, records.level_best)) / 1e6
-        told = f"{seconds:.0f} s ({busy:.0f} s of processor time), private memory {before:.0f} to {peak():.0f} MB"
-        print(f"  {scoring.name:8} {told}, {held:.0f} MB of it the records")
+        text = f"{seconds:.0f} s ({busy:.0f} s of processor time), private memory {before:.0f} to {peak():.0f} MB"
+        print(f"  {scoring.name:8} {text}, {held:.0f} MB of it the records")
         began = time.perf_counter()
         intervals(weighted_metrics(records, resamples(count)))
         print(
-            f"           intervals of all {len(compute_metrics(records))} figures: {time.perf_counter() - began:.1f} s"
+            f"           intervals of all {len(compute_metrics(records))} metrics: {time.perf_counter() - began:.1f} s"
         )
     path.unlink()
 

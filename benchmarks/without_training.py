@@ -23,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--every", type=int, default=1, help="only each so-manieth image")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every N-th image")
     parser.add_argument("--scales", default="1,1.5,2,[1,2]", help="of 224 px; several in brackets are averaged")
     parser.add_argument("--rules", default="auto,otsu3,fixed:0.2,fixed:0.5")
     arguments = parser.parse_args()

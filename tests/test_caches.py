@@ -12,7 +12,7 @@ import numba
 import pytest
 
 from hclnet import caches
-from hclnet.caches import compiled, kept
+from hclnet.caches import code_folders, compiled
 from hclnet.config import cache_home
 from hclnet.data import read
 from hclnet.data.broken import find_broken
@@ -35,10 +35,10 @@ def nowhere(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 def test_what_needs_the_cache_says_what_to_set(nowhere: Path, birds: Path, trained: Path, tmp_path: Path):
     with pytest.raises(ValueError, match=r"^The cache .*features can't be written: .*\. Set HCLNET_CACHE to a folder"):
         cache_root()
-    told: list[str] = []
+    logged: list[str] = []
     with pytest.raises(ValueError, match="Set HCLNET_CACHE"):
-        train(birds, tmp_path / "run", size=64, epochs=1, log=told.append)
-    assert not told and not (tmp_path / "run").exists()  # before anything else was done
+        train(birds, tmp_path / "run", size=64, epochs=1, log=logged.append)
+    assert not logged and not (tmp_path / "run").exists()  # before anything else was done
     with pytest.raises(ValueError, match="Set HCLNET_CACHE"):
         evaluate(trained, out=tmp_path / "out", report=False)
 
@@ -93,7 +93,7 @@ def test_machine_code_is_kept_where_it_can_be_else_in_our_cache_else_nowhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
-    monkeypatch.setattr(caches, "kept", {})
+    monkeypatch.setattr(caches, "code_folders", {})
     whole = numba.core.dispatcher.FunctionCache
 
     def only_where_it_is_said(function: object) -> object:
@@ -103,12 +103,13 @@ def test_machine_code_is_kept_where_it_can_be_else_in_our_cache_else_nowhere(
     monkeypatch.setenv("HCLNET_CACHE", str(tmp_path))
     caches._ours.cache_clear()
     assert compiled()(double)(3.0) == 6
-    assert list((tmp_path / "numba").rglob("*.nbc")) and caches.kept["double"].is_relative_to(tmp_path / "numba")
+    assert list((tmp_path / "numba").rglob("*.nbc"))
+    assert caches.code_folders["double"].is_relative_to(tmp_path / "numba")
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("HCLNET_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     caches._ours.cache_clear()
-    assert compiled()(double)(3.0) == 6 and caches.kept["double"] is None
+    assert compiled()(double)(3.0) == 6 and caches.code_folders["double"] is None
     caches._ours.cache_clear()
 
 
@@ -128,7 +129,7 @@ def test_all_our_loops_are_kept():
     import hclnet.boxes
     import hclnet.methods.convolution  # noqa: F401
 
-    assert len(kept) >= 14 and all(kept.values())
+    assert len(code_folders) >= 14 and all(code_folders.values())
 
 
 def test_matplotlib_says_nothing_of_a_home_that_can_not_be_written(tmp_path: Path):

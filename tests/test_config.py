@@ -35,7 +35,7 @@ def test_settings():
 
 @pytest.mark.parametrize("pair", ["branches", "=1", " =1", "a=[1", "a=@x", "a='b"])
 def test_what_is_no_setting(pair: str):
-    with pytest.raises(ValueError, match=r"is no setting: write KEY=VALUE|value can't be read"):
+    with pytest.raises(ValueError, match=r"is not a setting: write KEY=VALUE|value can't be read"):
         parse_settings([pair])
 
 
@@ -71,7 +71,7 @@ def test_unknown_settings_are_told_what_there_is(key: str):
     with pytest.raises(ValueError) as error:
         route({key: 1}, OPTIONS, "hclnet")
     assert str(error.value) == (
-        f"{key!r} is no setting. Options of method hclnet: branches, threshold. "
+        f"{key!r} is not a setting. Options of method hclnet: branches, threshold. "
         f"Of maps and boxes: {', '.join(sorted(Inference.model_fields))}. Of training: "
         f"{', '.join(sorted(set(RunConfig.model_fields) - {'options', 'inference', 'method', 'data'}))}."
     )
@@ -109,7 +109,7 @@ def test_a_configuration_from_flat_settings():
         ({"lr": -1, "size": 8}, "hclnet: size: .*; lr: "),
         ({"box": "otsu9"}, "otsu9"),
         ({"box": "fixed:2"}, "share of the maximum"),
-        ({"brunches": 1}, "'brunches' is no setting"),
+        ({"brunches": 1}, "'brunches' is not a setting"),
     ],
 )
 def test_impossible_settings(settings: dict[str, Any], message: str):

@@ -1,4 +1,4 @@
-"""hclnet: boxes without boxes. Images with class labels in, boxes and heatmaps out.
+"""Object boxes from class labels: weakly supervised object localization.
 
     import hclnet
     hclnet.locate("photo.jpg").plot()                    # the packaged ImageNet classifier, no training

@@ -15,8 +15,8 @@ from hclnet.config import cache_home
 from hclnet.storage import Unwritable, check_writable
 from hclnet.text import shown
 
-kept: dict[str, Path | None] = {}
-"""By function of `compiled`, the folder that its machine code is kept in; None where there is none."""
+code_folders: dict[str, Path | None] = {}
+"""By function of `compiled`, the folder with its machine code; None where there is none."""
 
 
 def writable(folder: Path) -> Path:
@@ -48,9 +48,9 @@ def compiled(**options: Any) -> Callable[[Callable], Callable]:
     def decorate(function: Callable) -> Callable:
         try:
             loops = _cached(function, options)
-            kept[function.__qualname__] = Path(loops._cache.cache_path)
+            code_folders[function.__qualname__] = Path(loops._cache.cache_path)
         except RuntimeError:  # "no locator available"
-            kept[function.__qualname__] = None
+            code_folders[function.__qualname__] = None
             plain: Callable = numba.njit(**options)(function)
             return plain
         cache = loops._cache

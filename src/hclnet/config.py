@@ -133,14 +133,14 @@ class Inference(Strict):
         return how
 
     @property
-    def looks(self) -> str:
-        """How an image is looked at, for a person to read; empty if once, as it is and at its size."""
-        told = []
+    def augmentation(self) -> str:
+        """Test-time augmentation in words; empty if an image is seen once, as it is and at its size."""
+        parts = []
         if self.scales != (1,):
-            told.append(f"at {', '.join(f'{s:g}' for s in self.scales)} times the size")
+            parts.append(f"at {', '.join(f'{s:g}' for s in self.scales)} times the size")
         if self.flip:
-            told.append("mirrored too")
-        return ", ".join(told)
+            parts.append("mirrored too")
+        return ", ".join(parts)
 
     def check(self, classes: Sequence[str]) -> None:
         """Raises:

@@ -33,7 +33,7 @@ def route(settings: dict[str, Any], option_names: set[str], method: str) -> dict
             routed[key] = value
         else:
             raise ValueError(
-                f"{key!r} is no setting. Options of method {method}: {_listed(option_names)}. Of maps and boxes: "
+                f"{key!r} is not a setting. Options of method {method}: {_listed(option_names)}. Of maps and boxes: "
                 f"{_listed(Inference.model_fields)}. Of training: {_listed(own)}."
             )
     return routed
@@ -41,11 +41,11 @@ def route(settings: dict[str, Any], option_names: set[str], method: str) -> dict
 
 def check_inference(settings: Iterable[str]) -> None:
     """Raises:
-    ValueError: one of the names is no setting of maps and boxes; the message lists those.
+    ValueError: one of the names is not a setting of maps and boxes; the message lists those.
     """
     if unknown := [key for key in settings if OLD_NAMES.get(key, key) not in Inference.model_fields]:
         raise ValueError(
-            f"{unknown[0]!r} is no setting of maps and boxes. There are {_listed(Inference.model_fields)}."
+            f"{unknown[0]!r} is not a setting of maps and boxes. There are {_listed(Inference.model_fields)}."
         )
 
 
@@ -59,7 +59,7 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise ValueError(f"{pair!r} is no setting: write KEY=VALUE, for example branches=1.")
+            raise ValueError(f"{pair!r} is not a setting: write KEY=VALUE, for example branches=1.")
         try:
             settings[key.strip()] = _value(value)
         except yaml.YAMLError:

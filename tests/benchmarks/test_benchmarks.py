@@ -1,4 +1,4 @@
-"""Every benchmark runs, on a handful of drawn images, and prints figures that can be right."""
+"""Every benchmark runs, on a handful of drawn images, and prints numbers that can be right."""
 
 from __future__ import annotations
 
@@ -135,11 +135,11 @@ def test_the_rows_of_the_ablations_are_settings_that_there_are(birds: Path):
 @pytest.mark.slow
 def test_ablations(printed: Printed, birds: Path, tmp_path: Path):
     small = ("--size", 64, "--epochs", 1, "--out", tmp_path)
-    lines = printed("ablations", birds, "--only", "looks,fusion,features", *small)
-    assert [line for line in lines if line.startswith("## ")] == ["## looks", "## fusion", "## features"]
+    lines = printed("ablations", birds, "--only", "augmentation,fusion,features", *small)
+    assert [line for line in lines if line.startswith("## ")] == ["## augmentation", "## fusion", "## features"]
     assert sum(line.startswith("| minus hclnet") for line in lines) == 3
-    assert len(list((tmp_path / "runs").iterdir())) == 4  # looks and fusion need one between them
-    assert {path.stem for path in tmp_path.glob("*.md")} >= {"looks", "fusion", "features"}
+    assert len(list((tmp_path / "runs").iterdir())) == 4  # augmentation and fusion need one between them
+    assert {path.stem for path in tmp_path.glob("*.md")} >= {"augmentation", "fusion", "features"}
     with pytest.raises(SystemExit):
         printed("ablations", birds, "--only", "lokos", *small)
 

@@ -147,5 +147,5 @@ def test_a_commit_is_equal_to_itself(tmp_path: Path):
     words = [commit, commit, "--quick", "--only=-bfloat16", "--images", "3", "--work", str(tmp_path)]
     done = subprocess.run([sys.executable, ROOT / "benchmarks" / "golden.py", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "are equal, bit for bit." in done.stdout and "hclnet-looks-bfloat16/2-evaluate" in done.stdout
+    assert "are equal, bit for bit." in done.stdout and "hclnet-augmented-bfloat16/2-evaluate" in done.stdout
     assert not [p for p in tmp_path.iterdir() if p.name in ("tree", "scratch")]

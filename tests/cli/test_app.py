@@ -159,7 +159,7 @@ def test_settings_of_maps_are_given_to_evaluate_and_locate(hclnet: Run, birds: P
     assert figures["once"]["max_box_acc_v2"] != figures["twice"]["max_box_acc_v2"]
     assert "looks" not in figures["once"]
     assert figures["twice"]["looks"] == "at 1, 1.5 times the size, mirrored too"
-    assert "images seen at 1, 1.5 times the size, mirrored too" in " ".join(done.stdout.split())
+    assert "test-time augmentation: images at 1, 1.5 times the size, mirrored too" in " ".join(done.stdout.split())
     photo = next((birds / "images").rglob("*_test_*.jpg"))
     hclnet("locate", photo, "--model", run, "--out", tmp_path, "--set", "scales=[1,1.5]", "--set", "flip=true",
            "--device", "cpu")  # fmt: skip
@@ -173,7 +173,7 @@ def test_a_setting_that_is_none_of_maps_is_refused(hclnet: Run, birds: Path, tra
         done = hclnet(*verb, "--set", "epochs=3")
         assert (
             done.exit_code == 2
-            and "'epochs' is no setting of maps and boxes. There are background_class, box, " in done.stderr
+            and "'epochs' is not a setting of maps and boxes. There are background_class, box, " in done.stderr
         )
 
 
@@ -252,7 +252,7 @@ def test_reproduce(hclnet: Run, birds: Path, tmp_path: Path):
     [
         (("train", "nowhere"), "There is no folder nowhere."),
         (("train", "{birds}", "--method", "camera"), "camera"),
-        (("train", "{birds}", "--set", "brunches=1"), "'brunches' is no setting"),
+        (("train", "{birds}", "--set", "brunches=1"), "'brunches' is not a setting"),
         (("train", "{birds}", "--set", "branches"), "write KEY=VALUE"),
         (("train", "{birds}", "--set", "a=[1"), "value can't be read"),
         (("train", "{birds}", "--tune", "some"), "'heads' or 'all'"),

@@ -52,7 +52,7 @@ def test_hclnet_is_ahead_of_cam(four: Path, tmp_path: Path, monkeypatch: pytest.
     cam, hclnet = compare(four, ["cam", "hclnet"], tmp_path, report=False, size=FOUR.size, epochs=12)
     assert cam["images_with_boxes"] == hclnet["images_with_boxes"] == 32
     assert hclnet["gt_known"] >= cam["gt_known"] + 2 / 32
-    assert min(cam["top1_cls"], hclnet["top1_cls"]) > 0.75  # both have learnt the species
+    assert min(cam["top1_cls"], hclnet["top1_cls"]) > 0.75  # both have learned the species
 
 
 def test_its_birds_have_something_to_be_found_on_the_body():

@@ -73,7 +73,7 @@ def test_a_class_may_be_called_train(tmp_path: Path):
     assert read(fill(tmp_path, *many("bus", 2), *many("train", 2))).classes == ("bus", "train")
 
 
-def test_unlabelled_images_in_test_are_no_split(tmp_path: Path):
+def test_unlabeled_images_in_test_are_not_a_split(tmp_path: Path):
     dataset = read(fill(tmp_path, "train/a/1.png", "train/b/1.png", "test/1.png", "test/2.png"))
     assert dataset.counts() == {"train": 2}
     assert dataset.notes == ("2 files are not images of a class and are left out (2 .png in test/)",)

@@ -76,9 +76,11 @@ def test_the_scale_is_of_all_training_images_together(mixed: list[Path]):
     gray = learn_gray(mixed)
     assert gray.whole[0] == 0 and 2980 < gray.whole[1] < 3000
     assert gray.fractions == pytest.approx((0.002, 1.998), abs=0.001)
-    told = list(described(gray))
+    logged = list(described(gray))
     assert (
-        told[0].startswith("16-bit gray images: 0..29") and told[0].endswith(" is shown as 0..255") and len(told) == 2
+        logged[0].startswith("16-bit gray images: 0..29")
+        and logged[0].endswith(" is shown as 0..255")
+        and len(logged) == 2
     )
     bright, dim = levels(mixed[0], gray), levels(mixed[3], gray)
     assert bright.max() == 255 and dim.max() in (127, 128)  # by their own values both were 255
@@ -87,7 +89,7 @@ def test_the_scale_is_of_all_training_images_together(mixed: list[Path]):
     assert learn_gray(mixed[4:6]) == Gray() and not list(described(Gray()))
 
 
-def test_many_images_are_learnt_from_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_many_images_are_learned_from_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     paths = [saved(tmp_path / f"{k}.png", np.full((9, 11), 100 * (1 + k))) for k in range(20)]
     monkeypatch.setattr("hclnet.data.scales._IMAGES", 5)
     monkeypatch.setattr("hclnet.data.scales._VALUES", 50)
@@ -142,25 +144,25 @@ def test_they_have_no_entry_and_get_none(trained: Path, tmp_path: Path):
 
 @pytest.fixture(scope="module")
 def deep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, list[str]]:
-    """Images of 12 bits in two classes, a run that learnt from them, and what was said."""
+    """Images of 12 bits in two classes, a run that learned from them, and what was said."""
     root, rng = tmp_path_factory.mktemp("deep"), np.random.default_rng(0)
     for k in range(2):
         for i in range(5):
             values = rng.integers(200, 500, (40, 60))
             values[5 + i : 25 + i, 10 + 20 * k : 30 + 20 * k] = 3000 - 400 * i
             saved(root / "data" / "ab"[k] / f"{i}.png", values)
-    told: list[str] = []
-    train(root / "data", root / "run", size=64, epochs=1, method="cam", report=False, device="cpu", log=told.append)
-    return root / "data", root / "run", told
+    logged: list[str] = []
+    train(root / "data", root / "run", size=64, epochs=1, method="cam", report=False, device="cpu", log=logged.append)
+    return root / "data", root / "run", logged
 
 
 def test_a_run_keeps_its_scale_and_says_it(deep: tuple[Path, Path, list[str]]):
-    data, run, told = deep
+    data, run, logged = deep
     localizer = load(run)
     written = json.loads((run / "localizer" / "localizer.json").read_text())["preprocessing"]["gray"]
     assert written == {"whole": list(localizer.gray.whole), "fractions": None} and len(list(data.rglob("*.png"))) == 10
     assert localizer.gray.whole[0] == 0 and 2500 < localizer.gray.whole[1] <= 3000
-    assert f"16-bit gray images: 0..{localizer.gray.whole[1]:g} is shown as 0..255" in told
+    assert f"16-bit gray images: 0..{localizer.gray.whole[1]:g} is shown as 0..255" in logged
 
 
 def test_what_is_located_is_seen_by_the_scale_of_the_run(deep: tuple[Path, Path, list[str]], tmp_path: Path):

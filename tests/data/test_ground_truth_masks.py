@@ -1,4 +1,4 @@
-"""True boxes and masks of a wrong unit or shape are refused, or asked about, wherever a metric is made."""
+"""Ground-truth boxes and masks of a wrong unit or shape are refused, or asked about, wherever a metric is made."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def test_boxes_of_a_wrong_unit_or_shape(data: Path, trained: Path, tmp_path: Pat
 
 def test_what_may_be_right_is_told(data: Path, trained: Path, tmp_path: Path):
     with_boxes(data, lambda box: np.add(box, [0, 0, 40, 0]))
-    told: list[str] = []
-    evaluate(trained, data, out=tmp_path / "scored", report=False, log=told.append)
-    assert any("outside of the image" in line for line in told)
+    logged: list[str] = []
+    evaluate(trained, data, out=tmp_path / "scored", report=False, log=logged.append)
+    assert any("outside of the image" in line for line in logged)
     np.savez(tmp_path / "maps.npz", **{s.id: np.eye(8) for s in read(data).split("test")})
-    told.clear()
-    score(tmp_path / "maps.npz", data, map_size=32, log=told.append)
-    assert len(told) == 1 and "outside of the image" in told[0]
+    logged.clear()
+    score(tmp_path / "maps.npz", data, map_size=32, log=logged.append)
+    assert len(logged) == 1 and "outside of the image" in logged[0]
 
 
 @pytest.mark.parametrize(
@@ -132,5 +132,5 @@ def test_masks_of_any_size_are_fine(tmp_path: Path):
     samples = [Sample("x", Path("x"), 0, "test"), Sample("y", Path("y"), 0, "test")]
     ground_truth = GroundTruth(
         masks={"x": MaskFiles((tmp_path / "m.png",), tmp_path / "gone.png")}
-    )  # that is told where it is read
+    )  # that is logged where it is read
     check_ground_truth(ground_truth, samples, np.array([[400, 300], [9, 9]]))

@@ -1,4 +1,4 @@
-"""True boxes of a wrong unit, shape or order are refused or doubted; those of every published set pass."""
+"""Ground-truth boxes of a wrong unit, shape or order are refused or doubted; those of every published set pass."""
 
 from __future__ import annotations
 

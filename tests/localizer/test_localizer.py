@@ -181,7 +181,7 @@ def test_foreground_is_saved_with_the_weights(localizer, seeing, photograph, tmp
 
 
 def test_each_view_has_the_foreground_of_its_size_and_none_of_another(localizer, photograph):
-    """What was learnt at 64 px is of the first feature, what was learnt at 128 of the second, whatever they are."""
+    """What was learned at 64 px is of the first feature, what was learned at 128 of the second, whatever they are."""
     other = localizer.with_inference(scales=[1, 2])
     axes = torch.eye(localizer.backbone.info["stage5"].channels)
     other.foreground = {
@@ -358,7 +358,7 @@ def test_other_settings_leave_the_weights_and_the_localizer_alone(localizer, pho
         ({"fusion": "mean"}, "fusion: Input should be 'max', 'addition' or 'l1'"),
         ({"min_score": 1.5}, "min_score: Input should be less"),
         ({"map_size": 2}, "map_size: Input should be greater"),
-        ({"branches": 3}, "'branches' is no setting of maps and boxes. There are .*flip, .*scales"),
+        ({"branches": 3}, "'branches' is not a setting of maps and boxes. There are .*flip, .*scales"),
         ({"scales": [0]}, "scales.0: Input should be greater"),
         ({"box": "otsu"}, "there is no box rule 'otsu'"),
     ],

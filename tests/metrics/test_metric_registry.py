@@ -15,7 +15,7 @@ from hclnet.metrics import METRICS, Metric, compute_metrics, register, shown_met
 from hclnet.metrics.registry import boxed, share
 from hclnet.types import Records
 from hclnet.workflows.evaluate import evaluate
-from hclnet.workflows.table import caption, markdown, summarise
+from hclnet.workflows.table import caption, markdown, summarize
 
 
 def records_of(iou: list[float]) -> Records:
@@ -62,7 +62,7 @@ def test_a_new_metric_is_in_figures_and_in_every_table(
     recipe = {"backbone": "b", "output_stride": 16, "size": 64, "tune": "heads", "epochs": 1}
     row = {"settings": {}, "seed": 0, "recipe": recipe, **measured}
     rows = [row, {**row, "method": "cam", "difference": {"loose": [0.0, -0.1, 0.1]}}]
-    assert summarise(rows)[0]["loose"] == (share_of_all,) * 3
+    assert summarize(rows)[0]["loose"] == (share_of_all,) * 3
     first, second = markdown(rows).split(caption(rows))
     assert "| loose |" in first and "| loose |" in second and "+0.0 [-10.0 to +10.0]" in second
     tables.compare_table(rows)

@@ -1,4 +1,4 @@
-"""The drawn data set: same seed, same bytes; exact truth; and a body that tells as much as it is asked to."""
+"""The drawn data set: same seed, same bytes; exact ground truth; and a body that tells as much as it is asked to."""
 
 from __future__ import annotations
 

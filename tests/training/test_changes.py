@@ -125,7 +125,7 @@ def test_what_learns_is_in_training_mode_and_after_it_nothing_is(photos, tmp_pat
     torch.manual_seed(0)
     before = build_backbone("efficientnet_lite0", weights="none").state_dict()
     result = hclnet.train(photos, tmp_path / "run", "cam", epochs=1, **{**RECIPE, "tune": tune})
-    # A frozen backbone is no part of what is trained.
+    # A frozen backbone is not part of what is trained.
     assert {str(mode) for mode in modes} == {str((0, set(), True) if tune == "heads" else (49, {True}, True))}
     assert not any(m.training for part in (result.localizer.backbone, result.localizer.method) for m in part.modules())
     moved = {
@@ -154,7 +154,7 @@ def test_a_resume_replays_what_was_changed(photos, tmp_path, name, monkeypatch):
     assert whole.keys() == again.keys() and all(torch.equal(value, again[key]) for key, value in whole.items())
 
 
-def test_what_is_changed_is_what_is_learnt(photos, tmp_path, monkeypatch):
+def test_what_is_changed_is_what_is_learned(photos, tmp_path, monkeypatch):
     """Or the test above would see nothing: only the chance of the steps is another one here."""
     first = state(hclnet.train(photos, tmp_path / "a", "has", epochs=1, **RECIPE))
     monkeypatch.setattr(

@@ -55,7 +55,7 @@ def test_a_size_that_the_run_does_not_know_is_refused_everywhere_until_it_is_add
     # The command that it says, as it stands there.
     said = CliRunner().invoke(app, ["train", str(birds), "--out", str(run), "--resume", "--set", "scales=2"])
     assert said.exit_code == 0, said.output
-    assert "Learnt the foreground score at 128 px." in said.output and "nothing was trained" in said.output
+    assert "Learned the foreground score at 128 px." in said.output and "nothing was trained" in said.output
     after = weights(run)
     assert set(after) - set(before) == {"foreground.128.weight", "foreground.128.bias"}
     assert all(torch.equal(after[key], value) for key, value in before.items())
@@ -80,9 +80,9 @@ def test_localizers_of_before_there_was_foreground_go_on(run, birds):
     localizer.save(run / "localizer")
     assert "gt_known" in hclnet.evaluate(run, report=False, scales=2, device="cpu").metrics
     assert Localizer.load(run).foreground == {}
-    told = []
-    hclnet.train(birds, run, resume=True, log=told.append)
-    assert sorted(Localizer.load(run).foreground) == [64] and told[-1] == "Learnt the foreground score at 64 px."
+    logged = []
+    hclnet.train(birds, run, resume=True, log=logged.append)
+    assert sorted(Localizer.load(run).foreground) == [64] and logged[-1] == "Learned the foreground score at 64 px."
 
 
 def test_what_was_calibrated_stays(run, birds):

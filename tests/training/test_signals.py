@@ -81,7 +81,7 @@ def test_ctrl_c_leaves_a_usable_run(birds, whole, tmp_path):
     assert localizer.locate(image).label in localizer.classes
     assert hclnet.evaluate(run, report=False, device="cpu").metrics["images"] == 6
     assert not is_finished(run)
-    # One whole epoch and one step of the second, and no more, have been learnt.
+    # One whole epoch and one step of the second, and no more, have been learned.
     assert not torch.equal(weights(run)["method.branches.0.classifier.bias"],
                            weights(whole)["method.branches.0.classifier.bias"])  # fmt: skip
 

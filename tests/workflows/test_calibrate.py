@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import hclnet
 from hclnet.cli.app import app
-from hclnet.cli.calibration import told
+from hclnet.cli.calibration import summary
 from hclnet.data import read
 from hclnet.localizer.evaluation import class_probabilities
 from hclnet.metrics import Calibration, Rejection, choose_min_score
@@ -113,7 +113,7 @@ def test_the_command_for_rejection(run, tmp_path):
 
 @pytest.mark.parametrize(("share", "shown"), [(1.0, "100"), (0.9987, "99.9"), (0.68, "68"), (0.0768, "7.7")])
 def test_a_probability_near_one_is_no_power_of_ten(share, shown):
-    said = told(Rejection(share, (share, share), 9, (1, 1, 1), (0, 0, 0)))[0]
+    said = summary(Rejection(share, (share, share), 9, (1, 1, 1), (0, 0, 0)))[0]
     assert f"probability of {shown} %" in said and said.endswith(f"interval: {shown} to {shown} %.")
 
 
@@ -126,6 +126,6 @@ def test_a_probability_near_one_is_no_power_of_ten(share, shown):
     ],
 )
 def test_the_verdict(difference, verdict):
-    lines = told(Calibration(0.4, (0.3, 0.5), 20, (0.8, 0.7, 0.9), 0.8, difference))
+    lines = summary(Calibration(0.4, (0.3, 0.5), 20, (0.8, 0.7, 0.9), 0.8, difference))
     assert len(lines) == 3 + bool(verdict) and verdict in lines[-1]
     assert "0.30 to 0.50" in lines[0] and "80.0 % [70.0 to 90.0]" in lines[1]

@@ -20,7 +20,7 @@ from hclnet.training import TrainResult
 from hclnet.workflows.compare import compare
 from hclnet.workflows.evaluate import evaluate
 from hclnet.workflows.plan import parse_spec, split_specs
-from hclnet.workflows.table import caption, markdown, summarise, title
+from hclnet.workflows.table import caption, markdown, summarize, title
 
 module = importlib.import_module("hclnet.workflows.compare")
 SHOWN = [metric.key for metric in shown_metrics()]
@@ -73,16 +73,16 @@ def test_a_spec():
         {"branches": 1, "box": "fixed:0.2", "lr": 0.01},
     )
     assert parse_spec("hclnet:scales=[0.7, 1],flip=true") == ("hclnet", {"scales": [0.7, 1], "flip": True})
-    with pytest.raises(ValueError, match="is no setting: write KEY=VALUE"):
+    with pytest.raises(ValueError, match="is not a setting: write KEY=VALUE"):
         parse_spec("hclnet:branches")
 
 
 def test_what_differs_in_fusion_and_box_is_trained_once(birds: Path, tmp_path: Path, trainings: list[str]):
     specs = ["hclnet", "hclnet:fusion=max", "hclnet:box=fixed:0.3,fusion=l1", "cam", "hclnet:branches=1", "cam"]
-    told: list[str] = []
-    rows = compare(birds, specs, tmp_path, seeds=2, seed=5, log=told.append, **RECIPE)
+    logged: list[str] = []
+    rows = compare(birds, specs, tmp_path, seeds=2, seed=5, log=logged.append, **RECIPE)
     assert len(trainings) == 6  # hclnet, cam, hclnet with one branch; twice
-    assert any("5 methods x 2 seeds: 6 trainings" in line for line in told)
+    assert any("5 methods x 2 seeds: 6 trainings" in line for line in logged)
     assert [(r["method"], r["settings"], r["seed"]) for r in rows] == [
         (*parse_spec(spec), seed) for spec in specs[:5] for seed in (5, 6)
     ]
@@ -104,7 +104,7 @@ def test_sizes_that_are_looked_at_need_no_training_of_their_own(birds: Path, tmp
     rows = compare(birds, ["cam", "cam:scales=1.5,flip=true", "cam:scales=2,box=otsu3"], tmp_path, **RECIPE)
     assert len(trainings) == 1 and len({row["run"] for row in rows}) == 1
     assert [row.get("looks") for row in rows] == [None, "at 1.5 times the size, mirrored too", "at 2 times the size"]
-    # What `auto` needs is learnt at the sizes that it is used at, and kept.
+    # What `auto` needs is learned at the sizes that it is used at, and kept.
     assert sorted(Localizer.load(tmp_path / rows[0]["run"]).foreground) == [64, 96]
 
 
@@ -206,7 +206,7 @@ def test_a_training_that_was_interrupted_stops_the_comparison(
 def test_everything_is_checked_before_the_first_training(birds: Path, tmp_path: Path, trainings: list[str]):
     for specs, split, message in (
         (["cam", "nothing"], "test", "nothing"),
-        (["cam", "hclnet:brunches=1"], "test", "'brunches' is no setting"),
+        (["cam", "hclnet:brunches=1"], "test", "'brunches' is not a setting"),
         (["cam", "hclnet:branches=0"], "test", "branches"),
         (["cam", "cam:box=otsu9"], "test", "otsu9"),
         (["cam"], "holdout", "no split 'holdout'; it has train"),
@@ -279,7 +279,7 @@ def row(method: str, seed: int, value: float, **settings: Any) -> dict[str, Any]
 
 def test_summary():
     rows = [row("cam", 0, 0.2), row("cam", 1, 0.9), row("cam", 2, 0.4), row("hclnet", 0, 0.5, branches=1)]
-    assert summarise(rows) == [
+    assert summarize(rows) == [
         {"method": "cam", "seeds": 3, "images": 10, "top1_cls": (0.4, 0.2, 0.9), "max_box_acc": (0.2, 0.1, 0.45)},
         {
             "method": "hclnet (branches=1)", "seeds": 1, "images": 10,
@@ -309,6 +309,6 @@ def test_markdown():
 
 def test_the_caption_says_how_all_images_were_seen():
     rows = [row("cam", 0, 0.2), row("hclnet", 0, 0.5)]
-    assert "seen" not in caption(rows)
-    assert "Images seen mirrored too." in caption([r | {"looks": "mirrored too"} for r in rows])
-    assert "seen" not in caption([rows[0], rows[1] | {"looks": "mirrored too"}])  # then the rows' names say it
+    assert "augmentation" not in caption(rows)
+    assert "Test-time augmentation: images mirrored too." in caption([r | {"looks": "mirrored too"} for r in rows])
+    assert "augmentation" not in caption([rows[0], rows[1] | {"looks": "mirrored too"}])  # then the rows' names say it

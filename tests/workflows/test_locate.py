@@ -91,7 +91,7 @@ def test_classes_asked_for_are_boxed_where_they_are(photos: Path, trained: Path)
     for least, there in ((0.0, True), (1.0, False)):
         (one,) = locate_files("p/a.jpg", trained, f"out-{least}", min_score=least, **asked).localizations
         assert {o.label for o in one.objects} <= {classes[2]}
-        assert ("nothing here" not in lines[-1]) is there
+        assert (": no object" not in lines[-1]) is there
     with pytest.raises(ValueError, match="No such class: dodo"):
         locate_files("p/a.jpg", trained, "out", device="cpu", classes=["dodo"])
 

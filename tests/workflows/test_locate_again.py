@@ -97,12 +97,12 @@ def stopping(monkeypatch: pytest.MonkeyPatch, at: int, how: Callable[[Path], Non
 def test_the_same_call_again_does_nothing_and_makes_the_same_files(locate: Locate):
     first = locate(save=["overlays", "masks", "heatmaps"])
     assert first.already == 0 and locate.seen == NAMES == boxed()
-    before, told = files(), []
+    before, logged = files(), []
     for name in ("boxes.json", "coco.json"):
         Path("out", name).unlink()
-    again = locate(save=["overlays", "masks", "heatmaps"], log=told.append)
+    again = locate(save=["overlays", "masks", "heatmaps"], log=logged.append)
     assert again.already == 4 and locate.seen == [] and again.localizations == first.localizations
-    assert told[0] == "4 of 4 images were located before; there is nothing new." and len(told) == 5
+    assert logged[0] == "4 of 4 images were located before; there is nothing new." and len(logged) == 5
     assert files() == before
     for one, other in zip(again.localizations, first.localizations):
         assert all(np.array_equal(a.mask, b.mask) for a, b in zip(one.objects, other.objects))
@@ -114,13 +114,15 @@ def test_stopped_by_a_signal_the_files_have_what_is_located(
     locate: Locate, monkeypatch: pytest.MonkeyPatch, number: int, code: int | None
 ):
     locate(out="whole")
-    told: list[str] = []
+    logged: list[str] = []
     with monkeypatch.context() as patch:
         stopping(patch, 3, lambda _: signal.raise_signal(number))
         with pytest.raises(KeyboardInterrupt if code is None else SystemExit) as stopped:
-            locate(log=told.append)
+            locate(log=logged.append)
     assert code is None or stopped.value.code == code
-    assert boxed() == NAMES[:2] == list(rows()) and told[-1].startswith("Stopped with 2 of 4 images located. The same")
+    assert boxed() == NAMES[:2] == list(rows()) and logged[-1].startswith(
+        "Stopped with 2 of 4 images located. The same"
+    )
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert locate().already == 2 and locate.seen == NAMES[2:]
     assert files() == files("whole")

@@ -62,10 +62,10 @@ def test_by_default_nothing_begins(data: Path, tmp_path: Path, start: Callable, 
 
 def test_train_and_evaluate_without_them(data: Path, tmp_path: Path):
     before = {s.id: (s.label, s.split) for s in read(data).samples}
-    told: list[str] = []
+    logged: list[str] = []
     run = tmp_path / "run"
-    train(data, run, log=told.append, on_bad_image="skip", **RECIPE)
-    assert any("Left out, 2 images of 12:\n" in line and line.count("is empty (0 bytes)") == 2 for line in told)
+    train(data, run, log=logged.append, on_bad_image="skip", **RECIPE)
+    assert any("Left out, 2 images of 12:\n" in line and line.count("is empty (0 bytes)") == 2 for line in logged)
     skipped = rows(run / "skipped.csv")
     assert [row["split"] for row in skipped] == ["train", "test"]
     assert all("is empty" in row["reason"] and row["path"].endswith(".jpg") for row in skipped)
@@ -73,9 +73,9 @@ def test_train_and_evaluate_without_them(data: Path, tmp_path: Path):
     assert used == {k: split for k, (_, split) in before.items() if k not in {row["id"] for row in skipped}}
 
     # Scored as it was trained, and its own list beside the records.
-    told.clear()
-    result = evaluate(run, device="cpu", report=False, log=told.append)
-    assert result.metrics["images"] == 3 and len(told) == 1 and "Left out, 1 image of 4" in told[0]
+    logged.clear()
+    result = evaluate(run, device="cpu", report=False, log=logged.append)
+    assert result.metrics["images"] == 3 and len(logged) == 1 and "Left out, 1 image of 4" in logged[0]
     assert [row["id"] for row in rows(result.folder / "skipped.csv")] == [skipped[1]["id"]]
     with pytest.raises(ValueError, match="1 image of 4 can't be read"):
         evaluate(run, device="cpu", on_bad_image="fail")
@@ -91,9 +91,9 @@ def test_a_resumed_run_goes_on_with_the_same_images(data: Path, tmp_path: Path):
     before = rows(run / "data.csv"), rows(run / "skipped.csv")
     for row in before[1]:
         shutil.copy(read(data).samples[-1].path, row["path"])
-    told: list[str] = []
-    train(data, run, resume=True, log=told.append, **RECIPE)
-    assert "Left out as before, 2 images that skipped.csv lists." in told
+    logged: list[str] = []
+    train(data, run, resume=True, log=logged.append, **RECIPE)
+    assert "Left out as before, 2 images that skipped.csv lists." in logged
     assert (rows(run / "data.csv"), rows(run / "skipped.csv")) == before
 
 

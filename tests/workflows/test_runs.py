@@ -124,7 +124,7 @@ def test_data_that_moved_is_the_runs_own(home: Path):
 
 
 def test_images_that_are_gone_are_refused_or_listed(home: Path):
-    run, told = home / "run", []
+    run, logged = home / "run", []
     own = contents(run / "evaluation" / "test")
     for name in ("blue/0.png", "red/1.png"):
         (home / "photos" / "test" / name).unlink()
@@ -134,8 +134,8 @@ def test_images_that_are_gone_are_refused_or_listed(home: Path):
     with pytest.raises(ValueError, match="can't be found"):
         calibrate(run, split="test", device="cpu")
     assert contents(run / "evaluation" / "test") == own
-    result = hclnet.evaluate(run, on_bad_image="skip", log=told.append, **QUIET)
-    assert result.metrics["images"] == 4 and "test/blue/0.png" in told[0] and "2 test images of 6" in told[0]
+    result = hclnet.evaluate(run, on_bad_image="skip", log=logged.append, **QUIET)
+    assert result.metrics["images"] == 4 and "test/blue/0.png" in logged[0] and "2 test images of 6" in logged[0]
     assert (documented(result.folder)["images_expected"], documented(result.folder)["images"]) == (6, 4)
     with (result.folder / "skipped.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -164,9 +164,9 @@ def test_pixels_that_changed_are_not_the_runs_own_any_more(home: Path):
         ValueError, match=r"1 test image of 6 in .* not what they were .*: test/green/1\.png\..* --data "
     ):
         hclnet.evaluate(run, **QUIET)
-    told: list[str] = []
-    result = hclnet.evaluate(run, home / "photos", log=told.append, **QUIET)
-    assert result.folder != run / "evaluation" / "test" and "place of their own" in told[-1]
+    logged: list[str] = []
+    result = hclnet.evaluate(run, home / "photos", log=logged.append, **QUIET)
+    assert result.folder != run / "evaluation" / "test" and "place of their own" in logged[-1]
     assert contents(run / "evaluation" / "test") == own
     assert hclnet.evaluate(run, split="train", **QUIET).folder == run / "evaluation" / "train"  # these have not changed
 
@@ -269,12 +269,12 @@ def test_training_images_among_those_scored_are_told_of_by_their_bytes(home: Pat
     for k, name in enumerate(("blue", "red", "red")):
         (few / name).mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (50 + k, 36), "white").save(few / name / f"{k}.png")
-    told: list[str] = []
-    hclnet.evaluate(home / "run", home / "others", log=told.append, **QUIET)
-    assert not [line for line in told if "was trained on" in line]
+    logged: list[str] = []
+    hclnet.evaluate(home / "run", home / "others", log=logged.append, **QUIET)
+    assert not [line for line in logged if "was trained on" in line]
     shutil.copy(home / "photos" / "train" / "green" / "3.png", few / "red" / "again.png")
-    hclnet.evaluate(home / "run", home / "others", log=told.append, **QUIET)
-    assert "The run was trained on 1 of these 4 images, such as test/red/again.png: " in " ".join(told)
+    hclnet.evaluate(home / "run", home / "others", log=logged.append, **QUIET)
+    assert "The run was trained on 1 of these 4 images, such as test/red/again.png: " in " ".join(logged)
 
 
 def test_a_copy_that_lost_an_image_and_is_divided_anew_shows_which_images_were_trained_on(home: Path):
@@ -291,19 +291,19 @@ def test_a_copy_that_lost_an_image_and_is_divided_anew_shows_which_images_were_t
     for row in [row for row in rows if row["split"] == "test"][::2]:
         (flat / row["id"]).unlink()
     expected = sum(s.id in trained for s in read(flat).split("test"))
-    told: list[str] = []
-    hclnet.evaluate(home / "third", flat, log=told.append, **QUIET)
-    assert expected and f"The run was trained on {expected} of these " in " ".join(told)
+    logged: list[str] = []
+    hclnet.evaluate(home / "third", flat, log=logged.append, **QUIET)
+    assert expected and f"The run was trained on {expected} of these " in " ".join(logged)
 
 
 def test_only_unknown_names_are_refused_and_can_be_left_out(home: Path):
     with pytest.raises(ValueError, match=r"Red \(2 images; do you mean red\?\).* --ignore-unknown-classes"):
         hclnet.evaluate(home / "run", few(home, "Red", "green"), **QUIET)
-    told: list[str] = []
+    logged: list[str] = []
     result = hclnet.evaluate(
-        home / "run", few(home, "pink", "green"), ignore_unknown_classes=True, log=told.append, **QUIET
+        home / "run", few(home, "pink", "green"), ignore_unknown_classes=True, log=logged.append, **QUIET
     )
-    assert result.metrics["images"] == 2 and "2 images of classes that the run does not have: pink" in told[0]
+    assert result.metrics["images"] == 2 and "2 images of classes that the run does not have: pink" in logged[0]
     names = (
         r"No test image in .* is of a class of the run\. There they are called pink; the run knows blue, green, red\."
     )

@@ -20,7 +20,8 @@ from hclnet.cli.score import score_files
 from hclnet.metrics import Hclnet, WsolEval, get_protocol, load_records
 from hclnet.synthetic import PartsOptions, write
 from hclnet.types import GroundTruth, MaskFiles, Sample
-from hclnet.workflows.score import match_maps, open_maps, score, score_maps
+from hclnet.workflows.map_files import match_maps, open_maps
+from hclnet.workflows.score import score, score_maps
 from layouts import LAYOUTS, folders, lists
 from pixel_rule import Bright
 from reference import wsoleval

@@ -46,7 +46,7 @@ def test_a_whole_configuration(birds: Path, tmp_path: Path):
     [
         ({"config": "there", "out": "here"}, "The run folder is given twice: there and here"),
         ({"config": hclnet.RunConfig(method="cam"), "method": "acol"}, "The method is given twice: acol, and cam"),
-        ({"tell": print}, "'tell' is no setting"),
+        ({"tell": print}, "'tell' is not a setting"),
     ],
 )
 def test_what_contradicts_itself(birds: Path, arguments: dict, message: str):

@@ -100,7 +100,7 @@ class Backbone(nn.Module):
             change: called with each stage's name and output while walking; what it returns goes on (ADL).
         """
         left, features, before, x = set(wanted), {}, [], images
-        assert left <= set(self.stages), f"{left - set(self.stages)} are no stages of {self.name}"
+        assert left <= set(self.stages), f"{left - set(self.stages)} are not stages of {self.name}"
         for name, stage in self.stages.items():
             x = stage(x)
             if change is not None:

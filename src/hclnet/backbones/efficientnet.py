@@ -70,7 +70,7 @@ def imagenet(backbone: Backbone) -> dict[str, Tensor]:
 
 
 def classifier() -> tuple[Tensor, Tensor]:
-    """Weight (1000 x 1280) and bias (1000) of Lite0's packaged ImageNet classifier, which is no part of the
+    """Weight (1000 x 1280) and bias (1000) of Lite0's packaged ImageNet classifier, which is not part of the
     backbone."""
     *_, weight, bias = read_tensors(packaged_weights()).values()
     return weight, bias

@@ -15,7 +15,7 @@ from hclnet.cli.verbs import calibrate, compare, demo, doctor, evaluate, locate,
 
 
 class Verbs(TyperGroup):
-    """What a user can mend is told in a sentence, not a traceback; `HCLNET_DEBUG=1` shows the traceback."""
+    """What a user can mend is said in a sentence, without a traceback; `HCLNET_DEBUG=1` shows the traceback."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, [_new_option(word) for word in args])
@@ -56,7 +56,7 @@ def _new_option(word: str) -> str:
 app = typer.Typer(
     name="hclnet",
     cls=Verbs,
-    help="Boxes without boxes: train on class labels, see where the objects are.",
+    help="Object boxes from class labels: weakly supervised object localization.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -43,15 +43,15 @@ def calibrate_run(
         log=typer.echo,
         **maps,
     )
-    for line in told(found):
+    for line in summary(found):
         typer.echo(line)
     typer.echo(f"Written into {run}; {'--min-score 0' if rejection else '--box auto'} goes without it.")
     if json_file:
         write_json(json_file, asdict(found), indent=2)
 
 
-def told(found: Calibration | Rejection) -> list[str]:
-    """What a calibration says, for a person."""
+def summary(found: Calibration | Rejection) -> list[str]:
+    """The lines that describe a calibration."""
     return _of_boxes(found) if isinstance(found, Calibration) else _of_rejection(found)
 
 

@@ -78,8 +78,8 @@ def _precision() -> str:
         used, trained = (explain_precision("auto", device, training) for training in (False, True))
     except ValueError as error:
         raise Problem(str(error)) from error
-    told = [f"{what} {precision_name(dtype)} ({why})" for what, (dtype, why) in (("training", trained), ("use", used))]
-    return ", ".join(told)
+    lines = [f"{what} {precision_name(dtype)} ({why})" for what, (dtype, why) in (("training", trained), ("use", used))]
+    return ", ".join(lines)
 
 
 def _cache() -> str:
@@ -96,10 +96,10 @@ def _cache() -> str:
 def _compiled() -> str:
     import hclnet.boxes
     import hclnet.methods.convolution  # noqa: F401, both bring functions
-    from hclnet.caches import kept
+    from hclnet.caches import code_folders
 
-    folders = {folder for folder in kept.values() if folder}
-    if len(folders) == 0 or None in kept.values():
+    folders = {folder for folder in code_folders.values() if folder}
+    if len(folders) == 0 or None in code_folders.values():
         raise Problem(
             "machine code can't be kept, so each call compiles for some seconds. Set NUMBA_CACHE_DIR, or HCLNET_CACHE, "
             "to a folder of yours."

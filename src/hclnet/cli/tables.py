@@ -33,9 +33,9 @@ def metrics_table(title: str, metrics: dict[str, Any]) -> None:
 
 def compare_table(rows: Sequence[dict[str, Any]]) -> None:
     """Median over seeds and spread, a method a line."""
-    from hclnet.workflows.table import caption, summarise
+    from hclnet.workflows.table import caption, summarize
 
-    lines = summarise(rows)
+    lines = summarize(rows)
     console = Console()
     known = [metric for metric in shown_metrics() if any(metric.key in line for line in lines)]
     shown = fitting(known, console.width - _NAMES - 1)
@@ -53,8 +53,8 @@ def compare_table(rows: Sequence[dict[str, Any]]) -> None:
     console.print(table)
     if left_out := [metric.name for metric in known if metric not in shown]:
         console.print(f"No room here for {', '.join(left_out)}; compare.json has them.", highlight=False)
-    told = caption(rows).replace("with the lowest and highest", "± half the distance from lowest to highest")
-    console.print(told, highlight=False)
+    text = caption(rows).replace("with the lowest and highest", "± half the distance from lowest to highest")
+    console.print(text, highlight=False)
     others = [(line["method"], line["difference"]) for line in lines if "difference" in line]
     if others:
         console.print()

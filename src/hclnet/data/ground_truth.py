@@ -13,7 +13,7 @@ from hclnet.types import GroundTruth, Sample
 SLACK = 1.0
 """Pixels by which a box may reach over the edge: rounding, or counting from 1."""
 
-_ENOUGH = 10  # boxes from which on it is no accident that all of them lie alike
+_ENOUGH = 10  # boxes from which on it is not by chance that all of them lie alike
 _TINY = 2  # pixels a side of images in which a box within 0..1 can be meant
 
 Size = tuple[int, int]

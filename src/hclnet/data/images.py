@@ -210,7 +210,7 @@ def _identified(path: str | Path) -> ImageFile.ImageFile:
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's, 1 to 8. Damaged metadata is no reason to refuse a picture."""
+    """EXIF's, 1 to 8. Damaged metadata is not a reason to refuse a picture."""
     if image.format == "TIFF":  # Pillow turns it while it reads it
         return 1
     try:

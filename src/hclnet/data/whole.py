@@ -1,7 +1,7 @@
 """Whether an image file is complete and undamaged: its checksums, if its format has any.
 
-That a picture comes out is no answer: Pillow reads the pixels of a PNG without their checksums, and takes the zeros at
-the end of a JPEG whose download stopped for gray. Nothing is decoded here.
+A picture that comes out proves nothing: Pillow reads the pixels of a PNG without their checksums, and takes the zeros
+at the end of a JPEG whose download stopped for gray. Nothing is decoded here.
 """
 
 from __future__ import annotations

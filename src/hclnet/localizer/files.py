@@ -73,9 +73,9 @@ def load(folder: Path, device: str | torch.device) -> Localizer:
                 {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
             )
         size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
-        learnt = _foreground(tensors, method, backbone, size)
+        learned = _foreground(tensors, method, backbone, size)
         localizer = Localizer(
-            backbone, method, classes, size, inference, settings["precision"], learnt, _gray(settings)
+            backbone, method, classes, size, inference, settings["precision"], learned, _gray(settings)
         )
         localizer.trained_precision = settings.get("trained_precision")
         localizer.origin = _origin(folder if home != folder else folder.parent)

@@ -38,7 +38,7 @@ class Localizer:
         inference: how maps become boxes.
         precision: auto, float32 or bfloat16: what it is used in.
         gray: how gray of more than 8 bits becomes 8 bits.
-        foreground: the foreground score for the box rule `auto`, by the side that images had when it was learnt,
+        foreground: the foreground score for the box rule `auto`, by the side that images had when it was learned,
             pixels.
 
     Attributes:
@@ -94,7 +94,7 @@ class Localizer:
     def check_sizes(self, settings: Inference | None = None) -> None:
         """Whether the box rule has what it needs at the sizes that images are seen at.
 
-        The rule `auto` needs a foreground score, which is learnt at each size for itself. A localizer without any, of
+        The rule `auto` needs a foreground score, which is learned at each size for itself. A localizer without any, of
         before there was such a thing or of the packaged classifier, never needs it.
 
         Args:

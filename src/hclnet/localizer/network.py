@@ -2,7 +2,7 @@
 
 It is a `torch.nn.Module` of the backbone, with its batch norms folded, and the method. `forward` is `features`, which
 a cache may stand in for where the backbone is frozen, and then `heads`. What a map becomes after that, a heatmap and a
-box, is no part of it: see `hclnet.localizer.pipeline`.
+box, is not part of it: see `hclnet.localizer.pipeline`.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Method(nn.Module):
 
     @property
     def foreground_feature(self) -> str:
-        """The stage among `in_features` that the foreground score is learnt from and reads: the backbone's last, or
+        """The stage among `in_features` that the foreground score is learned from and reads: the backbone's last, or
         where the method does not read it, the last of `in_features`. A method may set another one."""
         default = self._last if self._last in self.in_features else self.in_features[-1]
         return self._foreground_feature or default

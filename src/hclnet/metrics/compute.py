@@ -91,5 +91,5 @@ def describe_protocol(metrics: dict[str, Any]) -> str:
     if "crops" in metrics:
         text += f"; classified by {metrics['crops']} crops"
     if "looks" in metrics:
-        text += f"; images seen {metrics['looks']}"
+        text += f"; test-time augmentation: images {metrics['looks']}"
     return text + "."

@@ -106,7 +106,7 @@ def check_masks(masks: np.ndarray, ignore: np.ndarray | None, maps: Real[np.ndar
     """True masks, B x h x w of any resolution, and what is to be ignored.
 
     Raises:
-        ValueError: they are not as many as the maps, of a wrong shape, or values that are no mask's.
+        ValueError: they are not as many as the maps, of a wrong shape, or values that are not a mask's.
     """
     held = _mask_values("masks", masks, maps)
     left_out = None if ignore is None else _mask_values("ignore", ignore, maps)

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hclnet.data import read
 from hclnet.paper.experiments import Experiment, FigureOf, TableOf, read_experiment
 from hclnet.paper.pages import write_figure_page, write_table
 from hclnet.paper.pictures import check_ids, draw_figure
 from hclnet.paper.tables import table_of
 from hclnet.settings import read_preset
 from hclnet.storage import locked, whole, write_json
-from hclnet.types import Log
+from hclnet.types import DataSet, Log
 from hclnet.workflows.compare import compare
+from hclnet.workflows.datasets import as_dataset
 
 __all__ = ["Reproduction", "read_experiment", "reproduce"]
 
@@ -41,7 +41,7 @@ class Reproduction:
 
 def reproduce(
     name: str,
-    data: str | Path,
+    data: str | Path | DataSet,
     out: str | Path | None = None,
     preset: str | Path | None = None,
     seeds: int = 1,
@@ -55,7 +55,7 @@ def reproduce(
 
     Args:
         name: table1, table2, table3, table4, fig1, fig3 or fig6.
-        data: as for `hclnet.train`; with boxes.
+        data: as for `hclnet.train`: a path or what `hclnet.read` returned; with boxes.
         out: shared by the experiments on one data set, for `runs/` and a folder per experiment; by default
             `runs/reproduce-<data>`.
         preset: the recipe, by name or as a file; the paper's own for the experiment by default.
@@ -72,11 +72,12 @@ def reproduce(
     experiment = read_experiment(name)
     chosen = str(preset or experiment.preset)
     given = {**read_preset(chosen), **{key: value for key, value in settings.items() if value is not None}}
-    out = Path(out or Path("runs") / f"reproduce-{Path(data).resolve().name}")
+    root = data.root if isinstance(data, DataSet) else Path(data)
+    out = Path(out or Path("runs") / f"reproduce-{root.resolve().name}")
     home = out / name
     if isinstance(experiment, FigureOf):
         seeds = 1
-        check_ids(images, read(data, int(given.get("seed", 0)), bool(given.get("as_classes"))))
+        check_ids(images, as_dataset(data, int(given.get("seed", 0)), bool(given.get("as_classes"))))
     specs = list(experiment.specs.values())
     with ExitStack() as held:
         if out.exists():  # else `compare` makes it, once all is checked
@@ -95,7 +96,7 @@ def reproduce(
         )
         about = {"experiment": name, "preset": chosen, "data": rows[0]["data"], "split": split}
         if isinstance(experiment, TableOf):
-            content = {**about, **table_of(experiment, rows, Path(data).resolve().name)}
+            content = {**about, **table_of(experiment, rows, root.resolve().name)}
             files = write_table(content, home / name)
         else:
             content, sheet = draw_figure(experiment, rows, out, data, images, given)

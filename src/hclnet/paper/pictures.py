@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Real
 from PIL import Image, ImageDraw, ImageOps
 
-from hclnet.data import as_trained, read
+from hclnet.data import as_trained
 from hclnet.data.images import open_image
 from hclnet.data.record import with_recorded_splits
 from hclnet.formats.overlay import font, heat_picture
@@ -28,6 +28,7 @@ from hclnet.metrics.intervals import CONFIDENCE
 from hclnet.paper.coverage import GROUPS, part_coverage, part_file
 from hclnet.paper.experiments import FigureOf
 from hclnet.types import DataSet, Localization, Records, Sample
+from hclnet.workflows.datasets import as_dataset
 from hclnet.workflows.pages import boxes_of
 from hclnet.workflows.plan import parse_spec
 from hclnet.workflows.settings import make_config
@@ -52,7 +53,7 @@ def draw_figure(
     experiment: FigureOf,
     rows: Sequence[dict[str, Any]],
     out: Path,
-    data: str | Path,
+    data: str | Path | DataSet,
     images: str,
     settings: Mapping[str, Any],
 ) -> tuple[dict[str, Any], Image.Image]:
@@ -62,18 +63,19 @@ def draw_figure(
         experiment: of the paper.
         rows: of `compare`, one seed, for the experiment's methods.
         out: the folder that their runs are in.
-        data: the data set.
+        data: the data set, or its path.
         images: how many are chosen at random, or their ids with commas between.
         settings: of all methods alike, as `compare` was given them.
     """
+    root = data.root if isinstance(data, DataSet) else data
     methods: dict[str, MethodResults] = {}
     for name, spec in experiment.specs.items():
         method, own = parse_spec(spec)
         row = next(r for r in rows if r["method"] == method and r["settings"] == own)
-        config = make_config(data, method, **{**settings, **own})
+        config = make_config(root, method, **{**settings, **own})
         localizer = Localizer.load(out / row["run"], config.device).with_inference(**config.inference.model_dump())
         methods[name] = MethodResults(localizer, load_records(out / row["records"]))
-    dataset = as_trained(read(data, rows[0]["seed"], bool(settings.get("as_classes"))))
+    dataset = as_trained(as_dataset(data, rows[0]["seed"], bool(settings.get("as_classes"))))
     dataset = with_recorded_splits(dataset, out)  # its classes are in the order that the records have
     records = next(iter(methods.values())).records
     picked = choose(records, images, rows[0]["seed"])
@@ -95,7 +97,7 @@ def draw_figure(
             }
             for row in picked
         ],
-        "measured": _measured(experiment, methods, dataset, ground_truth, Path(data)),
+        "measured": _measured(experiment, methods, dataset, ground_truth, Path(root)),
         "recipe": caption(rows),
         "runs": {name: row["run"] for name, row in zip(experiment.specs, rows)},
     }

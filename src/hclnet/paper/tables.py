@@ -8,7 +8,7 @@ from typing import Any
 from hclnet.metrics import PAIRED
 from hclnet.paper.experiments import TableOf
 from hclnet.workflows.plan import parse_spec
-from hclnet.workflows.table import caption, summarise, title
+from hclnet.workflows.table import caption, summarize, title
 
 QUOTED = "quoted from the paper"
 
@@ -26,7 +26,7 @@ def table_of(experiment: TableOf, rows: Sequence[dict[str, Any]], data: str) -> 
         `ours` (by metric `[error, low, high]`) and, but for the first, `margins`: by how much its error exceeds the
         first row's, `paper` and `ours` likewise. All in percent or points. And titles, heads and captions.
     """
-    lines = {line["method"]: line for line in summarise(rows)}
+    lines = {line["method"]: line for line in summarize(rows)}
     several = len({row["seed"] for row in rows}) > 1
     heads = {**experiment.columns, **experiment.beside}
     first, table = experiment.rows[0], []

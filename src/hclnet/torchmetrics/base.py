@@ -163,5 +163,5 @@ def _array(given: object) -> np.ndarray:
         return np.asarray(given)
     except ValueError:
         raise ValueError(
-            "rows of unequal lengths are no array: boxes of one image are N x 4, maps of a batch of one shape."
+            "rows of unequal lengths are not an array: boxes of one image are N x 4, maps of a batch of one shape."
         ) from None

@@ -56,6 +56,6 @@ def complete_run(
         localizer.save(out / "localizer")
     if log:
         sides = " and ".join(f"{side} px" for side in lacking)
-        log(f"Learnt the foreground score at {sides}." if lacking else f"{out} has all that it needs.")
+        log(f"Learned the foreground score at {sides}." if lacking else f"{out} has all that it needs.")
     epochs = int(read_json(out / "state.json").get("epochs", stored.epochs))
     return TrainResult(localizer, True, epochs, time.monotonic() - started, trained=False)

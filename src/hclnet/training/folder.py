@@ -79,7 +79,7 @@ def check_free(out: Path) -> None:
     """Whether a new run can begin in a folder.
 
     Raises:
-        CheckpointError: it has a run that learnt something, or anything else.
+        CheckpointError: it has a run that learned something, or anything else.
     """
     if has_progress(out):
         raise CheckpointError(f"{out} has a run already. Go on with --resume, or name another folder with --out.")
@@ -91,7 +91,7 @@ def check_resumable(config: RunConfig, out: Path) -> None:
     """Whether a run can go on with a configuration.
 
     Raises:
-        CheckpointError: what it has learnt was learnt with another one.
+        CheckpointError: what it has learned was learned with another one.
     """
     before, now = RunConfig.load(out / "config.yaml").training_key(), config.training_key()
     if changed := [key for key in now if before[key] != now[key]]:
@@ -119,7 +119,7 @@ def precision_of(out: Path) -> str | None:
 
 
 def has_progress(out: Path) -> bool:
-    """Whether a run folder holds anything that was learnt."""
+    """Whether a run folder holds anything that was learned."""
     return (out / "checkpoints" / "last.ckpt").is_file() or (out / "localizer").is_dir()
 
 

@@ -118,7 +118,7 @@ def train_run(
             interrupted = True
         finally:
             signal.signal(signal.SIGINT, previous)
-    localizer.to(localizer.device).dtype = dtype  # what an object's features are is learnt as all the rest was
+    localizer.to(localizer.device).dtype = dtype  # what an object's features are is learned as all the rest was
     learn_missing(localizer, samples, [View(localizer.size), *localizer.views], store)
     localizer.save(out / "localizer")
     localizer.to(localizer.device)
@@ -132,8 +132,8 @@ def _room(localizer: Localizer, config: RunConfig) -> int:
     """Bytes that a run folder takes at most: the localizer, and two checkpoints while one gives way to the next."""
     parts = (localizer.backbone, localizer.method)
     sizes = [sum(t.numel() * t.element_size() for t in part.state_dict().values()) for part in parts]
-    learnt = sum(sizes) if config.tune == "all" else sizes[1]
-    return int(sum(sizes) + 2 * 3 * learnt)  # a checkpoint has weights and the optimizer's two moments
+    learned = sum(sizes) if config.tune == "all" else sizes[1]
+    return int(sum(sizes) + 2 * 3 * learned)  # a checkpoint has weights and the optimizer's two moments
 
 
 class _Rows(Callback):

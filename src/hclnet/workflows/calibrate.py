@@ -104,7 +104,7 @@ def calibrate_rejection(
     ignore_unknown_classes: bool = False,
     **inference: Unpack[InferenceSettings],
 ) -> Rejection:
-    """Choose the probability below which a run takes a class to be absent, on labelled images that it has not seen.
+    """Choose the probability below which a run takes a class to be absent, on labeled images that it has not seen.
 
     The localizer's `min_score` is set; `rejection.json` beside it says how sure it is.
 

@@ -165,8 +165,8 @@ def _localizer(job: Job, run: Path, dataset: DataSet, report: bool, label: str) 
             raise KeyboardInterrupt
         localizer = result.localizer
     settings = [variant.config.inference for variant in job.variants]
-    learnt = [one for one in settings if "foreground" in parse_rule(one.box).needs]
-    needed = [view for one in learnt for view in views(one, localizer.size)]
+    learned = [one for one in settings if "foreground" in parse_rule(one.box).needs]
+    needed = [view for one in learned for view in views(one, localizer.size)]
     with locked(run, "comparison"):
         record_ground_truth(dataset, run)
         if learn_missing(localizer, dataset.split("train"), needed):

@@ -32,7 +32,7 @@ from hclnet.types import DataSet, Records, Sample
 from hclnet.workflows.pages import MethodScores, column, comparison_page
 from hclnet.workflows.plan import Job, Plan, Variant
 from hclnet.workflows.summary import summary, write_class_table
-from hclnet.workflows.table import caption, recipe_facts, summarise, title
+from hclnet.workflows.table import caption, recipe_facts, summarize, title
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ class Comparison:
                 self.dataset,
                 self.samples[0].split,
                 [method.scores for method in self.methods.values()],
-                summarise(rows),
+                summarize(rows),
                 caption(rows),
                 self.plan.seeds,
                 recipe_facts(rows),

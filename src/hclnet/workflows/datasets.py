@@ -20,7 +20,7 @@ def as_dataset(data: str | Path | DataSet, seed: int = 0, as_classes: bool = Fal
 
 
 def check_images(dataset: DataSet, on_bad_image: str, log: Log | None = None, split: str | None = None) -> DataSet:
-    """The data set without the images that can't be read, of one split or of all; each is told of.
+    """The data set without the images that can't be read, of one split or of all; the log names them.
 
     Raises:
         ValueError: as `without_broken`.
@@ -55,15 +55,17 @@ def check_same_data(dataset: DataSet, out: Path, split: str, skip: bool, log: Lo
         change = change_since(dataset, out, name)
         expected = change.expected + len(change.come) if name == split else expected
         lost = [row["id"] for row in change.gone]
-        told = f"of the {change.expected:,} {name} images that {out / 'data.csv'} lists {len(lost)} can't be found and"
-        told += f" {len(change.changed)} are not what they were: {some([*lost, *change.changed])}"
+        changes = (
+            f"of the {change.expected:,} {name} images that {out / 'data.csv'} lists {len(lost)} can't be found and"
+        )
+        changes += f" {len(change.changed)} are not what they were: {some([*lost, *change.changed])}"
         if change.changed or (lost and not skip):
             raise ValueError(
-                f"{out} was begun on other data than {dataset.root}: {told}. Bring them back as they were, or name "
+                f"{out} was begun on other data than {dataset.root}: {changes}. Bring them back as they were, or name "
                 "another folder with --out."
             )
         if lost and log:
-            log(f"Left out: {told}.")
+            log(f"Left out: {changes}.")
     skipped = sum(s.sample.split == split for s in dataset.skipped)
     return expected or len(dataset.split(split)) + skipped
 

@@ -292,5 +292,5 @@ def _line(row: dict[str, Any], settings: Inference) -> str:
     if label == settings.background_class:
         why = "no object"
     elif score < settings.min_score:
-        why = f"below min_score {settings.min_score:.1%}: nothing here"
+        why = f"below min_score {settings.min_score:.1%}: no object"
     return f"{shown(row['path'])}: {', '.join(boxes) or f'{shown(label)} {score:.0%}, {why}'}"

@@ -151,7 +151,7 @@ def comparison_page(
         dataset: that was read.
         split: that was scored.
         scores: by method; every one has its column.
-        lines: of the table, as `hclnet.workflows.compare.summarise` makes them, in the same order.
+        lines: of the table, as `hclnet.workflows.compare.summarize` makes them, in the same order.
         caption: of the table.
         seeds: that were trained.
         facts: of the recipe.
@@ -201,7 +201,7 @@ def _series(scores: MethodScores) -> Series:
 
 
 def boxes_of(dataset: DataSet, records: Records) -> dict[str, Float64[np.ndarray, "_ 4"]]:
-    """True boxes of the images that have one, in pixels of the image."""
+    """Ground-truth boxes of the images that have one, in pixels of the image."""
     sizes = map(tuple, records.sizes.tolist())
     boxes = {name: dataset.ground_truth.boxes_in(name, size) for name, size in zip(records.ids, sizes)}
     return {name: found for name, found in boxes.items() if len(found)}

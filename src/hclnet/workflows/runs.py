@@ -213,15 +213,15 @@ def _without_gone(dataset: DataSet, change: Change, run: Path, split: str, skip:
         return dataset
     names = [f"  {shown(row['id'])}" for row in change.gone]
     more = [f"  ... and {len(names) - 20} more"] if len(names) > 20 else []
-    told = "\n".join(names[:20] + more)
+    listing = "\n".join(names[:20] + more)
     what = f"{counted(len(change.gone), f'{split} image')} of {change.expected:,} that {run / 'data.csv'} lists"
     if not skip:
         raise ValueError(
             f"{what} can't be found in {dataset.root}. Bring them back, or score the others with --on-bad-image skip; "
-            f"if the data is elsewhere, say where with --data.\n{told}"
+            f"if the data is elsewhere, say where with --data.\n{listing}"
         )
     if log:
-        log(f"Left out, {what} and that can't be found:\n{told}")
+        log(f"Left out, {what} and that can't be found:\n{listing}")
     number = {name: k for k, name in enumerate(dataset.classes)}
     classes = [*dataset.classes, *dict.fromkeys(r["class"] for r in change.gone if r["class"] not in number)]
     number = {name: k for k, name in enumerate(classes)}

@@ -39,8 +39,8 @@ def summary(localizer: Localizer, records: Records, values: Resampled | None = N
         named["protocol"] = protocol_of(records.protocol, settings).describe(settings.box)
     if settings.crops > 1:
         named["crops"] = settings.crops
-    if settings.looks:
-        named["looks"] = settings.looks
+    if settings.augmentation:
+        named["looks"] = settings.augmentation
     return {**named, **measured, "intervals": intervals(values)}
 
 

@@ -10,7 +10,7 @@ from hclnet.methods import frozen_note
 from hclnet.metrics import PAIRED, change, shown_metrics
 
 
-def summarise(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def summarize(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """One line per method and settings: `{"method": ..., "seeds": n, metric: (median, lowest, highest)}`.
 
     And, but for the first, `difference`: by how much its medians exceed the first's, `{metric: [value, low, high]}`.
@@ -38,8 +38,8 @@ def title(row: dict[str, Any]) -> str:
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """The table of `summarise` in Markdown, in percent, median and spread over seeds, with its protocol."""
-    lines = summarise(rows)
+    """The table of `summarize` in Markdown, in percent, median and spread over seeds, with its protocol."""
+    lines = summarize(rows)
     shown = [m.key for m in shown_metrics() if any(m.key in line for line in lines)]
     table = ["| method | " + " | ".join(shown) + " |", "|---" * (len(shown) + 1) + "|"]
     for line in lines:
@@ -61,15 +61,15 @@ def caption(rows: Sequence[dict[str, Any]]) -> str:
     over = f"median over {seeds} seeds with the lowest and highest" if seeds > 1 else "one seed"
     text = f"Percent; {over}; {rows[0]['images']} images."
     if protocols := [row["protocol"] for row in rows if "protocol" in row]:
-        told = {key: _either(protocols, key) for key in ("name", "map_size", "upsampling")}
+        protocol = {key: _either(protocols, key) for key in ("name", "map_size", "upsampling")}
         text += (
-            f" Protocol {told['name']}: maps of {told['map_size']} px, {told['upsampling']} upsampling; "
+            f" Protocol {protocol['name']}: maps of {protocol['map_size']} px, {protocol['upsampling']} upsampling; "
             f"gt_known and top-k loc at box rule {_either(rows, 'box')}."
         )
     if any("crops" in row for row in rows):
         text += " Classification, and so top-k loc, by the mean of ten crops."
-    if len(looks := {row.get("looks", "") for row in rows}) == 1 and (told := looks.pop()):
-        text += f" Images seen {told}."
+    if len(views := {row.get("looks", "") for row in rows}) == 1 and (augmentation := views.pop()):
+        text += f" Test-time augmentation: images {augmentation}."
     recipe = {key: _either([row["recipe"] for row in rows], key) for key in rows[0]["recipe"]}
     text += (
         f" Recipe: {recipe['backbone']}, output stride {recipe['output_stride']}, {recipe['size']} px, "

@@ -149,7 +149,7 @@ def train(
                 log(f"Left out as before, {counted(len(dataset.skipped), 'image')} that skipped.csv lists.")
         dataset = check_images(dataset, config.on_bad_image, log)
         result = train_on(dataset, config, out, resume, log=log)
-        record_ground_truth(with_recorded_splits(dataset, out), out)  # now that nothing is learnt any more
+        record_ground_truth(with_recorded_splits(dataset, out), out)  # now that nothing is learned any more
         if report and result.finished and (result.trained or not (out / "report.html").is_file()):
             _report_training(result.localizer, dataset, out, config.seed)
     return result
@@ -163,7 +163,7 @@ def train_on(
     label: str = "Training",
     log: Log | None = None,
 ) -> TrainResult:
-    """Train on a data set that is read and checked. Only the labelled images are handed on; the ground truth stays
+    """Train on a data set that is read and checked. Only the labeled images are handed on; the ground truth stays
     here.
 
     A run that is finished gets what it lacks at the sizes that images are to be looked at, and is not trained.
@@ -248,7 +248,7 @@ def _report_training(localizer: Localizer, dataset: DataSet, out: Path, seed: in
     maps: list[ImageMaps] = []
     try:
         check_ground_truth(ground_truth, samples, image_sizes(samples))
-    except ValueError:  # `evaluate` says it; what was learnt needs no ground truth to be shown
+    except ValueError:  # `evaluate` says it; what was learned needs no ground truth to be shown
         ground_truth = GroundTruth()
     (records,) = evaluate_localizer(localizer, samples, ground_truth, keep=lambda _, one: maps.append(one))
     write(training_page(localizer, dataset, split, records, maps, out), out / "report.html")

@@ -125,7 +125,7 @@ const Maps = (() => {
 
   const surface = ([x0, y0, x1, y1]) => Math.max(x1 - x0, 0) * Math.max(y1 - y0, 0);
 
-  // IoU, and the shares of hclnet.metrics.failures, with the true box that `box` overlaps best.
+  // IoU, and the shares of hclnet.metrics.failures, with the ground-truth box that `box` overlaps best.
   function overlap(box, truths) {
     let best = { iou: 0, inside: 0, covered: 0 };
     for (const true_ of box ? truths : []) {
