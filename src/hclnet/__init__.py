@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; `_HOME` says the same a
     from hclnet.types import DataSet, GroundTruth, Localization, LocatedObject, MaskFiles, Records, Sample
     from hclnet.workflows.calibrate import calibrate, calibrate_rejection
     from hclnet.workflows.compare import compare
+    from hclnet.workflows.comparison import ComparisonRow
     from hclnet.workflows.evaluate import Evaluation, evaluate
     from hclnet.workflows.load import load, locate
     from hclnet.workflows.locate import Located, locate_files
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Calibration": "metrics.calibration",
+    "ComparisonRow": "workflows.comparison",
     "DataSet": "types",
     "Evaluation": "workflows.evaluate",
     "GroundTruth": "types",
@@ -65,6 +67,7 @@ _HOME = {
 
 __all__ = [
     "Calibration",
+    "ComparisonRow",
     "DataSet",
     "Evaluation",
     "GroundTruth",

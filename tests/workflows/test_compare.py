@@ -115,6 +115,7 @@ def test_methods_after_the_first_have_paired_differences_over_seeds(birds: Path,
     assert all(row["protocol"]["name"] == "wsoleval" and row["protocol"]["upsampling"] == "bicubic" for row in rows)
     for metric in SHOWN:
         value, low, high = other[0]["difference"][metric]
+        assert other[0].difference[metric] == (value, low, high)
         assert value == median(r[metric] for r in other) - median(r[metric] for r in base)
         assert low <= value <= high
         if metric in ("top1_cls", "max_box_acc", "pxap"):

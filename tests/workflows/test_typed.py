@@ -28,6 +28,11 @@ def test_a_data_set_that_is_read_is_taken_as_its_path_is(birds: Path, trained: P
     assert measured[0] == measured[1] and measured[0]["truth"] == str(birds)
     rows = [hclnet.compare(d, ["cam"], tmp_path / n, report=False, **RECIPE) for d, n in ((birds, "c"), (dataset, "d"))]
     assert rows[0] == rows[1]
+    (row,) = rows[0]
+    assert (row.method, row.settings, row.seed, row.difference) == ("cam", {}, 0, {})
+    assert row.metrics["gt_known"] == row["gt_known"]
+    assert row.intervals["gt_known"] == tuple(row["intervals"]["gt_known"])
+    assert (tmp_path / "c" / row.run / "config.yaml").is_file() and (tmp_path / "c" / row.records).is_file()
 
 
 def test_a_whole_configuration(birds: Path, tmp_path: Path):

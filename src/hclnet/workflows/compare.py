@@ -22,7 +22,7 @@ from hclnet.settings import read_preset
 from hclnet.storage import locked
 from hclnet.training import is_finished, learn_missing
 from hclnet.types import DataSet, Log
-from hclnet.workflows.comparison import Comparison
+from hclnet.workflows.comparison import Comparison, ComparisonRow
 from hclnet.workflows.datasets import as_dataset, check_images, check_same_data
 from hclnet.workflows.plan import Job, Plan, make_plan, run_of
 from hclnet.workflows.runs import about_data
@@ -54,7 +54,7 @@ def compare(
     tables: str | Path | None = None,
     log: Log | None = None,
     **settings: Any,
-) -> list[dict[str, Any]]:
+) -> list[ComparisonRow]:
     """Train and score methods under one recipe; finished runs in `out` are used again, unfinished ones go on.
 
     Args:
@@ -74,8 +74,9 @@ def compare(
         settings: any others, for all methods alike.
 
     Returns:
-        Rows, as in `compare.json`: method, settings, seed, metrics with their intervals. Those of the methods after the
-        first also have, as `difference`, by how much their medians over seeds exceed the first's: `[value, low, high]`.
+        One row for each method and seed: the dictionaries of `compare.json`, with `row.method`, `row.metrics` and so on
+        for their main entries. Those of the methods after the first also have, as `difference`, by how much their
+        medians over seeds exceed the first's: `[value, low, high]`.
 
     Raises:
         ValueError: a method, a setting or the data is not as it has to be. All are checked before the first training.

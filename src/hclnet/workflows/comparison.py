@@ -23,6 +23,7 @@ from hclnet.metrics import (
     hits,
     resamples,
     save,
+    shown_metrics,
     weighted_metrics,
 )
 from hclnet.progress import bar
@@ -33,6 +34,52 @@ from hclnet.workflows.pages import MethodScores, column, comparison_page
 from hclnet.workflows.plan import Job, Plan, Variant
 from hclnet.workflows.summary import summary, write_class_table
 from hclnet.workflows.table import caption, recipe_facts, summarize, title
+
+
+class ComparisonRow(dict[str, Any]):
+    """What one method with one seed came to: the dictionary that `compare.json` has, and names for its main entries."""
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return str(self["method"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What was set for this method alone."""
+        return dict(self["settings"])
+
+    @property
+    def seed(self) -> int:
+        """The seed of the training."""
+        return int(self["seed"])
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics that could be measured, as fractions."""
+        return {metric.key: float(self[metric.key]) for metric in shown_metrics() if metric.key in self}
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """The 95 % interval of each metric, as fractions."""
+        return {key: (float(low), float(high)) for key, (low, high) in self["intervals"].items()}
+
+    @property
+    def difference(self) -> dict[str, tuple[float, float, float]]:
+        """By how much the method's medians over seeds exceed those of the first method: value, low and high of the 95 %
+        interval, as fractions. Empty for the first method."""
+        rows = self.get("difference", {}).items()
+        return {key: (float(value), float(low), float(high)) for key, (value, low, high) in rows}
+
+    @property
+    def run(self) -> str:
+        """The run folder, relative to that of the comparison."""
+        return str(self["run"])
+
+    @property
+    def records(self) -> str:
+        """The file of the records, relative to the folder of the comparison."""
+        return str(self["records"])
 
 
 @dataclass(slots=True)
@@ -46,7 +93,7 @@ class _Method:
         scores: for the report.
     """
 
-    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
+    rows: dict[int, ComparisonRow] = field(default_factory=dict)
     values: list[Resampled] = field(default_factory=list)
     right: list[Hits] = field(default_factory=list)
     scores: MethodScores = field(default_factory=lambda: MethodScores(""))
@@ -119,7 +166,7 @@ class Comparison:
 
     def _row(
         self, variant: Variant, trained: RunConfig, run: Path, localizer: Localizer, records: Records
-    ) -> dict[str, Any]:
+    ) -> ComparisonRow:
         """The row of one variant; its records are written."""
         values = weighted_metrics(records, self.drawn)
         self.methods[variant.spec].values.append(values)
@@ -130,14 +177,15 @@ class Comparison:
         key = trained.training_key()
         recipe = {k: v for k, v in key.items() if k not in ("data", "method", "options", "seed")}
         row |= {"data": self.about, "recipe": recipe}
-        return row | {"run": run.relative_to(self.out).as_posix(), "records": file.relative_to(self.out).as_posix()}
+        row |= {"run": run.relative_to(self.out).as_posix(), "records": file.relative_to(self.out).as_posix()}
+        return ComparisonRow(row)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[ComparisonRow]:
         """Those that there are, by method and seed."""
         methods = self.methods.values()
         return [method.rows[seed] for method in methods for seed in self.plan.seeds if seed in method.rows]
 
-    def finish(self) -> list[dict[str, Any]]:
+    def finish(self) -> list[ComparisonRow]:
         """Compare the methods with the first one, write all files, and return the rows."""
         baseline, *others = self.methods.values()
         for method in others:
