@@ -66,6 +66,12 @@ def test_settings_by_the_names_of_version_0_1(old: str, now: str, value: str):
             read({now: value, bare: value})
 
 
+def test_augmentation_in_words_by_its_old_name_too():
+    settings = Inference(flip=True, scales=[1, 1.5])
+    assert settings.augmentation == settings.looks == "at 1, 1.5 times the size, mirrored too"
+    assert Inference().augmentation == ""
+
+
 @pytest.mark.parametrize("key", ["brunches", "options", "inference", "method", "data", "options.lr"])
 def test_unknown_settings_are_told_what_there_is(key: str):
     with pytest.raises(ValueError) as error:

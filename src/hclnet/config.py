@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 import yaml
 from pydantic import (
@@ -141,6 +141,8 @@ class Inference(Strict):
         if self.flip:
             parts.append("mirrored too")
         return ", ".join(parts)
+
+    looks: ClassVar[property] = augmentation  # its name in version 0.1
 
     def check(self, classes: Sequence[str]) -> None:
         """Raises:

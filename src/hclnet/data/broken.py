@@ -102,13 +102,13 @@ def without_broken(
             f"them out with --on-bad-image skip.\n{listed(broken)}"
         )
     lost = {skipped.sample.id for skipped in broken}
-    kept = tuple(s for s in dataset.samples if s.id not in lost)
-    have = {s.label for s in kept if s.split == "train"}
+    remaining = tuple(s for s in dataset.samples if s.id not in lost)
+    have = {s.label for s in remaining if s.split == "train"}
     if empty := {s.label for s in dataset.samples if s.split == "train"} - have:
         names = ", ".join(shown(dataset.classes[k]) for k in sorted(empty))
         reasons = listed(skipped for skipped in broken if skipped.sample.label in empty)
         raise ValueError(f"Without the images that can't be read, no training image of {names} remains.\n{reasons}")
-    return replace(dataset, samples=kept, skipped=(*dataset.skipped, *broken))
+    return replace(dataset, samples=remaining, skipped=(*dataset.skipped, *broken))
 
 
 def listed(broken: Iterable[Skipped], most: int = 20) -> str:

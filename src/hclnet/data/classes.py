@@ -65,7 +65,7 @@ def unknown_classes(dataset: DataSet, classes: Sequence[str]) -> set[str]:
 
 def without_classes(dataset: DataSet, names: Collection[str]) -> DataSet:
     """The data set without the classes of these names, and without their images."""
-    kept = [name for name in dataset.classes if name not in names]
+    remaining = [name for name in dataset.classes if name not in names]
     lost = {label for label, name in enumerate(dataset.classes) if name in names}
     gone = {s.id for s in dataset.samples if s.label in lost}
     smaller = replace(
@@ -74,7 +74,7 @@ def without_classes(dataset: DataSet, names: Collection[str]) -> DataSet:
         ground_truth=dataset.ground_truth.without(gone) if gone else dataset.ground_truth,
         skipped=tuple(one for one in dataset.skipped if one.sample.label not in lost),
     )
-    return with_classes(smaller, kept)
+    return with_classes(smaller, remaining)
 
 
 def _unknown(name: str, count: int, classes: Sequence[str]) -> str:

@@ -138,8 +138,8 @@ def without_recorded_skips(dataset: DataSet, out: Path) -> DataSet:
     """Without the images that a run skipped, whole or not by now: what goes on, goes on with the same images."""
     reasons = {row["id"]: row["reason"] for row in recorded_skips(out)}
     skipped = tuple(Skipped(s, reasons[s.id]) for s in dataset.samples if s.id in reasons)
-    kept = tuple(s for s in dataset.samples if s.id not in reasons)
-    return replace(dataset, samples=kept, skipped=(*dataset.skipped, *skipped))
+    remaining = tuple(s for s in dataset.samples if s.id not in reasons)
+    return replace(dataset, samples=remaining, skipped=(*dataset.skipped, *skipped))
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,9 +104,9 @@ def _parquet(file: Path) -> Table:
     columns = [name.strip().lower() for name in table.column_names]
 
     def rows(wanted: Mapping[str, str]) -> Iterator[tuple[int, Row]]:
-        kept = [(name, table.column(columns.index(column)).to_pylist()) for column, name in wanted.items()]
+        chosen = [(name, table.column(columns.index(column)).to_pylist()) for column, name in wanted.items()]
         for number in range(table.num_rows):
-            yield number + 1, {name: _as_text(values[number]) for name, values in kept}
+            yield number + 1, {name: _as_text(values[number]) for name, values in chosen}
 
     return Table(columns, rows)
 
