@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import yaml
 from pydantic import (
@@ -135,14 +135,13 @@ class Inference(Strict):
     @property
     def augmentation(self) -> str:
         """Test-time augmentation in words; empty if an image is seen once, as it is and at its size."""
-        parts = []
-        if self.scales != (1,):
-            parts.append(f"at {', '.join(f'{s:g}' for s in self.scales)} times the size")
-        if self.flip:
-            parts.append("mirrored too")
-        return ", ".join(parts)
+        scales = f"at {', '.join(f'{s:g}' for s in self.scales)} times the size" if self.scales != (1,) else ""
+        return ", ".join(filter(None, [scales, "mirrored too" if self.flip else ""]))
 
-    looks: ClassVar[property] = augmentation  # its name in version 0.1
+    @property
+    def looks(self) -> str:
+        """`augmentation`, by its name in version 0.1."""
+        return self.augmentation
 
     def check(self, classes: Sequence[str]) -> None:
         """Raises:
