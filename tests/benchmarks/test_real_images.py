@@ -51,6 +51,7 @@ def test_real_images(printed: Printed, birds: Path, shared: Path, tmp_path: Path
     call = ("boards4", birds, "--shared", shared, "--work", work, "--out", out, "--methods", "cam", "--seeds", 1)
     call = (*call, "--folds", 2, "--rules", "auto,fixed:0.2", *SMALL)
     printed("real_images", *call, "--worst", 3)
+    assert out.read_text().startswith("Side: choose, 2 folds. Preset quick, size=64, epochs=1, width=8, 1 seeds.")
     tables = [line.strip("| ").split(" | ") for line in out.read_text().splitlines() if line.startswith("| ")]
     table, several = tables[:7], tables[7:]
     assert [row[0] for row in table[1:]] == ["boards4"] * 2 + [birds.name] * 2 + ["mean"] * 2
