@@ -34,7 +34,7 @@ def test_settings():
 
 
 @pytest.mark.parametrize("pair", ["branches", "=1", " =1", "a=[1", "a=@x", "a='b"])
-def test_what_is_no_setting(pair: str):
+def test_what_is_not_a_setting(pair: str):
     with pytest.raises(ValueError, match=r"is not a setting: write KEY=VALUE|value can't be read"):
         parse_settings([pair])
 

@@ -70,10 +70,10 @@ def test_a_wrong_value_is_refused_before_any_work(monkeypatch, tmp_path, trained
     with pytest.raises(ValueError, match=f"precision is '{wrong}'. Set it to auto, float32 or bfloat16"):
         resolve_precision(wrong, CPU)
     monkeypatch.setenv("HCLNET_PRECISION", wrong)
-    told = rf"^HCLNET_PRECISION is '{wrong}'\. Set it to auto, float32 or bfloat16\.$"
-    with pytest.raises(ValueError, match=told):
+    message = rf"^HCLNET_PRECISION is '{wrong}'\. Set it to auto, float32 or bfloat16\.$"
+    with pytest.raises(ValueError, match=message):
         make_config(tmp_path / "not looked at", precision="float32")
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         Localizer.load(trained)
     outcome = CliRunner().invoke(app, ["doctor"])
     assert outcome.exit_code == 1 and f"PROBLEM  precision      HCLNET_PRECISION is '{wrong}'" in outcome.output
@@ -113,7 +113,7 @@ MISSING = {
 @pytest.mark.parametrize("device", MISSING)
 def test_a_device_that_is_not_there_is_refused_in_a_sentence_before_any_work(monkeypatch, tmp_path, device):
     without_gpu(monkeypatch)
-    told = f"--device {device} can't be used: {MISSING[device]}. Try --device auto, or `hclnet doctor`."
+    message = f"--device {device} can't be used: {MISSING[device]}. Try --device auto, or `hclnet doctor`."
     nothing = tmp_path / "not looked at"
     for taken in (
         lambda: resolve_device(device),
@@ -123,7 +123,7 @@ def test_a_device_that_is_not_there_is_refused_in_a_sentence_before_any_work(mon
     ):
         with pytest.raises(ValueError) as error:
             taken()
-        assert str(error.value) == told
+        assert str(error.value) == message
 
 
 def test_a_card_beyond_the_last_is_refused(monkeypatch):

@@ -86,8 +86,8 @@ def test_the_papers_recipe_trains_a_whole_vgg16(tmp_path: Path, stride: int):
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
     assert result.finished and len(losses) == 2 and all(0 < loss < 10 for loss in losses)
-    figures = hclnet.evaluate(tmp_path / "run", report=False, device="cpu").metrics
-    assert figures["crops"] == 10 and figures["box"] == "fixed:0.2"
+    metrics = hclnet.evaluate(tmp_path / "run", report=False, device="cpu").metrics
+    assert metrics["crops"] == 10 and metrics["box"] == "fixed:0.2"
     settings = json.loads((tmp_path / "run" / "localizer" / "localizer.json").read_text())
     assert settings["backbone"] == {"name": "vgg16", "output_stride": stride, "stages": 1}
     photo = next((tmp_path / "birds" / "images").rglob("*.jpg"))

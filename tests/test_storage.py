@@ -86,7 +86,7 @@ def test_what_a_killed_process_left_goes_when_the_file_is_written_again(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "reason"),
     [
         (errno.ENOSPC, "its disk is full. The earlier file is unchanged. Free some space and try again."),
         (errno.EROFS, "Name a folder with write permission."),
@@ -94,9 +94,9 @@ def test_what_a_killed_process_left_goes_when_the_file_is_written_again(tmp_path
         (errno.EIO, "Name another folder, or solve this."),
     ],
 )
-def test_why_a_file_can_not_be_written_is_said(number: int, told: str):
+def test_why_a_file_can_not_be_written_is_said(number: int, reason: str):
     message = str(unwritable(Path("out/a.json"), OSError(number, os.strerror(number))))
-    assert message.startswith("out/a.json can't be written: ") and message.endswith(told)
+    assert message.startswith("out/a.json can't be written: ") and message.endswith(reason)
 
 
 def test_a_folder_is_tried_before_the_work(tmp_path: Path):

@@ -79,12 +79,12 @@ def test_the_whole_path(hclnet: Run, birds: Path, tmp_path: Path):
                  "localizer/localizer.json", "localizer/model.safetensors"):  # fmt: skip
         assert (run / name).is_file(), name
 
-    figures = tmp_path / "deep" / "figures.json"
-    done = hclnet("evaluate", run, "--json", figures, "--box", "fixed:0.3", "--device", "cpu")
+    metrics = tmp_path / "deep" / "metrics.json"
+    done = hclnet("evaluate", run, "--json", metrics, "--box", "fixed:0.3", "--device", "cpu")
     assert done.exit_code == 0
     for said in ("Top-1 classification", "MaxBoxAccV2", "box rule fixed:0.3", "records.npz"):
         assert said in done.stdout
-    read = json.loads(figures.read_text())
+    read = json.loads(metrics.read_text())
     assert {
         "images", "top1_cls", "top5_cls", "top1_loc", "top5_loc", "gt_known", "box_acc_v2", "max_box_acc",
         "max_box_acc_threshold", "max_box_acc_v2", "top1_loc_best", "pxap", "protocol", "intervals",
@@ -151,14 +151,14 @@ def test_settings_of_maps_are_given_to_evaluate_and_locate(hclnet: Run, birds: P
     run = Path(shutil.copytree(trained, tmp_path / "run"))
     done = hclnet("train", birds, "--out", run, "--resume", "--set", "scales=1.5", "--device", "cpu")
     assert done.exit_code == 0, done.stderr  # or `auto` would have no foreground score at 96 px
-    figures = {}
+    metrics = {}
     for name, extra in {"once": [], "twice": ["--set", "scales=[1, 1.5]", "--set", "flip=true"]}.items():
         done = hclnet("evaluate", run, *extra, "--no-report", "--json", tmp_path / f"{name}.json", "--device", "cpu")
         assert done.exit_code == 0, done.stderr
-        figures[name] = json.loads((tmp_path / f"{name}.json").read_text())
-    assert figures["once"]["max_box_acc_v2"] != figures["twice"]["max_box_acc_v2"]
-    assert "looks" not in figures["once"]
-    assert figures["twice"]["looks"] == "at 1, 1.5 times the size, mirrored too"
+        metrics[name] = json.loads((tmp_path / f"{name}.json").read_text())
+    assert metrics["once"]["max_box_acc_v2"] != metrics["twice"]["max_box_acc_v2"]
+    assert "looks" not in metrics["once"]
+    assert metrics["twice"]["looks"] == "at 1, 1.5 times the size, mirrored too"
     assert "test-time augmentation: images at 1, 1.5 times the size, mirrored too" in " ".join(done.stdout.split())
     photo = next((birds / "images").rglob("*_test_*.jpg"))
     hclnet("locate", photo, "--model", run, "--out", tmp_path, "--set", "scales=[1,1.5]", "--set", "flip=true",

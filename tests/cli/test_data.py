@@ -75,9 +75,9 @@ def test_what_is_to_mend(hclnet: Run, odd: Path, tmp_path: Path):
     ):
         assert said in done.stdout, said
     assert "Traceback" not in done.output
-    told = json.loads(file.read_text(encoding="utf-8"))
-    assert len(told["broken"]) == 25 and told["problems"] == 27
-    assert len(told["leaks"]) == len(told["contradictions"]) == 1 and len(told["contradictions"][0]["ids"]) == 3
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert len(found["broken"]) == 25 and found["problems"] == 27
+    assert len(found["leaks"]) == len(found["contradictions"]) == 1 and len(found["contradictions"][0]["ids"]) == 3
 
 
 def test_many_classes_are_told_by_the_smallest(hclnet: Run, tmp_path: Path):

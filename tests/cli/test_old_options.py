@@ -16,8 +16,8 @@ import pytest
     ],
 )
 def test_an_old_name_is_taken_and_no_help_shows_it(hclnet, verb: str, old: str, now: str):
-    told = hclnet(verb, "--help").output
-    assert now in told and old not in told
+    output = hclnet(verb, "--help").output
+    assert now in output and old not in output
     value = [] if verb == "calibrate" else ["x"]
     by_old, by_now = (hclnet(verb, "nowhere", name, *value) for name in (old, now))
     assert by_old.exit_code == by_now.exit_code == 2

@@ -111,8 +111,8 @@ def test_what_is_hidden_or_no_image_is_left_out_and_told(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     dataset = read(tmp_path)
     assert {s.id for s in dataset.samples} == {"a/1.png", "b/1.png"}
-    told = "1 no suffix beside the folders, 1 .txt in a/"
-    assert f"2 files are not images of a class and are left out ({told})" in dataset.notes
+    listing = "1 no suffix beside the folders, 1 .txt in a/"
+    assert f"2 files are not images of a class and are left out ({listing})" in dataset.notes
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")

@@ -96,8 +96,8 @@ def test_dev_is_val(tmp_path: Path):
 def test_what_is_not_used_is_said_by_name(tmp_path: Path):
     fill(tmp_path, "train/a/1.png", "train/b/1.png", "extra/1.png", "extra/c/2.png", "test/3.png", "4.png")
     (note,) = read(tmp_path).notes
-    told = "2 .png in extra/, 1 .png beside the folders, 1 .png in test/"
-    assert note == f"4 files are not images of a class and are left out ({told})"
+    listing = "2 .png in extra/, 1 .png beside the folders, 1 .png in test/"
+    assert note == f"4 files are not images of a class and are left out ({listing})"
 
 
 def test_held_out_folders_beside_others(tmp_path: Path):
@@ -170,8 +170,8 @@ def test_what_systems_make_is_no_class(tmp_path: Path, name: str):
     dataset = read(fill(tmp_path, "a/1.png", "b/1.png", f"{name}/1.png", f"b/{name}/1.png"))
     assert dataset.classes == ("a", "b") and len(dataset.samples) == 2
     both = sorted([tmp_path / name, tmp_path / "b" / name])
-    told = ", ".join(f"{p.relative_to(tmp_path)}/ (of the system)" for p in both)
-    assert f"left out: {told}" in dataset.notes
+    listing = ", ".join(f"{p.relative_to(tmp_path)}/ (of the system)" for p in both)
+    assert f"left out: {listing}" in dataset.notes
 
 
 @pytest.mark.parametrize("name", ["@eaDir", "__MACOSX", "#recycle"])

@@ -27,9 +27,9 @@ def test_the_examples_run_and_both_ways_agree(
     assert len(run) == 5
     for block in run:
         exec(compile(block, str(PAGE), "exec"), names)
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for name in ("MaxBoxAcc'", "MaxBoxAccV2", "GTKnownLoc", "TopKLoc", "val/MaxBoxAccV2", "val/GTKnownLoc"):
-        assert name in told
+        assert name in output
     # Lightning adds up, over batches, what one batch of all images has.
     metric = names["MaxBoxAccV2"]()
     ((_, images, labels, boxes, sizes),) = names["batches"](read("DATA").split("test"), 6)

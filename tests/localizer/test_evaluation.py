@@ -197,13 +197,13 @@ def test_at_most_five_classes_are_kept(scene):
 
 def test_progress_is_told_and_masks_are_no_boxes(scene, localizer, tmp_path):
     samples, _ = scene
-    told = []
+    calls = []
     for k, sample in enumerate(samples):
         width, height = image_size(sample.path)
         Image.fromarray(np.eye(height, width, dtype=np.uint8) * 255).save(tmp_path / f"{k}.png")
     masks = GroundTruth(masks={s.id: MaskFiles((tmp_path / f"{k}.png",)) for k, s in enumerate(samples) if k})
-    (records,) = evaluate_localizer(localizer, samples, masks, progress=lambda *at: told.append(at))
-    assert told == [(k, 10) for k in range(1, 11)] and np.isnan(records.iou).all()
+    (records,) = evaluate_localizer(localizer, samples, masks, progress=lambda *at: calls.append(at))
+    assert calls == [(k, 10) for k in range(1, 11)] and np.isnan(records.iou).all()
     pixels = (records.inside + records.outside).sum(axis=1)
     assert pixels.tolist() == [0] + 9 * [SIDE**2] and 0 < records.inside[1].sum() < 2 * SIDE
 

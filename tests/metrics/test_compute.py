@@ -16,7 +16,7 @@ from hclnet.types import Records
 
 
 def records(rank, iou, level_iou=None, level_best=None, classes=200):
-    """Records of which only what the figures depend on is given; levels that are not given are all 0."""
+    """Records of which only what the metrics depend on is given; levels that are not given are all 0."""
     n, k = len(rank), min(5, classes)
     iou = np.array(iou, dtype=np.float64)
     columns = []
@@ -143,7 +143,7 @@ def test_no_records_are_refused():
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_the_figures_are_in_order(data):
+def test_the_metrics_are_in_order(data):
     n = data.draw(st.integers(1, 12))
     rank = data.draw(arrays(np.int64, n, elements=st.integers(0, 9)))
     shares = st.floats(0, 1)
@@ -180,13 +180,13 @@ def test_every_figure_in_fractions_has_its_meaning():
 
 def test_the_protocol_in_words():
     measured = compute_metrics(records([0, 1], [0.9, 0.2], level_iou={51: [0.9, 0.2]}))
-    told = describe_protocol({**measured, "protocol": Hclnet().describe("otsu3")})
-    assert told == (
+    text = describe_protocol({**measured, "protocol": Hclnet().describe("otsu3")})
+    assert text == (
         "Percent of 2 images. Protocol hclnet: maps of 224 px, bilinear upsampling, box rule otsu3; the best threshold "
         "is 0.20 of the maximum."
     )
-    told = describe_protocol({"images": 7, "pxap": 0.5, "protocol": Hclnet().describe("otsu3"), "intervals": {}})
-    assert told == (
+    text = describe_protocol({"images": 7, "pxap": 0.5, "protocol": Hclnet().describe("otsu3"), "intervals": {}})
+    assert text == (
         "Percent of 7 images, with 95 % intervals over images. Protocol hclnet: maps of 224 px, bilinear upsampling."
     )
     assert "classification only" in describe_protocol(compute_metrics(records([0], [NAN])))

@@ -172,13 +172,13 @@ def test_a_frozen_backbone_is_refused_where_nothing_would_be_left(photos, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "name, told", [("adl", "only the block before the head acts"), ("spg", "through C and A3 only")]
+    "name, message", [("adl", "only the block before the head acts"), ("spg", "through C and A3 only")]
 )
-def test_what_a_frozen_backbone_leaves_is_said(photos, tmp_path, name, told):
+def test_what_a_frozen_backbone_leaves_is_said(photos, tmp_path, name, message):
     lines = []
     recipe = {**RECIPE, "tune": "heads"}
     hclnet.train(photos, tmp_path / "frozen", name, log=lines.append, epochs=1, **recipe)
-    assert any(line.startswith(f"{name} with --tune heads: ") and told in line for line in lines)
+    assert any(line.startswith(f"{name} with --tune heads: ") and message in line for line in lines)
     lines.clear()
     hclnet.train(photos, tmp_path / "tuned", name, log=lines.append, epochs=1, **RECIPE)
     assert not any("--tune heads" in line for line in lines)

@@ -70,8 +70,8 @@ def test_a_size_that_the_run_does_not_know_is_refused_everywhere_until_it_is_add
 
 
 def test_another_box_rule_needs_nothing(run, birds):
-    figures = hclnet.evaluate(run, report=False, scales=2, box="otsu3", device="cpu").metrics
-    assert figures["box"] == "otsu3" and sorted(Localizer.load(run).foreground) == [64]
+    metrics = hclnet.evaluate(run, report=False, scales=2, box="otsu3", device="cpu").metrics
+    assert metrics["box"] == "otsu3" and sorted(Localizer.load(run).foreground) == [64]
 
 
 def test_localizers_of_before_there_was_foreground_go_on(run, birds):

@@ -41,8 +41,8 @@ def test_biases_learn_faster_in_groups_of_their_own():
     heads, backbone = parts()
     optimizer = build_optimizer(config(**PAPER), heads, backbone)
     assert type(optimizer) is SGD
-    told = [(len(g["params"]), g["lr"]) for g in optimizer.param_groups]
-    assert told == [(2, 0.01), (2, 0.02), (1, 0.001), (1, 0.002)]  # the paper's 10 and 20 times of the backbone's
+    groups = [(len(g["params"]), g["lr"]) for g in optimizer.param_groups]
+    assert groups == [(2, 0.01), (2, 0.02), (1, 0.001), (1, 0.002)]  # the paper's 10 and 20 times of the backbone's
     assert all(g["nesterov"] and g["momentum"] == 0.9 and g["weight_decay"] == 5e-4 for g in optimizer.param_groups)
     assert {id(p) for g in optimizer.param_groups for p in g["params"]} == {
         id(p) for module in (heads, backbone) for p in module.parameters()

@@ -114,11 +114,11 @@ def test_the_loss_falls_and_the_localizer_that_is_kept_is_that_of_the_end(whole,
     assert all(torch.equal(kept[key], value) for key, value in state.items())
 
 
-def test_the_same_seed_gives_the_same_figures(whole, birds, tmp_path):
+def test_the_same_seed_gives_the_same_metrics(whole, birds, tmp_path):
     train(birds, tmp_path / "again")
     assert same(weights(tmp_path / "again"), weights(whole)) and rows(tmp_path / "again") == rows(whole)
-    figures = [hclnet.evaluate(run, report=False, device="cpu").metrics for run in (whole, tmp_path / "again")]
-    assert figures[0] == figures[1]
+    metrics = [hclnet.evaluate(run, report=False, device="cpu").metrics for run in (whole, tmp_path / "again")]
+    assert metrics[0] == metrics[1]
 
 
 def test_another_seed_gives_others(whole, birds, tmp_path):
@@ -198,7 +198,7 @@ def test_a_finished_run_is_left_as_it_is(whole, birds, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes, told",
+    "changes, message",
     [
         ({"epochs": 4}, "epochs was 3, now 4"),
         ({"seed": 1}, "seed was 0, now 1"),
@@ -207,10 +207,10 @@ def test_a_finished_run_is_left_as_it_is(whole, birds, tmp_path):
         ({"method": "acol"}, "method was 'hclnet', now 'acol'"),
     ],
 )
-def test_resuming_with_other_settings_is_refused(whole, birds, tmp_path, changes, told):
+def test_resuming_with_other_settings_is_refused(whole, birds, tmp_path, changes, message):
     run = shutil.copytree(whole, tmp_path / "run")
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
-    with pytest.raises(ValueError, match=rf"{run} can't be resumed with another configuration: .*{told}"):
+    with pytest.raises(ValueError, match=rf"{run} can't be resumed with another configuration: .*{message}"):
         train(birds, run, resume=True, **changes)
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
 
