@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.boxes import Evidence, box, parse_rule, to_levels
+from hclnet.boxes import Evidence, box, find_objects, parse_rule, to_levels
 from hclnet.boxes.auto import tightened
 from reference import labelling
 from reference.auto import by_foreground, by_map
@@ -47,6 +47,34 @@ def test_an_object_of_known_size_is_found_however_narrow_the_peak(ground_truth, 
 def test_without_foreground_an_object_on_a_quiet_ground_is_found(ground_truth, peak):
     heat, _ = scene(*ground_truth, peak)
     assert labelling.iou(choose(to_levels(heat)).box.tolist(), ground_truth) > 0.4
+
+
+def test_a_foreground_score_from_outlines_gives_the_box_and_the_mask_of_its_component():
+    heat, _ = scene(24, 32, 72, 80)
+    foreground = np.full((28, 28), -1, dtype=np.float32)
+    foreground[8:20, 6:18] = 1  # the object, to which the map points
+    foreground[0:4, 20:28] = 3  # another thing, which looks more like an object
+    evidence = Evidence(to_levels(heat), foreground=foreground, outlined=True)
+    choice = AUTO.choose(evidence)
+    assert choice.box.tolist() == [24, 32, 72, 80]  # no side moves inwards
+    (one,) = find_objects(evidence, AUTO)
+    np.testing.assert_array_equal(one.mask[32:80, 24:72], evidence.foreground_pixels[32:80, 24:72])
+    assert one.mask.sum() >= 0.95 * 48**2
+
+
+def test_a_foreground_score_from_outlines_has_no_object_where_the_map_is_flat():
+    foreground = np.ones((28, 28), dtype=np.float32)
+    evidence = Evidence(np.zeros((SIDE, SIDE), np.uint8), foreground=foreground, outlined=True)
+    assert AUTO.choose(evidence).box.tolist() == [0, 0, 0, 0] and find_objects(evidence, AUTO) == []
+
+
+def test_several_objects_have_the_boxes_of_their_components():
+    heat = scene(16, 16, 48, 48)[0] + scene(64, 64, 104, 96)[0]
+    foreground = np.full((28, 28), -1, dtype=np.float32)
+    foreground[4:12, 4:12] = foreground[16:24, 16:26] = 1
+    evidence = Evidence(to_levels(heat / heat.max()), foreground=foreground, outlined=True)
+    boxes = sorted(one.box.tolist() for one in find_objects(evidence, AUTO, 5))
+    assert boxes == [[16, 16, 48, 48], [64, 64, 104, 96]]
 
 
 def test_the_choice_of_level_does_not_depend_on_how_the_values_are_spread():

@@ -57,10 +57,10 @@ def test_a_size_that_the_run_does_not_know_is_refused_everywhere_until_it_is_add
     assert said.exit_code == 0, said.output
     assert "Learned the foreground score at 128 px." in said.output and "nothing was trained" in said.output
     after = weights(run)
-    assert set(after) - set(before) == {"foreground.128.weight", "foreground.128.bias"}
+    assert set(after) - set(before) == {f"foreground.128.{part}" for part in ("weight", "bias", "fine")}
     assert all(torch.equal(after[key], value) for key, value in before.items())
     localizer = Localizer.load(run, "cpu")
-    expected = learn_foreground(localizer, read(birds).split("train"), 128)
+    expected = learn_foreground(localizer, read(birds).split("train"), [128])[128]
     torch.testing.assert_close(localizer.foreground[128].weight, expected.weight)
     assert localizer.inference.scales == (1,)  # how it looks at images without a word is as before
     assert localizer.with_inference(scales=2).locate(image).label
@@ -105,6 +105,6 @@ def test_settings_of_maps_that_are_named_become_the_runs(run, birds):
 
 
 def test_maps_that_are_flat_teach_nothing_and_that_is_said(run, birds, monkeypatch):
-    monkeypatch.setattr("hclnet.training.foreground.learn_foreground", lambda *_: None)
+    monkeypatch.setattr("hclnet.training.foreground.learn_foreground", lambda *_: {})
     with pytest.raises(ValueError, match=r"At 128 px the maps of .* are flat and teach nothing"):
         hclnet.train(birds, run, resume=True, scales=2)

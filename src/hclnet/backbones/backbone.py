@@ -69,6 +69,12 @@ class Backbone(nn.Module):
         """Pixels of the image per feature of the last stage."""
         return self.info[self.last].stride
 
+    def finer(self, stage: str) -> str | None:
+        """The last stage of a smaller stride than this one's; None if there is none."""
+        names = list(self.info)
+        before = [one for one in names[: names.index(stage)] if self.info[one].stride < self.info[stage].stride]
+        return before[-1] if before else None
+
     def combine_levels(self, count: int) -> Backbone:
         """Multi-level features: let the features of the last stage be those of the last `count` stages, side by side at
         its grid. To be called once. Returns the backbone.

@@ -1,13 +1,19 @@
-"""The box rule `auto`: no threshold, and no ground-truth box where it is used; its constants were set on cut-out
-animals.
+"""The box rule `auto`: no threshold, and no ground-truth box where it is used.
+
+**With a foreground score learned from outlines** (`hclnet.maps.foreground`), as every training now leaves it: A = the
+pixels whose foreground score, interpolated to the map, is above 0. The box is that of the component of A that holds the
+most of the map: the foreground score knows where objects end, the map which of them is of the class. If A is empty or
+the map is flat, the map alone decides, as below.
+
+**With one learned from maps alone**, as localizers of version 0.1 have it. Its constants were set on cut-out animals.
 
 The map alone does not say which of its levels is the object's edge: on the maps of one branch the best single
 level lies near 0.45 of the maximum, on those of two branches near 0.7, at twice the image size at 0.3 and 0.5. The
 backbone's features say it, since an object's differ from its surroundings' whatever method drew the map. Their
-answer is the `foreground` (see `hclnet.maps.foreground`): a value for every cell of the features, above 0 where they
+answer is the foreground score: a value for every cell of the features, above 0 where they
 are more like what the class maps point at, on all training images, than like what they pass over.
 
-1. A = the pixels whose foreground score, interpolated, is above 0. M(t) = `levels > t`, the mask at level t.
+1. A is as above. M(t) = `levels > t`, the mask at level t.
    J(t) = |A and M(t)| / |A or M(t)|: how well it agrees with A.
 2. One box is the mean over t of the boxes of the largest component of M(t), weighted by J(t)^8: levels that agree
    about equally well share the say, others have none.
@@ -17,10 +23,9 @@ are more like what the class maps point at, on all training images, than like wh
 
 J, and with it the choice among levels, is the same for any map with the same masks, however its values are spread.
 
-Without a foreground score (a localizer that was never trained here, such as the packaged ImageNet classifier), only the
-map is
-left: of the levels above its 65th percentile, the box that most others overlap by half, each weighted by a (1 - a) for
-a box that takes the share a of the image; the answer is the weighted mean of those that overlap it.
+**Without a foreground score** (a localizer that was never trained here, such as the packaged ImageNet classifier), only
+the map is left: of the levels above its 65th percentile, the box that most others overlap by half, each weighted by
+a (1 - a) for a box that takes the share a of the image; the answer is the weighted mean of those that overlap it.
 
 docs/ablations.md has what was measured, on real images too, and what was tried besides.
 """
@@ -68,6 +73,8 @@ def choose_by_foreground(evidence: Evidence) -> Choice:
     best = agreement.max()
     if best <= 0:  # nothing on the map looks like an object
         return choose_by_map(evidence)
+    if evidence.outlined:
+        return Choice(int(agreement.argmax()), _whole(_heaviest_component(likely, levels)))
     weight = (agreement / best) ** _SHARPNESS
     mean = (_weighted_mean(boxes, weight) + _heaviest_component(likely, levels)) / 2
     return Choice(int(agreement.argmax()), tightened(mean, levels.shape, evidence.foreground.shape))

@@ -29,18 +29,19 @@ class Evidence:
 
     The level map is always there. Whoever has no pixels or no features refuses a rule that needs them, before any work
     (`hclnet.boxes.check_needs`): a rule can rely on what it needs. Only the foreground score may be missing where a
-    rule needs it, since not every localizer has learnt one.
+    rule needs it, since not every localizer has learned one.
 
     Args:
         levels: the level map, h x w.
         grid: the map that it was made of, at feature resolution.
         foreground: the foreground score of each cell of the features, over the whole image; above 0 on objects.
+        outlined: whether it was learned from outlines: then its edges are those of objects.
         pixels: the image, squashed to the size of the level map; or a function that reads it.
         features: of the stage that the foreground score reads, d x gh x gw, over the whole image.
         boxes: as of the attribute, for a protocol with components of its own; or a function that computes them.
 
     Attributes:
-        levels, grid, foreground, features: as given.
+        levels, grid, foreground, outlined, features: as given.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Evidence:
         *,
         grid: Real[np.ndarray, "fh fw"] | None = None,
         foreground: Float32[np.ndarray, "gh gw"] | None = None,
+        outlined: bool = False,
         pixels: Pixels | Callable[[], Pixels] | None = None,
         features: Float32[np.ndarray, "d fgh fgw"] | None = None,
         boxes: Boxes | Callable[[], Boxes] | None = None,
     ) -> None:
-        self.levels, self.grid, self.foreground, self.features = levels, grid, foreground, features
+        self.levels, self.grid, self.features = levels, grid, features
+        self.foreground, self.outlined = foreground, outlined
         self._pixels, self._boxes = pixels, boxes
 
     @cached_property
@@ -91,6 +94,7 @@ class Evidence:
             self.levels,
             grid=self.grid,
             foreground=self.foreground,
+            outlined=self.outlined,
             pixels=pixels,
             features=self.features,
             boxes=boxes,

@@ -50,7 +50,7 @@ def find_objects(evidence: Evidence, rule: Rule, most: int = 1) -> list[MapObjec
     levels, choice = evidence.levels, rule.choose(evidence)
     if choice.box[2] <= choice.box[0]:
         return []
-    above = levels > choice.level
+    above = rule.mask_pixels(evidence, choice)
     alone = [_object(levels, choice.box, above)]
     if most == 1:
         return alone

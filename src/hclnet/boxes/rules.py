@@ -53,6 +53,15 @@ class Rule:
         """
         return evidence.levels > choice.level
 
+    def mask_pixels(self, evidence: Evidence, choice: Choice) -> Bool[np.ndarray, "h w"]:
+        """The pixels that an object's mask has in its box, as those that `levels > t` has.
+
+        Args:
+            evidence: that `choose` looked at.
+            choice: what it chose.
+        """
+        return evidence.levels > choice.level
+
     def box_of(self, pixels: Bool[np.ndarray, "h w"], evidence: Evidence) -> Int32[np.ndarray, " 4"]:
         """The box of one of several objects.
 
@@ -144,10 +153,15 @@ class Auto(Rule):
         likely = evidence.foreground_pixels
         return likely if likely is not None and likely.any() else Rule.object_pixels(self, evidence, choice)
 
+    def mask_pixels(self, evidence: Evidence, choice: Choice) -> Bool[np.ndarray, "h w"]:
+        """Those that look like an object, where the foreground score has edges."""
+        likely = evidence.foreground_pixels if evidence.outlined else None
+        return likely if likely is not None and likely.any() else Rule.mask_pixels(self, evidence, choice)
+
     def box_of(self, pixels: Bool[np.ndarray, "h w"], evidence: Evidence) -> Int32[np.ndarray, " 4"]:
-        """Half a cell inwards from theirs, where they are those that look like an object."""
+        """Half a cell inwards from theirs, where they are those of a foreground score that has no edges."""
         box = Rule.box_of(self, pixels, evidence)
-        if evidence.foreground is None or not _has_foreground(evidence):
+        if evidence.foreground is None or evidence.outlined or not _has_foreground(evidence):
             return box
         return tightened(box.astype(np.float64), evidence.levels.shape, evidence.foreground.shape)
 

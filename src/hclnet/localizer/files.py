@@ -122,7 +122,8 @@ def _tensors(localizer: Localizer) -> dict[str, torch.Tensor]:
         for key, tensor in module.state_dict().items()
     }
     for side, one in localizer.foreground.items():
-        tensors |= {f"foreground.{side}.{k}": getattr(one, k).cpu() for k in ("weight", "bias")}
+        parts = {"weight": one.weight, "bias": one.bias, "fine": one.fine}
+        tensors |= {f"foreground.{side}.{k}": v.cpu().contiguous() for k, v in parts.items() if v is not None}
     return tensors
 
 
@@ -157,6 +158,7 @@ def _foreground(
 ) -> dict[int, ForegroundScore]:
     """What was saved of it, by side. Localizers of before there was such a thing have none."""
     stage = method.foreground_feature
+    finer = backbone.finer(stage)
     found: dict[int, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith("foreground."):
@@ -164,6 +166,9 @@ def _foreground(
             found.setdefault(int(side or size), {})[part] = tensor  # without a side: of when there was only one
     for parts in found.values():
         shapes = {part: tuple(tensor.shape) for part, tensor in parts.items()}
-        if shapes != {"weight": (backbone.info[stage].channels,), "bias": ()}:
+        right = {"weight": (backbone.info[stage].channels,), "bias": ()}
+        if "fine" in parts:  # those of before version 0.2 read one stage
+            right["fine"] = (backbone.info[finer].channels if finer else 0,)
+        if shapes != right:
             raise ValueError(f"its foreground score has {shapes}, which is not for {stage} of {backbone.name}")
     return {side: ForegroundScore(**parts) for side, parts in found.items()}

@@ -21,7 +21,7 @@ from hclnet.device import resolve_device, resolve_precision
 from hclnet.localizer.network import Network
 from hclnet.localizer.request import as_classes, as_count
 from hclnet.maps.augmentation import View, views
-from hclnet.maps.foreground import ForegroundScore, not_learnt
+from hclnet.maps.foreground import ForegroundScore, not_learned
 from hclnet.methods import Method
 from hclnet.settings import check_inference
 from hclnet.types import Gray, Localization
@@ -109,7 +109,7 @@ class Localizer:
         sides = {scale: views(settings.model_copy(update={"scales": (scale,)}), self.size) for scale in settings.scales}
         lacking = {scale: seen[0].size for scale, seen in sides.items() if seen[0].size not in self.foreground}
         if lacking:
-            raise ValueError(not_learnt(lacking, self.foreground, *(self.origin or ("DATA", "RUN"))))
+            raise ValueError(not_learned(lacking, self.foreground, *(self.origin or ("DATA", "RUN"))))
 
     @property
     def fusion(self) -> str | None:

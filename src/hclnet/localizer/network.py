@@ -46,7 +46,8 @@ class Answer(NamedTuple):
             `map_size`.
         grid: its fused map at feature resolution.
         branches: its min-max normalized map in each branch, at feature resolution.
-        foreground: the foreground score of each cell of the features; None if it was not learnt at the views' sizes.
+        foreground: the foreground score of each cell of the features; None if it was not learned at the views' sizes.
+        outlined: whether it was learned from outlines (`hclnet.maps.foreground`).
         features: that it reads; only where they were asked for.
     """
 
@@ -57,6 +58,7 @@ class Answer(NamedTuple):
     grid: Float[Tensor, "b fh fw"]
     branches: Float[Tensor, "b k fh fw"]
     foreground: Float[Tensor, "b gh gw"] | None = None
+    outlined: bool = False
     features: Float[Tensor, "b d fgh fgw"] | None = None
 
 
@@ -66,7 +68,7 @@ class Network(nn.Module):
     Args:
         backbone: for inference (`Backbone.folded`).
         method: on it, in eval mode.
-        foreground: the foreground score, by the side of the images that it was learnt at, pixels.
+        foreground: the foreground score, by the side of the images that it was learned at, pixels.
         settings: how maps are made: test-time augmentation, fusion, `upsample_first`, ten crops.
         size: side of the square that images are resized to at scale 1, pixels.
         dtype: what it computes in.
@@ -97,6 +99,20 @@ class Network(nn.Module):
         crops = {enlarged(self.size)} if self.settings.crops == 10 else set()
         return tuple(sorted({view.size for view in views(self.settings, self.size)} | crops))
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages whose features are needed: those that the method reads, and a finer one for the foreground
+        score."""
+        reads_finer = any(one.outlined for one in self.foreground.values())
+        return tuple(dict.fromkeys([*self.method.in_features, *(self.foreground_stages if reads_finer else ())]))
+
+    @property
+    def foreground_stages(self) -> tuple[str, ...]:
+        """The stages that a foreground score may read: that of the method, and a finer one if the backbone has it."""
+        stage = self.method.foreground_feature
+        finer = self.backbone.finer(stage)
+        return (stage,) if finer is None else (stage, finer)
+
     def variant(self, settings: Inference) -> Variant:
         """Settings, with their views of an image."""
         return Variant(settings, views(settings, self.size))
@@ -115,10 +131,10 @@ class Network(nn.Module):
             answer = answer._replace(probabilities=self.crop_probabilities(of[enlarged(self.size)]))
         return answer
 
-    def features(self, squares: Squares, mirrored: bool = False) -> Features:
-        """What the method reads of the images in one view, in the network's precision."""
+    def features(self, squares: Squares, mirrored: bool = False, stages: Sequence[str] | None = None) -> Features:
+        """The images' features in one view, of `stages` or of those named, in the network's precision."""
         x = as_input(squares, self.backbone, self.device)
-        return extract(self.backbone, x.flip(3) if mirrored else x, self.method.in_features, self.dtype)
+        return extract(self.backbone, x.flip(3) if mirrored else x, stages or self.stages, self.dtype)
 
     def output(self, features: Features, classes: Int64[Tensor, " b"] | None = None) -> Output:
         """What the method makes of the features of one view."""
@@ -163,6 +179,7 @@ class Network(nn.Module):
                     output.classes,
                     *maps,
                     self._foreground(features, seen),
+                    all(view.size in self.foreground and self.foreground[view.size].outlined for view in seen),
                     self._foreground_features(features, seen) if with_features else None,
                 )
             )
@@ -183,11 +200,15 @@ class Network(nn.Module):
         return mean_probabilities([self.output(self.features(of, turned)) for of in crops for turned in (False, True)])
 
     def _foreground(self, features: Mapping[View, Features], seen: Sequence[View]) -> Float[Tensor, "b gh gw"] | None:
-        """The foreground score, if it was learnt at the size of every view: at another size features are others."""
+        """The foreground score, if it was learned at the size of every view: at another size features are others."""
         if {view.size for view in seen} - set(self.foreground):
             return None
-        stage = self.method.foreground_feature
-        return merge_maps([self.foreground[view.size](features[view][stage]) for view in seen], seen)
+        scores = []
+        for view in seen:
+            score = self.foreground[view.size]
+            stages = self.foreground_stages if score.outlined else self.foreground_stages[:1]
+            scores.append(score(*(features[view][stage] for stage in stages)))
+        return merge_maps(scores, seen)
 
     def _foreground_features(
         self, features: Mapping[View, Features], seen: Sequence[View]

@@ -70,10 +70,11 @@ class MapRow(NamedTuple):
     branches: Float[np.ndarray, "k fh fw"]
     foreground: Float32[np.ndarray, "gh gw"] | None
     features: Float32[np.ndarray, "d fgh fgw"] | None
+    outlined: bool
 
     def draw(self, scoring: Scoring, square: Square | None) -> Drawn:
         """Its heatmap and levels, and what box rules need besides."""
-        return draw(self.map, scoring, square, self.foreground, self.features, self.grid)
+        return draw(self.map, scoring, square, self.foreground, self.features, self.grid, self.outlined)
 
 
 def map_rows(answer: Answer) -> list[MapRow]:
@@ -90,11 +91,16 @@ def map_rows(answer: Answer) -> list[MapRow]:
         )
     others = [answer.grid, answer.branches, answer.foreground, answer.features]
     arrays = [[None] * len(maps) if of is None else of.cpu().numpy() for of in others]
-    return [MapRow(*row) for row in zip(maps, *arrays)]
+    rows = zip(maps, *arrays, [answer.outlined] * len(maps))
+    return [MapRow(*row) for row in rows]
 
 
 def feature_batches(
-    localizer: Localizer, samples: Sequence[Sample], seen: Collection[View], cache: bool = False
+    localizer: Localizer,
+    samples: Sequence[Sample],
+    seen: Collection[View],
+    cache: bool = False,
+    stages: Sequence[str] | None = None,
 ) -> Iterator[dict[View, Features]]:
     """Features of images in batches, by view, on the localizer's device.
 
@@ -103,13 +109,14 @@ def feature_batches(
         samples: the images.
         seen: the views.
         cache: keep the features on disk, or take them from there; for a frozen backbone.
+        stages: whose features; those that the network needs by default.
     """
     sides = sorted({view.size for view in seen})
     network, batch, gray = localizer.network, inference_batch(localizer.device), localizer.gray
     if cache:
-        stages, how = localizer.method.in_features, (localizer.dtype, localizer.device)
+        wanted, how = stages or network.stages, (localizer.dtype, localizer.device)
         stores = {
-            side: cached_features(localizer.backbone, stages, samples, side, *how, View(side, True) in seen, gray=gray)
+            side: cached_features(localizer.backbone, wanted, samples, side, *how, View(side, True) in seen, gray=gray)
             for side in sides
         }
         for start in range(0, len(samples), batch):
@@ -119,7 +126,7 @@ def feature_batches(
     paths = [s.path for s in samples]
     for images in zip(*(image_batches(paths, side, batch, gray) for side in sides)):
         of = dict(zip(sides, images))
-        yield {view: network.features(of[view.size], view.mirrored) for view in seen}
+        yield {view: network.features(of[view.size], view.mirrored, stages) for view in seen}
 
 
 def stored_features(localizer: Localizer, store: FeatureStore, rows: np.ndarray, mirrored: bool = False) -> Features:

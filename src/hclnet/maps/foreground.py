@@ -1,12 +1,19 @@
-"""Where the backbone sees an object rather than its surroundings, learnt from class labels: a linear map of its
-features.
+"""Where the backbone sees an object rather than its surroundings: a linear map of its features, learned from labels.
 
-The class maps of the training images say roughly where the objects are: the highest tenth of each map is nearly all
-object, the lower half nearly all surroundings. Between these two sets of cells, over all training images together,
+It is learned in two rounds.
+
+**From maps.** The class maps of the training images say roughly where the objects are: the highest tenth of each map
+is nearly all object, the lower half nearly all surroundings. Between these two sets of cells, over all training images,
 Fisher's linear discriminant ("The use of multiple measurements in taxonomic problems", 1936) finds the direction in
 the features that tells object from surroundings whatever the class; Otsu's threshold on all cells says where one
 becomes the other. What is between the two sets, the edge that a box needs, is not assumed but found out, and so is how
 large the objects are. Errors of the maps that are as often one way as the other do not turn the direction.
+
+**From outlines.** What this score finds in a training image is coarse: a cell has 16 pixels or so. GrabCut carries it
+to the edges of the image itself (`hclnet.maps.outlines`). GrabCut errs often, but seldom in the same way in many
+images, and it finds edges where they are. So the same discriminant is learned once more, with the pixels inside and
+outside of the outlines of all training images, on features of a finer stage beside the coarse ones. It has the finer
+stage's resolution, no image has its own outline in it, and where it is used, nothing but the features is needed.
 
 It serves the box rule `auto` (`hclnet.boxes.auto`).
 """
@@ -14,43 +21,68 @@ It serves the box rule `auto` (`hclnet.boxes.auto`).
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from hclnet.maps.augmentation import resized
 from hclnet.text import shown
 
-IMAGES = 400  # at most, spread evenly over the training images: the discriminant does not change with more
-IMAGES_SEEN = 200  # at most where features are not at hand, and the backbone has to compute them
+IMAGES = 200  # at most, spread evenly over the training images: the discriminant does not change with more
 _CELLS = 100  # of an image at most, spread evenly over the ranks of its map
+_INSIDE, _OUTSIDE = 100, 200  # of an image at most, drawn at random on each side of its outline
 _OBJECT = 0.9  # ranks above are object
 _SURROUNDINGS = 0.5  # ranks below are surroundings
+_WITHIN = 0.8  # of a cell's area is inside of the outline, or outside of it
 _RIDGE = 0.01  # of the mean variance
 _BINS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ForegroundScore:
-    """A linear map of the features of one stage: `weight . x + bias`, above 0 for cells like objects.
+    """A linear map of features, `weight . x + bias`, above 0 for cells like objects.
 
     Attributes:
-        weight: one value a channel.
+        weight: one value a channel of the stage that class maps are computed from.
         bias: of the same.
+        fine: one value a channel of a finer stage, none where the backbone has no finer one; None: it was learned from
+            maps alone, and reads only the one stage.
     """
 
     weight: Float[Tensor, " d"]
     bias: Float[Tensor, ""]
+    fine: Float[Tensor, " e"] | None = None
 
-    def __call__(self, features: Float[Tensor, "b d h w"]) -> Float[Tensor, "b h w"]:
-        """The foreground score of every cell, in the precision of the weights whatever the features'."""
+    @property
+    def outlined(self) -> bool:
+        """Whether it was learned from outlines, in the second round."""
+        return self.fine is not None
+
+    def __call__(
+        self, features: Float[Tensor, "b d h w"], finer: Float[Tensor, "b e fh fw"] | None = None
+    ) -> Float[Tensor, "b _ _"]:
+        """The foreground score of every cell of the finest stage, in the precision of the weights whatever the
+        features'.
+
+        Args:
+            features: of the stage that class maps are computed from.
+            finer: of the finer stage, for a score that reads one.
+        """
         with torch.autocast(features.device.type, enabled=False):
-            return torch.einsum("bdhw,d->bhw", features.to(self.weight.dtype), self.weight) + self.bias
+            score = torch.einsum("bdhw,d->bhw", features.to(self.weight.dtype), self.weight) + self.bias
+            if self.fine is None or finer is None:
+                return score
+            # Interpolating the score is interpolating the features, since both are linear.
+            return resized(score, finer.shape[2:]) + torch.einsum("behw,e->bhw", finer.to(self.fine.dtype), self.fine)
 
     def to(self, device: torch.device) -> ForegroundScore:
-        return ForegroundScore(self.weight.to(device), self.bias.to(device))
+        fine = None if self.fine is None else self.fine.to(device)
+        return ForegroundScore(self.weight.to(device), self.bias.to(device), fine)
 
 
 def fit_foreground(
@@ -69,7 +101,58 @@ def fit_foreground(
     if not sum(len(r) for r in ranks):
         return None
     x, rank = torch.cat(cells), torch.cat(ranks)
-    inside, outside = x[rank > _OBJECT], x[rank < _SURROUNDINGS]
+    found = _discriminant(x[rank > _OBJECT], x[rank < _SURROUNDINGS], x)
+    return found and ForegroundScore(*found)
+
+
+def fit_to_outlines(
+    batches: Iterable[
+        tuple[Float[Tensor, "b d h w"], Float[Tensor, "b e fh fw"] | None, Sequence[UInt8[np.ndarray, "oh ow"]]]
+    ],
+) -> ForegroundScore | None:
+    """The foreground score that outlines of objects teach; None where they teach nothing, since none has an inside and
+    an outside.
+
+    Args:
+        batches: features of the stage that class maps are computed from, those of a finer stage if there is one, and of
+            each image the outline: 1 inside of objects, 0 outside.
+    """
+    inside, outside, everything, coarse, number = [], [], [], 0, 0
+    for features, finer, outlines in batches:
+        coarse = features.shape[1]
+        grid = features if finer is None else finer
+        x = _interpolated(features.float(), grid.shape[2:])
+        x = x if finer is None else torch.cat([x, finer.float()], 1)
+        for cells, outline in zip(x.flatten(2).transpose(1, 2).cpu(), outlines, strict=True):
+            generator, number = np.random.default_rng(number), number + 1
+            share = cv2.resize(outline.astype(np.float32), grid.shape[:1:-1], interpolation=cv2.INTER_AREA).ravel()
+            within = _some(np.flatnonzero(share > _WITHIN), _INSIDE, generator)
+            beyond = _some(np.flatnonzero(share < 1 - _WITHIN), _OUTSIDE, generator)
+            if len(within) and len(beyond):
+                inside.append(cells[within])
+                outside.append(cells[beyond])
+                everything.append(cells[_some(np.arange(len(cells)), _OUTSIDE, generator)])
+    if not inside:
+        return None
+    found = _discriminant(torch.cat(inside), torch.cat(outside), torch.cat(everything))
+    if found is None:
+        return None
+    weight, bias = found
+    return ForegroundScore(weight[:coarse].clone(), bias, weight[coarse:].clone())
+
+
+def _interpolated(features: Float[Tensor, "b d h w"], size: Sequence[int]) -> Float[Tensor, "b d fh fw"]:
+    return resized(features.flatten(0, 1), size).unflatten(0, features.shape[:2])
+
+
+def _some(cells: Int64[np.ndarray, " n"], most: int, generator: np.random.Generator) -> Int64[np.ndarray, " k"]:
+    return generator.choice(cells, most, replace=False) if len(cells) > most else cells
+
+
+def _discriminant(
+    inside: Float[Tensor, "n d"], outside: Float[Tensor, "m d"], everything: Float[Tensor, "k d"]
+) -> tuple[Float[Tensor, " d"], Float[Tensor, ""]] | None:
+    """Fisher's discriminant of two sets of cells, with Otsu's threshold of all cells; None if they do not differ."""
     if not (len(inside) and len(outside)):
         return None
     apart = inside.mean(0) - outside.mean(0)
@@ -80,20 +163,20 @@ def fit_foreground(
         return None
     covariance.diagonal().add_(_RIDGE * spread)
     weight = torch.linalg.solve(covariance, apart.double())
-    along = x.double() @ weight
+    along = everything.double() @ weight
     threshold = _otsu(along)
     scale = (along - threshold).abs().mean()
     if not scale > 0:
         return None
-    return ForegroundScore((weight / scale).float(), (-threshold / scale).float())
+    return (weight / scale).float(), (-threshold / scale).float()
 
 
-def not_learnt(lacking: Mapping[float, int], known: Iterable[int], data: str, run: str) -> str:
+def not_learned(lacking: Mapping[float, int], known: Iterable[int], data: str, run: str) -> str:
     """A sentence that says at which sizes there is none, and how to add it.
 
     Args:
         lacking: the scales of the settings, with the side that images have at each, pixels.
-        known: sides at which it was learnt, pixels.
+        known: sides at which it was learned, pixels.
         data: that the run was trained on.
         run: its folder.
     """
@@ -102,7 +185,7 @@ def not_learnt(lacking: Mapping[float, int], known: Iterable[int], data: str, ru
     command = shlex.join(["hclnet", "train", data, "--out", run, "--resume", "--set", f"scales={scales}"])
     return (
         f"The box rule auto has no foreground score at {_sides(lacking.values())}, only at {_sides(known)}, and one "
-        f"that was learnt at one size is wrong at another. Add it to the run with "
+        f"that was learned at one size is wrong at another. Add it to the run with "
         f"`{shown(command)}`, which trains nothing anew (in Python: hclnet.train(DATA, RUN, resume=True, "
         f"scales={scales})). Or choose scales whose size it knows, or another box rule, such as otsu3."
     )

@@ -117,6 +117,7 @@ def draw(
     foreground: Float32[np.ndarray, "gh gw"] | None = None,
     features: Float32[np.ndarray, "d fgh fgw"] | None = None,
     grid: Real[np.ndarray, "fh fw"] | None = None,
+    outlined: bool = False,
 ) -> Drawn:
     """A map as a heatmap and as levels: the one place where these are made, for `locate`, `evaluate` and `score`.
 
@@ -124,7 +125,7 @@ def draw(
         map: of one class.
         scoring: the protocol.
         square: reads the image squashed to a side, for box rules that need it.
-        foreground, features: for box rules that need them, see `hclnet.boxes.Evidence`.
+        foreground, features, outlined: for box rules that need them, see `hclnet.boxes.Evidence`.
         grid: the map at feature resolution, where `map` is not.
 
     Raises:
@@ -135,6 +136,7 @@ def draw(
         scoring.levels(heatmap),
         grid=map if grid is None else grid,
         foreground=foreground,
+        outlined=outlined,
         features=features,
         pixels=partial(square, scoring.map_size) if square else None,
     )

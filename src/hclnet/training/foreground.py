@@ -1,24 +1,35 @@
-"""The last step of a training: the foreground score that its class maps teach, for the box rule `auto`."""
+"""The last step of a training: the foreground score that its class maps teach, for the box rule `auto`.
+
+Two rounds (`hclnet.maps.foreground`): the maps of training images at the localizer's size teach a coarse score, which
+starts the outlines of the same images; these teach the score that is kept, at every size that images are seen at.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from hclnet.backbones import Features
+from hclnet.data.images import load_square
 from hclnet.localizer.cache import FeatureStore
 from hclnet.localizer.features import inference_batch
 from hclnet.localizer.localizer import Localizer
 from hclnet.localizer.network import Variant
 from hclnet.localizer.pipeline import feature_batches, stored_features
 from hclnet.maps.augmentation import View, resized
-from hclnet.maps.foreground import IMAGES, IMAGES_SEEN, ForegroundScore, fit_foreground
+from hclnet.maps.foreground import IMAGES, ForegroundScore, fit_foreground, fit_to_outlines
+from hclnet.maps.outlines import SIDE, outline
 from hclnet.progress import Report, bar
 from hclnet.types import Sample
+
+Outline = UInt8[np.ndarray, "s s"]
 
 
 def learn_missing(
@@ -33,66 +44,109 @@ def learn_missing(
         store: features of the training images at the localizer's size, if they are at hand.
     """
     lacking = sorted({view.size for view in seen} - set(localizer.foreground))
-    for side in lacking:
-        learnt = learn_foreground(localizer, samples, side, store if side == localizer.size else None)
-        if learnt is not None:
-            localizer.foreground[side] = learnt
+    if lacking:
+        localizer.foreground |= learn_foreground(localizer, samples, lacking, store)
     return bool(lacking)
 
 
 @torch.inference_mode()
 def learn_foreground(
-    localizer: Localizer, samples: Sequence[Sample], side: int | None = None, store: FeatureStore | None = None
-) -> ForegroundScore | None:
-    """What the localizer's maps of the labelled images teach about objects; None if they are all flat.
+    localizer: Localizer, samples: Sequence[Sample], sides: Sequence[int], store: FeatureStore | None = None
+) -> dict[int, ForegroundScore]:
+    """What the localizer's maps of the labelled images teach about objects, by side; nothing if they are all flat.
 
-    It is learnt from the method's own fusion whatever the settings of maps and boxes are, so that one training serves
+    It is learned from the method's own fusion whatever the settings of maps and boxes are, so that one training serves
     all of them, but for the size that images are seen at: features change with it. Images of the class that is no
     object teach nothing.
 
     Args:
         localizer: trained.
         samples: the training images, of which at most `IMAGES` are used, evenly spread.
-        side: of the images, pixels; the localizer's own by default.
-        store: their features at this side, if they are at hand.
+        sides: of the images, pixels.
+        store: features of the samples at the localizer's size, if they are at hand.
     """
     nothing = localizer.inference.background_class
     teaching = np.array([i for i, s in enumerate(samples) if localizer.classes[s.label] != nothing], dtype=np.int64)
-    most = IMAGES if store else IMAGES_SEEN
-    chosen = teaching[np.linspace(0, len(teaching) - 1, min(most, len(teaching))).round().astype(np.int64)]
-    labels = torch.tensor([samples[i].label for i in chosen])
-    side = side or localizer.size
-    with bar(f"Foreground score at {side} px") as report:
-        return fit_foreground(_batches(localizer, samples, chosen, labels, side, store, report))
+    chosen = teaching[np.linspace(0, len(teaching) - 1, min(IMAGES, len(teaching))).round().astype(np.int64)]
+    localizer = copy(localizer)
+    localizer.foreground = {}  # what was learned before has no part in it
+    lesson = _Lesson(localizer, [samples[i] for i in chosen], chosen, store)
+    coarse = lesson.from_maps(localizer.size)
+    if coarse is None:
+        return {}
+    outlines = lesson.outlines(coarse)
+    learned = {side: lesson.from_outlines(side, outlines) or lesson.from_maps(side) for side in sides}
+    return {side: score for side, score in learned.items() if score is not None}
 
 
-def _batches(
-    localizer: Localizer,
-    samples: Sequence[Sample],
-    chosen: np.ndarray,
-    labels: Tensor,
-    side: int,
-    store: FeatureStore | None,
-    report: Report,
-) -> Iterator[tuple[Float[Tensor, "b d h w"], Float[Tensor, "b h w"]]]:
-    network, view, done = localizer.network, View(side), 0
-    changes = {"fusion": None, "branch_normalization": "minmax", "upsample_first": False}
-    variant = Variant(localizer.inference.model_copy(update=changes), (view,))
-    for features in _features(localizer, samples, chosen, view, store):
-        seen = features[view][localizer.method.foreground_feature]
-        of = labels[done : done + len(seen)].to(localizer.device)
-        (answer,) = network.heads(features, of, [variant])
-        yield seen, resized(answer.grid, seen.shape[2:])
-        done += len(seen)
-        report(done, len(chosen))
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """What training images teach.
 
+    Attributes:
+        localizer: trained, and without a foreground score.
+        images: training images.
+        rows: which ones of the store they are.
+        store: features at the localizer's size, if they are at hand.
+    """
 
-def _features(
-    localizer: Localizer, samples: Sequence[Sample], chosen: np.ndarray, view: View, store: FeatureStore | None
-) -> Iterator[dict[View, Features]]:
-    if store is None:
-        yield from feature_batches(localizer, [samples[i] for i in chosen], {view})
-        return
-    batch = inference_batch(localizer.device)
-    for start in range(0, len(chosen), batch):
-        yield {view: stored_features(localizer, store, chosen[start : start + batch])}
+    localizer: Localizer
+    images: Sequence[Sample]
+    rows: Int64[np.ndarray, " n"]
+    store: FeatureStore | None
+
+    def from_maps(self, side: int) -> ForegroundScore | None:
+        """The score that the maps at a side teach; None if they are flat."""
+        with bar(f"Foreground score at {side} px, from maps") as report:
+            return fit_foreground(self._maps(View(side), report))
+
+    def outlines(self, score: ForegroundScore) -> list[Outline]:
+        """Of objects in each image, from a score at the localizer's size."""
+        view, stage = View(self.localizer.size), self.localizer.method.foreground_feature
+        scores: list[Float32[np.ndarray, "gh gw"]] = []
+        drawn: list[Outline] = []
+        for features in self._features(view):
+            scores.extend(score(features[view][stage]).cpu().numpy())
+        # In a thread of its own, since OpenCV has random numbers by thread, and the caller's stay as they are.
+        with ThreadPoolExecutor(1) as pool, bar("Outlines of objects") as report:
+            squares = (load_square(sample.path, SIDE, gray=self.localizer.gray) for sample in self.images)
+            for one in pool.map(outline, squares, scores):
+                drawn.append(one)
+                report(len(drawn), len(self.images))
+        return drawn
+
+    def from_outlines(self, side: int, outlines: Sequence[Outline]) -> ForegroundScore | None:
+        """The score that outlines teach at a side; None if none of them has an inside and an outside."""
+        with bar(f"Foreground score at {side} px, from outlines") as report:
+            return fit_to_outlines(self._outlined(View(side), outlines, report))
+
+    def _maps(self, view: View, report: Report) -> Iterator[tuple[Float[Tensor, "b d h w"], Float[Tensor, "b h w"]]]:
+        network, stage, done = self.localizer.network, self.localizer.method.foreground_feature, 0
+        changes = {"fusion": None, "branch_normalization": "minmax", "upsample_first": False}
+        variant = Variant(self.localizer.inference.model_copy(update=changes), (view,))
+        labels = torch.tensor([sample.label for sample in self.images])
+        for features in self._features(view):
+            of = features[view][stage]
+            targets = labels[done : done + len(of)].to(self.localizer.device)
+            (answer,) = network.heads(features, targets, [variant])
+            yield of, resized(answer.grid, of.shape[2:])
+            done += len(of)
+            report(done, len(self.images))
+
+    def _outlined(
+        self, view: View, outlines: Sequence[Outline], report: Report
+    ) -> Iterator[tuple[Float[Tensor, "b d h w"], Float[Tensor, "b e fh fw"] | None, Sequence[Outline]]]:
+        stages, done = self.localizer.network.foreground_stages, 0
+        for features in feature_batches(self.localizer, self.images, {view}, stages=stages):
+            coarse, *finer = (features[view][stage] for stage in stages)
+            yield coarse, finer[0] if finer else None, outlines[done : done + len(coarse)]
+            done += len(coarse)
+            report(done, len(self.images))
+
+    def _features(self, view: View) -> Iterator[dict[View, Features]]:
+        if self.store is None or view.size != self.localizer.size:
+            yield from feature_batches(self.localizer, self.images, {view}, stages=self.localizer.method.in_features)
+            return
+        batch = inference_batch(self.localizer.device)
+        for start in range(0, len(self.images), batch):
+            yield {view: stored_features(self.localizer, self.store, self.rows[start : start + batch])}
