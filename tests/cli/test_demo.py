@@ -11,8 +11,9 @@ from hclnet.cli.demo import BIRDS, run_demo
 from hclnet.synthetic import PartsOptions, write
 from hclnet.workflows.compare import compare
 
-# Like the demo's, and few enough for a test. CAM stays on the heads, as in the demo: it has 22 to 25 % of these boxes
-# right, HCLNet 38 to 41 %, in one precision and the other.
+# Like the demo's, and few enough for a test. CAM's maps stay on the heads, as in the demo: at the best threshold they
+# have 28 to 31 % of these boxes right, HCLNet's 34 to 38 %. The rule auto has 72 to 88 % and 78 to 81 %, since the foreground
+# score finds the bird around the head.
 FOUR = PartsOptions(classes=4, train=12, test=8, size=320, body_cue=1.0)
 FEW = PartsOptions(classes=2, train=3, test=1, size=64, body_cue=1.0)
 
@@ -46,12 +47,15 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)  # half a minute on an idle core; emulated bfloat16 is several times slower
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_hclnet_is_ahead_of_cam(four: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str):
+def test_hclnets_maps_are_ahead_of_cams_and_both_find_the_birds(
+    four: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+):
     """What the demo shows, by its own call."""
     monkeypatch.setenv("HCLNET_PRECISION", precision)
     cam, hclnet = compare(four, ["cam", "hclnet"], tmp_path, report=False, size=FOUR.size, epochs=12)
     assert cam["images_with_boxes"] == hclnet["images_with_boxes"] == 32
-    assert hclnet["gt_known"] >= cam["gt_known"] + 2 / 32
+    assert hclnet["max_box_acc"] >= cam["max_box_acc"] + 2 / 32  # of the maps
+    assert min(cam["gt_known"], hclnet["gt_known"]) > 0.6  # of the boxes
     assert min(cam["top1_cls"], hclnet["top1_cls"]) > 0.75  # both have learned the species
 
 
