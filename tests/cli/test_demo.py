@@ -12,8 +12,8 @@ from hclnet.synthetic import PartsOptions, write
 from hclnet.workflows.compare import compare
 
 # Like the demo's, and few enough for a test. CAM's maps stay on the heads, as in the demo: at the best threshold they
-# have 28 to 31 % of these boxes right, HCLNet's 34 to 38 %. The rule auto has 72 to 88 % and 78 to 81 %, since the foreground
-# score finds the bird around the head.
+# have 28 to 31 % of these boxes right, HCLNet's 34 to 38 %. The rule auto has 72 to 88 % and 78 to 81 %, since the
+# foreground score finds the bird around the head.
 FOUR = PartsOptions(classes=4, train=12, test=8, size=320, body_cue=1.0)
 FEW = PartsOptions(classes=2, train=3, test=1, size=64, body_cue=1.0)
 
