@@ -117,21 +117,25 @@ def fit_to_outlines(
         batches: features of the stage that class maps are computed from, those of a finer stage if there is one, and of
             each image the outline: 1 inside of objects, 0 outside.
     """
-    inside, outside, everything, coarse, number = [], [], [], 0, 0
+    inside: list[Float[Tensor, "_ d"]] = []
+    outside: list[Float[Tensor, "_ d"]] = []
+    everything: list[Float[Tensor, "_ d"]] = []
+    coarse = 0
     for features, finer, outlines in batches:
         coarse = features.shape[1]
-        grid = features if finer is None else finer
-        x = _interpolated(features.float(), grid.shape[2:])
-        x = x if finer is None else torch.cat([x, finer.float()], 1)
-        for cells, outline in zip(x.flatten(2).transpose(1, 2).cpu(), outlines, strict=True):
-            generator, number = np.random.default_rng(number), number + 1
-            share = cv2.resize(outline.astype(np.float32), grid.shape[:1:-1], interpolation=cv2.INTER_AREA).ravel()
+        for row, outline in enumerate(outlines):  # one by one, since finer features of a batch are large
+            x = features[row : row + 1].float()
+            if finer is not None:
+                x = torch.cat([_interpolated(x, finer.shape[2:]), finer[row : row + 1].float()], 1)
+            cells, (height, width) = x[0].flatten(1), x.shape[2:]
+            share = cv2.resize(outline.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA).ravel()
+            generator = np.random.default_rng(len(inside))
             within = _some(np.flatnonzero(share > _WITHIN), _INSIDE, generator)
             beyond = _some(np.flatnonzero(share < 1 - _WITHIN), _OUTSIDE, generator)
             if len(within) and len(beyond):
-                inside.append(cells[within])
-                outside.append(cells[beyond])
-                everything.append(cells[_some(np.arange(len(cells)), _OUTSIDE, generator)])
+                inside.append(cells[:, within].T.cpu())
+                outside.append(cells[:, beyond].T.cpu())
+                everything.append(cells[:, _some(np.arange(len(share)), _OUTSIDE, generator)].T.cpu())
     if not inside:
         return None
     found = _discriminant(torch.cat(inside), torch.cat(outside), torch.cat(everything))
