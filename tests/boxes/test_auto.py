@@ -68,6 +68,26 @@ def test_a_foreground_score_from_outlines_has_no_object_where_the_map_is_flat():
     assert AUTO.choose(evidence).box.tolist() == [0, 0, 0, 0] and find_objects(evidence, AUTO) == []
 
 
+def test_where_the_map_is_zero_on_what_looks_like_an_object_the_map_alone_decides():
+    levels = np.zeros((64, 64), dtype=np.uint8)
+    levels[5:20, 5:20] = 200
+    foreground = np.full((64, 64), -1, dtype=np.float32)
+    foreground[40:50, 40:50] = foreground[40:50, 5:15] = 1
+    evidence = Evidence(levels, foreground=foreground, outlined=True)
+    for most in (1, 3):
+        (one,) = find_objects(evidence, AUTO, most)
+        assert one.box.tolist() == [5, 5, 20, 20] and one.mask.sum() == 15**2 and one.peak == 200
+
+
+def test_a_component_without_heat_is_no_object_beside_a_small_hot_one():
+    levels = np.zeros((64, 64), dtype=np.uint8)
+    levels[5:8, 5:8] = 200
+    foreground = np.full((64, 64), -1, dtype=np.float32)
+    foreground[5:8, 5:8] = foreground[30:60, 30:60] = 1
+    found = find_objects(Evidence(levels, foreground=foreground, outlined=True), AUTO, 4)
+    assert [one.peak for one in found] == [200]
+
+
 def test_several_objects_have_the_boxes_of_their_components():
     heat = scene(16, 16, 48, 48)[0] + scene(64, 64, 104, 96)[0]
     foreground = np.full((28, 28), -1, dtype=np.float32)

@@ -6,8 +6,10 @@ objects if the lower one rises above their meeting point by at least 20 % of its
 the other's pixels there; else they are one. Which pixels belong to objects, the rule says (`Rule.object_pixels`):
 `levels > t` at its level t, and for `auto` with a foreground score those that look like an object.
 
-One object has the rule's own box. Of several, the rule makes each one's box of its pixels (`Rule.box_of`). The mask of
-an object is what `levels > t` has in its box, and of several, among its own pixels.
+One object has the rule's own box. The boxes of several are those of their pixels; under `auto` with a foreground score
+learned from maps every side then moves inwards by half a cell, as in `hclnet.boxes.auto`. The mask of an object is what
+`levels > t` has in its box, under `auto` with a foreground score learned from outlines what looks like an object there;
+and of several, among its own pixels.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ def find_objects(evidence: Evidence, rule: Rule, most: int = 1) -> list[MapObjec
     found = []
     for pixels in _apart(levels, rule.object_pixels(evidence, choice)):
         box = rule.box_of(pixels, evidence)
-        if (_within(box, above) & pixels).any():
+        if (_within(box, above) & pixels & (levels > 0)).any():
             found.append(_object(levels, box, above & pixels))
     found.sort(key=lambda one: -one.peak)
     return found[:most] if len(found) > 1 else alone

@@ -150,13 +150,13 @@ class Auto(Rule):
 
     def object_pixels(self, evidence: Evidence, choice: Choice) -> Bool[np.ndarray, "h w"]:
         """Those that look like an object; without a foreground score, or where none does, those above the level."""
-        likely = evidence.foreground_pixels
-        return likely if likely is not None and likely.any() else Rule.object_pixels(self, evidence, choice)
+        likely = evidence.foreground_pixels if _has_foreground(evidence) else None
+        return Rule.object_pixels(self, evidence, choice) if likely is None else likely
 
     def mask_pixels(self, evidence: Evidence, choice: Choice) -> Bool[np.ndarray, "h w"]:
         """Those that look like an object, where the foreground score has edges."""
-        likely = evidence.foreground_pixels if evidence.outlined else None
-        return likely if likely is not None and likely.any() else Rule.mask_pixels(self, evidence, choice)
+        likely = evidence.foreground_pixels if evidence.outlined and _has_foreground(evidence) else None
+        return Rule.mask_pixels(self, evidence, choice) if likely is None else likely
 
     def box_of(self, pixels: Bool[np.ndarray, "h w"], evidence: Evidence) -> Int32[np.ndarray, " 4"]:
         """Half a cell inwards from theirs, where they are those of a foreground score that has no edges."""
@@ -228,9 +228,9 @@ def box(
 
 
 def _has_foreground(evidence: Evidence) -> bool:
-    """Whether there is a foreground score, and any pixel looks like an object."""
+    """Whether there is a foreground score, and the map is above 0 where a pixel looks like an object."""
     likely = evidence.foreground_pixels
-    return likely is not None and bool(likely.any())
+    return likely is not None and bool(evidence.levels[likely].any())
 
 
 def _no_argument(argument: str | None) -> None:
