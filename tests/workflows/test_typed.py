@@ -46,6 +46,24 @@ def test_a_whole_configuration(birds: Path, tmp_path: Path):
     assert (again.localizer.inference.box, again.localizer.method.name) == ("otsu3", "cam")
 
 
+def test_a_preset_has_its_own_size_unless_another_is_given(birds: Path, tmp_path: Path):
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("size: 64\nepochs: 1\nlr: 0.002\ndevice: cpu\n")
+    hclnet.train(birds, out=tmp_path / "run", method="cam", preset=preset, report=False)
+    hclnet.train(birds, out=tmp_path / "larger", method="cam", preset=preset, size=96, report=False)
+    ran = [hclnet.RunConfig.load(tmp_path / name / "config.yaml") for name in ("run", "larger")]
+    assert [(one.size, one.epochs, one.lr, one.device) for one in ran] == [(64, 1, 0.002, "cpu"), (96, 1, 0.002, "cpu")]
+    (row,) = hclnet.compare(birds, ["cam"], tmp_path / "c", preset=preset, report=False)
+    assert (row["recipe"]["size"], row["recipe"]["lr"]) == (64, 0.002)
+
+
+def test_a_preset_names_no_method(birds: Path, tmp_path: Path):
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("method: cam\nsize: 64\n")
+    with pytest.raises(ValueError, match="'method' is not a setting"):
+        hclnet.train(birds, preset=preset)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,6 +91,27 @@ NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.htm
 def given(**options: Any) -> dict[str, Any]:
     """The options that a person gave."""
     return {key: value for key, value in options.items() if value is not None}
+
+
+def settings_of_run(verb: Callable[..., Any], settings: list[str] | None, **options: Any) -> dict[str, Any]:
+    """Settings of a training: those of --set, over them the options that a person gave.
+
+    Args:
+        verb: the function that they are for.
+        settings: of --set.
+        options: by the names of their settings.
+
+    Raises:
+        ValueError: --set names what is not a setting but an argument of the verb.
+    """
+    from hclnet.config import RunConfig
+    from hclnet.settings import parse_settings
+
+    parsed = parse_settings(settings or [])
+    of_runs = RunConfig.model_fields.keys() - {"data", "method"}
+    if arguments := sorted((parsed.keys() & signature(verb).parameters.keys()) - of_runs):
+        raise ValueError(f"{arguments[0]!r} is not a setting, and --set can't change it. See the options: --help.")
+    return parsed | given(**options)
 
 
 def settings_of_maps(settings: list[str] | None, box: str | None, fusion: str | None) -> dict[str, Any]:

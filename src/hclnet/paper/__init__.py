@@ -15,11 +15,11 @@ from hclnet.paper.experiments import Experiment, FigureOf, TableOf, read_experim
 from hclnet.paper.pages import write_figure_page, write_table
 from hclnet.paper.pictures import check_ids, draw_figure
 from hclnet.paper.tables import table_of
-from hclnet.settings import read_preset
 from hclnet.storage import locked, whole, write_json
 from hclnet.types import DataSet, Log
 from hclnet.workflows.compare import compare
 from hclnet.workflows.datasets import as_dataset
+from hclnet.workflows.settings import with_preset
 
 __all__ = ["Reproduction", "read_experiment", "reproduce"]
 
@@ -71,7 +71,7 @@ def reproduce(
     """
     experiment = read_experiment(name)
     chosen = str(preset or experiment.preset)
-    given = {**read_preset(chosen), **{key: value for key, value in settings.items() if value is not None}}
+    given = with_preset(chosen, **settings)
     root = data.root if isinstance(data, DataSet) else Path(data)
     out = Path(out or Path("runs") / f"reproduce-{root.resolve().name}")
     home = out / name

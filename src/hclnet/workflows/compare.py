@@ -18,7 +18,6 @@ from hclnet.maps.augmentation import views
 from hclnet.methods import frozen_note
 from hclnet.metrics import get_protocol
 from hclnet.randomness import random_states_kept
-from hclnet.settings import read_preset
 from hclnet.storage import locked
 from hclnet.training import is_finished, learn_missing
 from hclnet.types import DataSet, Log
@@ -26,7 +25,7 @@ from hclnet.workflows.comparison import Comparison, ComparisonRow
 from hclnet.workflows.datasets import as_dataset, check_images, check_same_data
 from hclnet.workflows.plan import Job, Plan, make_plan, run_of
 from hclnet.workflows.runs import about_data
-from hclnet.workflows.settings import without_nones
+from hclnet.workflows.settings import with_preset
 from hclnet.workflows.train import train_on
 
 
@@ -82,21 +81,19 @@ def compare(
         ValueError: a method, a setting or the data is not as it has to be. All are checked before the first training.
     """
     out = Path(out)
-    given = without_nones(
-        {
-            **(read_preset(preset) if preset else {}),
-            **settings,
-            "backbone": backbone,
-            "weights": weights,
-            "size": size,
-            "tune": tune,
-            "epochs": epochs,
-            "seed": seed,
-            "device": None if device is None else str(device),
-            "background_class": background_class,
-            "on_bad_image": on_bad_image,
-            "as_classes": as_classes,
-        }
+    given = with_preset(
+        preset,
+        **settings,
+        backbone=backbone,
+        weights=weights,
+        size=size,
+        tune=tune,
+        epochs=epochs,
+        seed=seed,
+        device=None if device is None else str(device),
+        background_class=background_class,
+        on_bad_image=on_bad_image,
+        as_classes=as_classes,
     )
     with ExitStack() as held:
         if out.exists():  # a folder that it makes, it has once all is checked

@@ -16,7 +16,7 @@ from hclnet.methods import check_tune, get_method
 from hclnet.settings import read_preset, route
 
 
-def make_config(data: str | Path, method: str = "hclnet", **settings: Any) -> RunConfig:
+def make_config(data: str | Path, method: str = "hclnet", /, **settings: Any) -> RunConfig:
     """A run's configuration from flat settings: a method's options, those of maps and boxes, those of training.
 
     Where no size is given, the settings are added to those of the preset `best`. Where one is, images are trained on
@@ -51,6 +51,15 @@ def flat_settings(config: RunConfig) -> dict[str, Any]:
     settings = config.model_dump(exclude={"data", "method"})
     options, inference = settings.pop("options"), settings.pop("inference")
     return {**settings, **options, **inference}
+
+
+def with_preset(preset: str | Path | None, /, **settings: Any) -> dict[str, Any]:
+    """The settings of a preset, if one is named, and over them those that are given.
+
+    Raises:
+        ValueError: there is no such preset.
+    """
+    return {**(read_preset(preset) if preset else {}), **without_nones(settings)}
 
 
 def without_nones(settings: Mapping[str, Any]) -> dict[str, Any]:

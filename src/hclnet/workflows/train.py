@@ -28,7 +28,6 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.methods import frozen_note
 from hclnet.randomness import random_states_kept
 from hclnet.report import ImageMaps, write
-from hclnet.settings import read_preset
 from hclnet.storage import locked
 from hclnet.text import shown
 from hclnet.training import (
@@ -44,7 +43,7 @@ from hclnet.training import (
 from hclnet.types import DataSet, GroundTruth, Log
 from hclnet.workflows.datasets import as_dataset, check_images
 from hclnet.workflows.pages import training_page
-from hclnet.workflows.settings import flat_settings, make_config, without_nones
+from hclnet.workflows.settings import flat_settings, make_config, with_preset
 
 
 @random_states_kept()
@@ -105,21 +104,19 @@ def train(
         if out is not None:
             raise ValueError(f"The run folder is given twice: {config} and {out}. Keep out={str(out)!r}.")
         config, out = None, config
-    given = without_nones(
-        {
-            **(read_preset(preset) if preset else {}),
-            **settings,
-            "backbone": backbone,
-            "weights": weights,
-            "size": size,
-            "tune": tune,
-            "epochs": epochs,
-            "seed": seed,
-            "device": None if device is None else str(device),
-            "background_class": background_class,
-            "on_bad_image": on_bad_image,
-            "as_classes": as_classes,
-        }
+    given = with_preset(
+        preset,
+        **settings,
+        backbone=backbone,
+        weights=weights,
+        size=size,
+        tune=tune,
+        epochs=epochs,
+        seed=seed,
+        device=None if device is None else str(device),
+        background_class=background_class,
+        on_bad_image=on_bad_image,
+        as_classes=as_classes,
     )
     if config is not None:
         if method not in (None, config.method):

@@ -22,7 +22,7 @@ from hclnet.cli.options import (
     Size,
     Tune,
     Weights,
-    given,
+    settings_of_run,
 )
 
 
@@ -51,15 +51,25 @@ def compare(
 ) -> None:
     """Train and score several methods under one recipe; goes on where it stopped."""
     from hclnet.cli.tables import compare_table
-    from hclnet.settings import parse_settings, read_preset
     from hclnet.storage import write_text
     from hclnet.workflows.compare import compare as run_compare
     from hclnet.workflows.plan import split_specs
     from hclnet.workflows.table import markdown
 
-    recipe = given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
-    recipe |= given(background_class=background_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
-    chosen = {**(read_preset(preset) if preset else {}), **parse_settings(settings or []), **recipe}
+    chosen = settings_of_run(
+        run_compare,
+        settings,
+        backbone=backbone,
+        weights=weights,
+        size=size,
+        tune=tune,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        background_class=background_class,
+        on_bad_image=on_bad_image,
+        as_classes=as_classes or None,
+    )
     try:
         rows = run_compare(
             data,
@@ -67,6 +77,7 @@ def compare(
             out,
             seeds=seeds,
             split=split,
+            preset=preset,
             protocol=protocol,
             report=not no_report,
             log=typer.echo,

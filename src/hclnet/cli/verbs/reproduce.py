@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hclnet.cli.options import AsClasses, Device, OnBadImage, Protocol, Set, Weights, given
+from hclnet.cli.options import AsClasses, Device, OnBadImage, Protocol, Set, Weights, settings_of_run
 from hclnet.configs import experiment_names
 
 
@@ -39,10 +39,20 @@ def reproduce(
 ) -> None:  # fmt: skip
     """The paper's tables and figures with its results beside ours; trains what is missing, goes on where it stopped."""
     from hclnet.cli.reproduce import run_experiment
-    from hclnet.settings import parse_settings
+    from hclnet.paper import reproduce as run_reproduce
 
-    recipe = given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
-    recipe |= given(on_bad_image=on_bad_image, as_classes=as_classes or None)
-    chosen = {**parse_settings(settings or []), **recipe}
+    chosen = settings_of_run(
+        run_reproduce,
+        settings,
+        backbone=backbone,
+        weights=weights,
+        size=size,
+        tune=tune,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        on_bad_image=on_bad_image,
+        as_classes=as_classes or None,
+    )
     where = {"out": out, "preset": preset, "seeds": seeds, "split": split, "protocol": protocol, "images": images}
     run_experiment(experiment, data, **where, **chosen)

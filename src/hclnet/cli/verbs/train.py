@@ -22,7 +22,7 @@ from hclnet.cli.options import (
     Size,
     Tune,
     Weights,
-    given,
+    settings_of_run,
 )
 
 
@@ -51,14 +51,25 @@ def train(
     no_report: NoReport = False,
 ) -> None:
     """Train a method on classified images, without a single box."""
-    from hclnet.settings import parse_settings, read_preset
     from hclnet.workflows.train import train as run_train
 
     out = out or Path("runs") / f"{method or 'hclnet'}-{seed or 0}"
-    chosen = {**(read_preset(preset) if preset else {}), **parse_settings(settings or [])}
-    recipe = given(backbone=backbone, weights=weights, size=size, tune=tune, epochs=epochs, seed=seed, device=device)
-    recipe |= given(background_class=background_class, on_bad_image=on_bad_image, as_classes=as_classes or None)
-    result = run_train(data, out, method, resume=resume, log=typer.echo, report=not no_report, **{**chosen, **recipe})
+    chosen = settings_of_run(
+        run_train,
+        settings,
+        backbone=backbone,
+        weights=weights,
+        size=size,
+        tune=tune,
+        epochs=epochs,
+        seed=seed,
+        device=device,
+        background_class=background_class,
+        on_bad_image=on_bad_image,
+        as_classes=as_classes or None,
+    )
+    report = not no_report
+    result = run_train(data, out, method, preset=preset, resume=resume, log=typer.echo, report=report, **chosen)
     if not result.finished:
         typer.echo(f"Stopped after {result.epochs} whole epochs. {out} can be used as it is, or go on with --resume.")
         raise typer.Exit(130)
