@@ -160,29 +160,22 @@ class Network(nn.Module):
         Returns:
             An answer for each variant.
         """
+        wanted = variants or [self.variant(self.settings)]
         outputs = {view: self.output(of, classes) for view, of in features.items()}
-        merged: dict[tuple[View, ...], Output] = {}
+        merged = {}  # what does not depend on the settings, by views
+        for seen in dict.fromkeys(variant.views for variant in wanted):
+            of = [outputs[view] for view in seen]
+            probabilities = mean_probabilities(of)
+            if classes is None and len(seen) > 1:  # the views need not agree on a class
+                of = [self.output(features[view], probabilities.argmax(1)) for view in seen]
+            outlined = all(view.size in self.foreground and self.foreground[view.size].outlined for view in seen)
+            of_foreground = self._foreground_features(features, seen) if with_features else None
+            merged[seen] = merge(of, seen), probabilities, (self._foreground(features, seen), outlined, of_foreground)
         answers = []
-        for settings, seen in variants or [self.variant(self.settings)]:
-            probabilities = mean_probabilities([outputs[view] for view in seen])
-            if seen not in merged:
-                of = [outputs[view] for view in seen]
-                if classes is None and len(seen) > 1:  # the views need not agree on a class
-                    of = [self.output(features[view], probabilities.argmax(1)) for view in seen]
-                merged[seen] = merge(of, seen)
-            output = merged[seen]
+        for settings, seen in wanted:
+            output, probabilities, foreground = merged[seen]
             maps = fuse_branches(output, settings, self.method.fusion)
-            answers.append(
-                Answer(
-                    probabilities,
-                    output.logits,
-                    output.classes,
-                    *maps,
-                    self._foreground(features, seen),
-                    all(view.size in self.foreground and self.foreground[view.size].outlined for view in seen),
-                    self._foreground_features(features, seen) if with_features else None,
-                )
-            )
+            answers.append(Answer(probabilities, output.logits, output.classes, *maps, *foreground))
         return answers
 
     def probabilities(self, features: Mapping[View, Features]) -> Float[Tensor, "b c"]:
