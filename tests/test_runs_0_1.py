@@ -73,9 +73,9 @@ def test_a_run_is_scored_on_its_own_images(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize(("method", "key", "value"), KEYS, ids=lambda part: str(part))
 def test_a_setting_is_accepted_and_does_something(method: str, key: str, value: Any):
-    plain = {"data": "x", "method": method, **({"tune": "all"} if method in ("has", "cutmix") else {})}
+    plain = {"tune": "all"} if method in ("has", "cutmix") else {}
     given = parse_settings([f"{key}={json.dumps(value)}"])
-    assert make_config(**{**plain, **given}) != make_config(**plain)
+    assert make_config("x", method, **{**plain, **given}) != make_config("x", method, **plain)
 
 
 def test_a_setting_may_say_where_it_belongs():
