@@ -1,8 +1,10 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 
-from hclnet.maps.foreground import ForegroundScore, fit_foreground
+from hclnet.maps.foreground import ForegroundScore, fit_foreground, fit_to_outlines
 
 SIDE, CHANNELS = 12, 6
 
@@ -38,7 +40,7 @@ def scenes(count, seed=0, shade=0.0, share=0.5):
 
 
 def agreement(foreground, features, ground_truth):
-    found = (foreground(features) > 0).numpy()
+    found = (foreground(features, torch.zeros(len(features), dtype=torch.int64)) > 0).numpy()
     return (found & ground_truth).sum() / (found | ground_truth).sum()
 
 
@@ -74,7 +76,8 @@ def test_only_the_ranks_of_the_maps_count():
 def test_the_scale_of_the_features_makes_no_difference():
     features, maps, _ = scenes(20)
     one, other = fit_foreground([(features, maps)]), fit_foreground([(features * 1e3 + 7, maps)])
-    torch.testing.assert_close(one(features), other(features * 1e3 + 7), rtol=1e-2, atol=1e-2)
+    any_class = torch.zeros(20, dtype=torch.int64)
+    torch.testing.assert_close(one(features, any_class), other(features * 1e3 + 7, any_class), rtol=1e-2, atol=1e-2)
 
 
 def test_images_with_flat_maps_teach_nothing():
@@ -102,7 +105,7 @@ def test_it_is_a_linear_map_in_full_precision():
     foreground = ForegroundScore(weight, bias).to(torch.device("cpu"))
     expected = np.einsum("bdhw,d->bhw", features.bfloat16().float().numpy(), weight.numpy()) + 0.25
     with torch.autocast("cpu", torch.bfloat16):
-        found = foreground(features.bfloat16())
+        found = foreground(features.bfloat16(), torch.tensor([0, 0]))
     assert found.dtype == torch.float32
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=1e-5)
 
@@ -126,13 +129,17 @@ def literal(features, maps):
     covariance += 0.01 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     weight = np.linalg.solve(covariance, centers[0] - centers[1])
     along = np.array(cells) @ weight
+    threshold = otsu(along)
+    scale = np.abs(along - threshold).mean()
+    return weight / scale, -threshold / scale
+
+
+def otsu(along):
     low, high = np.quantile(along, [0.001, 0.999])
     bins = np.clip(((np.clip(along, low, high) - low) / (high - low) * 256).astype(int), 0, 255)
     parts = [(bins[bins < k], bins[bins >= k]) for k in range(1, 256)]
     between = [len(a) * len(b) * (a.mean() - b.mean()) ** 2 if len(a) and len(b) else 0 for a, b in parts]
-    threshold = low + (high - low) * (1 + int(np.argmax(between))) / 256
-    scale = np.abs(along - threshold).mean()
-    return weight / scale, -threshold / scale
+    return low + (high - low) * (1 + int(np.argmax(between))) / 256
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -143,3 +150,65 @@ def test_it_is_the_literal_discriminant(seed, share):
     weight, bias = literal(features, maps)
     np.testing.assert_allclose(found.weight.numpy(), weight, rtol=1e-3, atol=1e-4)
     assert float(found.bias) == pytest.approx(bias, rel=1e-3)
+
+
+def literal_of_outlines(features, outlines, labels, classes):
+    """The same of outlines, a class at a time: weights and biases. Each image has few cells, so that all are taken."""
+    inside, outside = [[[] for _ in range(classes)] for _ in range(2)]
+    cells, of_cells = [], []
+    for image, outline, label in zip(features.double().numpy(), outlines, labels):
+        for cell, within in zip(image.reshape(len(image), -1).T, outline.ravel()):
+            (inside if within else outside)[label].append(cell)
+            cells.append(cell)
+            of_cells.append(label)
+    sides = [np.array([cell for of in side for cell in of]) for side in (inside, outside)]
+    apart = np.concatenate([side - side.mean(0) for side in sides])
+    covariance = apart.T @ apart / len(apart)
+    covariance += 0.01 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    cells, of_cells, images = np.array(cells), np.array(of_cells), Counter(labels)
+    weights, biases = [], []
+    for label in range(classes):
+        own = images[label] / (images[label] + 5)
+        difference = (1 - own) * (sides[0].mean(0) - sides[1].mean(0))
+        if own:
+            difference += own * (np.mean(inside[label], axis=0) - np.mean(outside[label], axis=0))
+        weight = np.linalg.solve(covariance, difference)
+        along = cells @ weight
+        threshold = (1 - own) * otsu(along) + (own * otsu(along[of_cells == label]) if own else 0)
+        scale = np.abs(along - threshold).mean()
+        weights.append(weight / scale)
+        biases.append(-threshold / scale)
+    return np.array(weights), np.array(biases)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_class_has_a_literal_discriminant_drawn_towards_that_of_all(seed):
+    features, _, ground_truth = scenes(12, seed=seed, shade=0.5)
+    features, outlines = features[..., :10, :10] + 100, ground_truth[:, :10, :10].astype(np.uint8)  # far from 0
+    labels = [0] * 7 + [2] * 5  # class 1 has no image
+    rows = zip(
+        features.split(5),
+        (None, None, None),
+        (outlines[:5], outlines[5:10], outlines[10:]),
+        (labels[:5], labels[5:10], labels[10:]),
+    )
+    found = fit_to_outlines(rows, 3)
+    weights, biases = literal_of_outlines(features, outlines, labels, 3)
+    np.testing.assert_allclose(found.weight.numpy(), weights, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(found.bias.numpy(), biases, rtol=2e-3)
+    assert found.fine.shape == (3, 0)
+
+
+def test_objects_that_differ_from_their_surroundings_in_opposite_ways_are_found_by_their_class():
+    """Bright scratches and dark patches, which one direction for all can't find."""
+    rng = np.random.default_rng(0)
+    outlines = (rng.random((40, 8, 8)) < 0.3).astype(np.uint8)
+    labels = torch.arange(40) % 2
+    signs = torch.where(labels == 0, 1.0, -1.0)[:, None, None]
+    features = torch.from_numpy(rng.normal(0, 0.3, (40, 2, 8, 8))).float()
+    features[:, 0] += 2 * signs * torch.from_numpy(outlines)
+    score = fit_to_outlines([(features[:20], None, list(outlines[:20]), labels[:20].tolist())], 2)
+    found = (score(features[20:], labels[20:]) > 0).numpy()
+    assert (found == outlines[20:]).mean() > 0.97
+    confused = (score(features[20:], 1 - labels[20:]) > 0).numpy()
+    assert (confused & (outlines[20:] == 1)).sum() < 0.2 * outlines[20:].sum()

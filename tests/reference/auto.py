@@ -63,6 +63,37 @@ def by_foreground(levels, cells):
     return agreement.index(best), moved
 
 
+def by_consensus(levels, cells):
+    """Level, box and pixels; the masks of thresholds in float32, as there."""
+    if not levels.any():
+        return 0, [0, 0, 0, 0], None
+    height, width = levels.shape
+    score = bilinear(cells.astype(float), height, width)
+    together = np.zeros((height, width))
+    for y in range(height):
+        for x in range(width):
+            heat = max(float(levels[y, x]), 1e-3)
+            together[y, x] = math.sqrt(heat / (1 + math.exp(-2 * score[y, x])))
+    together /= together.max()
+    masks, boxes = [], []
+    for step in range(17):
+        masks.append(together > 0.1 + 0.05 * step)
+        parts = labelling.components(masks[-1])
+        sums = [sum(together[p] for p in pixels) for pixels in parts]
+        boxes.append(labelling.bounding_box(parts[sums.index(max(sums))]))
+    agree = [[k for k, other in enumerate(boxes) if labelling.iou(box, other) >= 0.5] for box in boxes]
+    voters = max(agree, key=len)
+    pixels = masks[voters[len(voters) // 2]]
+    agreement = []
+    of_levels = boxes_by_level(levels)
+    for t in range(256):
+        mask = levels > t
+        share = Fraction(int((mask & pixels).sum()), int((mask | pixels).sum()))
+        agreement.append(share if of_levels[t][2] > of_levels[t][0] else Fraction(0))
+    mean = [sum(boxes[k][i] for k in voters) / len(voters) for i in range(4)]
+    return agreement.index(max(agreement)), mean, pixels
+
+
 def by_map(levels):
     height, width = levels.shape
     boxes = boxes_by_level(levels)

@@ -39,7 +39,7 @@ def test_every_method_teaches_it_of_the_stage_that_it_names_and_a_finer_one(meth
     learned = learn_foreground(localizer, samples, [64])[64]
     info, (coarse, finer) = localizer.backbone.info, localizer.network.foreground_stages
     assert coarse == localizer.method.foreground_feature and info[finer].stride < info[coarse].stride
-    assert learned.weight.shape == (info[coarse].channels,) and learned.fine.shape == (info[finer].channels,)
+    assert learned.weight.shape == (3, info[coarse].channels) and learned.fine.shape == (3, info[finer].channels)
     localizer.foreground = {64: learned}
     answer = localizer.network(next(image_batches([samples[0].path], 64, 1)))
     assert answer.foreground.shape == (1, 8, 8) and answer.foreground.isfinite().all() and answer.outlined
@@ -48,16 +48,18 @@ def test_every_method_teaches_it_of_the_stage_that_it_names_and_a_finer_one(meth
 def test_it_is_learnt_from_the_outlines_that_the_maps_of_the_labels_start(samples):
     localizer = untrained()
     images = np.concatenate(list(image_batches([s.path for s in samples], 64, 4)))
+    labels = torch.tensor([s.label for s in samples])
     network = localizer.network
     with torch.inference_mode():
         features = network.features(images, stages=["stage3", "stage5"])
-        output = network.output({"stage5": features["stage5"]}, torch.tensor([s.label for s in samples]))
+        output = network.output({"stage5": features["stage5"]}, labels)
         fused = fuse_branches(output, localizer.inference, "addition")
-        scores = fit_foreground([(features["stage5"], fused.grid)])(features["stage5"]).numpy()
+        scores = fit_foreground([(features["stage5"], fused.grid)])(features["stage5"], labels).numpy()
         drawn = [outline(load_square(s.path, SIDE), score) for s, score in zip(samples, scores)]
         # One image a batch, as they are seen on a processor.
-        rows = [(features["stage5"][i : i + 1], features["stage3"][i : i + 1], [drawn[i]]) for i in range(len(drawn))]
-        expected = fit_to_outlines(rows)
+        ones = [slice(i, i + 1) for i in range(len(drawn))]
+        rows = [(features["stage5"][i], features["stage3"][i], drawn[i], labels[i].tolist()) for i in ones]
+        expected = fit_to_outlines(rows, 3)
     learned = learn_foreground(localizer, samples, [64])[64]
     for part in ("weight", "fine", "bias"):
         torch.testing.assert_close(getattr(learned, part), getattr(expected, part), rtol=0.05, atol=0.05)
@@ -123,9 +125,9 @@ def test_what_it_learns_outlines_objects_on_images_that_it_has_not_seen(tmp_path
 
     seen, new = [image(i) for i in range(20)], [image(i) for i in range(10)]
     outlines = [outline(pixels, score) for pixels, score, _ in seen]
-    score = fit_to_outlines((features(p, 14), features(p, 28), [o]) for (p, _, _), o in zip(seen, outlines))
+    score = fit_to_outlines(((features(p, 14), features(p, 28), [o], [0]) for (p, _, _), o in zip(seen, outlines)), 1)
     for pixels, _, box in new:
-        cells = score(features(pixels, 14), features(pixels, 28))[0].numpy()
+        cells = score(features(pixels, 14), torch.tensor([0]), features(pixels, 28))[0].numpy()
         found = cv2.boundingRect((cv2.resize(cells, (112, 112)) > 0).astype(np.uint8))
         x, y, w, h = found
         assert iou(np.array([[x, y, x + w, y + h]]), np.array([box]))[0, 0] > 0.8

@@ -1,9 +1,7 @@
 """The box rule `auto`: no threshold, and no ground-truth box where it is used.
 
-**With a foreground score learned from outlines** (`hclnet.maps.foreground`), as every training now leaves it: A = the
-pixels whose foreground score, interpolated to the map, is above 0. The box is that of the component of A that holds the
-most of the map: the foreground score knows where objects end, the map which of them is of the class. If A is empty or
-the map is flat, the map alone decides, as below.
+**With a foreground score learned from outlines** (`hclnet.maps.foreground`), as every training now leaves it, the map
+and the foreground score decide together: see `hclnet.boxes.consensus`. If the map is zero, there is no box.
 
 **With one learned from maps alone**, as localizers of version 0.1 have it. Its constants were set on cut-out animals.
 
@@ -13,7 +11,7 @@ backbone's features say it, since an object's differ from its surroundings' what
 answer is the foreground score: a value for every cell of the features, above 0 where they
 are more like what the class maps point at, on all training images, than like what they pass over.
 
-1. A is as above. M(t) = `levels > t`, the mask at level t.
+1. A = the pixels whose foreground score, interpolated to the map, is above 0. M(t) = `levels > t`, the mask at level t.
    J(t) = |A and M(t)| / |A or M(t)|: how well it agrees with A.
 2. One box is the mean over t of the boxes of the largest component of M(t), weighted by J(t)^8: levels that agree
    about equally well share the say, others have none.
@@ -38,6 +36,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int32, UInt8
 
+from hclnet.boxes.consensus import Consensus
 from hclnet.boxes.evidence import Evidence
 from hclnet.boxes.geometry import iou
 
@@ -60,11 +59,23 @@ class Choice(NamedTuple):
     box: Int32[np.ndarray, " 4"]
 
 
+def choose_by_consensus(evidence: Evidence, found: Consensus) -> Choice:
+    """The box of the consensus, and the level whose mask is most like its pixels.
+
+    Args:
+        evidence: with a foreground score learned from outlines.
+        found: the consensus of it.
+    """
+    agreement = _agreement(evidence.levels, found.pixels)
+    agreement[~_has_area(evidence.boxes)] = 0
+    return Choice(int(agreement.argmax()), _whole(found.box))
+
+
 def choose_by_foreground(evidence: Evidence) -> Choice:
     """The level and the box that agree best with the foreground score; see the module.
 
     Args:
-        evidence: with a foreground score.
+        evidence: with a foreground score learned from maps.
     """
     levels, boxes, likely = evidence.levels, evidence.boxes, evidence.foreground_pixels
     assert likely is not None and evidence.foreground is not None
@@ -73,8 +84,6 @@ def choose_by_foreground(evidence: Evidence) -> Choice:
     best = agreement.max()
     if best <= 0:  # nothing on the map looks like an object
         return choose_by_map(evidence)
-    if evidence.outlined:
-        return Choice(int(agreement.argmax()), _whole(_heaviest_component(likely, levels)))
     weight = (agreement / best) ** _SHARPNESS
     mean = (_weighted_mean(boxes, weight) + _heaviest_component(likely, levels)) / 2
     return Choice(int(agreement.argmax()), tightened(mean, levels.shape, evidence.foreground.shape))

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Real, UInt8
 
+from hclnet.boxes.consensus import Consensus, consensus
 from hclnet.boxes.tree import ComponentTree, component_tree
 
 Pixels = UInt8[np.ndarray, "h w 3"]
@@ -86,6 +87,14 @@ class Evidence:
         if self.foreground is None:
             return None
         return cv2.resize(self.foreground, self.levels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0
+
+    @cached_property
+    def consensus(self) -> Consensus | None:
+        """What the map and a foreground score learned from outlines agree on; None without one, or if the map is
+        zero."""
+        if self.foreground is None or not self.outlined:
+            return None
+        return consensus(self.levels, self.foreground)
 
     def with_boxes(self, boxes: Boxes) -> Evidence:
         """The same, with other boxes of the largest components."""

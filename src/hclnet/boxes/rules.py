@@ -12,7 +12,7 @@ from typing import ClassVar, no_type_check
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
 
-from hclnet.boxes.auto import Choice, choose_by_foreground, choose_by_map, tightened
+from hclnet.boxes.auto import Choice, choose_by_consensus, choose_by_foreground, choose_by_map, tightened
 from hclnet.boxes.evidence import NEEDS, Evidence
 from hclnet.caches import compiled
 from hclnet.text import as_clause
@@ -146,22 +146,25 @@ class Auto(Rule):
         return cls()
 
     def choose(self, evidence: Evidence) -> Choice:
+        if evidence.consensus is not None:
+            return choose_by_consensus(evidence, evidence.consensus)
         return choose_by_map(evidence) if evidence.foreground is None else choose_by_foreground(evidence)
 
     def object_pixels(self, evidence: Evidence, choice: Choice) -> Bool[np.ndarray, "h w"]:
-        """Those that look like an object; without a foreground score, or where none does, those above the level."""
+        """Those of the consensus, or those that look like an object; where there are none, those above the level."""
+        if evidence.consensus is not None:
+            return evidence.consensus.pixels
         likely = evidence.foreground_pixels if _has_foreground(evidence) else None
         return Rule.object_pixels(self, evidence, choice) if likely is None else likely
 
     def mask_pixels(self, evidence: Evidence, choice: Choice) -> Bool[np.ndarray, "h w"]:
-        """Those that look like an object, where the foreground score has edges."""
-        likely = evidence.foreground_pixels if evidence.outlined and _has_foreground(evidence) else None
-        return Rule.mask_pixels(self, evidence, choice) if likely is None else likely
+        """Those of the consensus, if there is one: it has edges."""
+        return Rule.mask_pixels(self, evidence, choice) if evidence.consensus is None else evidence.consensus.pixels
 
     def box_of(self, pixels: Bool[np.ndarray, "h w"], evidence: Evidence) -> Int32[np.ndarray, " 4"]:
         """Half a cell inwards from theirs, where they are those of a foreground score that has no edges."""
         box = Rule.box_of(self, pixels, evidence)
-        if evidence.foreground is None or evidence.outlined or not _has_foreground(evidence):
+        if evidence.foreground is None or evidence.consensus is not None or not _has_foreground(evidence):
             return box
         return tightened(box.astype(np.float64), evidence.levels.shape, evidence.foreground.shape)
 

@@ -73,7 +73,7 @@ def load(folder: Path, device: str | torch.device) -> Localizer:
                 {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
             )
         size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
-        learned = _foreground(tensors, method, backbone, size)
+        learned = _foreground(tensors, method, backbone, size, len(classes))
         localizer = Localizer(
             backbone, method, classes, size, inference, settings["precision"], learned, _gray(settings)
         )
@@ -154,7 +154,7 @@ def _origin(run: Path) -> tuple[str, str] | None:
 
 
 def _foreground(
-    tensors: dict[str, torch.Tensor], method: Method, backbone: Backbone, size: int
+    tensors: dict[str, torch.Tensor], method: Method, backbone: Backbone, size: int, classes: int
 ) -> dict[int, ForegroundScore]:
     """What was saved of it, by side. Localizers of before there was such a thing have none."""
     stage = method.foreground_feature
@@ -166,9 +166,10 @@ def _foreground(
             found.setdefault(int(side or size), {})[part] = tensor  # without a side: of when there was only one
     for parts in found.values():
         shapes = {part: tuple(tensor.shape) for part, tensor in parts.items()}
-        right = {"weight": (backbone.info[stage].channels,), "bias": ()}
-        if "fine" in parts:  # those of before version 0.2 read one stage
-            right["fine"] = (backbone.info[finer].channels if finer else 0,)
+        rows = (classes,) if "fine" in parts else ()  # those learned from maps, as in version 0.1, read one stage
+        right = {"weight": (*rows, backbone.info[stage].channels), "bias": rows}
+        if "fine" in parts:
+            right["fine"] = (*rows, backbone.info[finer].channels if finer else 0)
         if shapes != right:
             raise ValueError(f"its foreground score has {shapes}, which is not for {stage} of {backbone.name}")
     return {side: ForegroundScore(**parts) for side, parts in found.items()}

@@ -170,7 +170,9 @@ class Network(nn.Module):
                 of = [self.output(features[view], probabilities.argmax(1)) for view in seen]
             outlined = all(view.size in self.foreground and self.foreground[view.size].outlined for view in seen)
             of_foreground = self._foreground_features(features, seen) if with_features else None
-            merged[seen] = merge(of, seen), probabilities, (self._foreground(features, seen), outlined, of_foreground)
+            output = merge(of, seen)
+            score = self._foreground(features, seen, output.classes)
+            merged[seen] = output, probabilities, (score, outlined, of_foreground)
         answers = []
         for settings, seen in wanted:
             output, probabilities, foreground = merged[seen]
@@ -192,16 +194,21 @@ class Network(nn.Module):
         crops = [squares[:, y : y + size, x : x + size] for y, x in crop_corners(side, size)]
         return mean_probabilities([self.output(self.features(of, turned)) for of in crops for turned in (False, True)])
 
-    def _foreground(self, features: Mapping[View, Features], seen: Sequence[View]) -> Float[Tensor, "b gh gw"] | None:
+    def _foreground(
+        self, features: Mapping[View, Features], seen: Sequence[View], classes: Int64[Tensor, " b"]
+    ) -> Float[Tensor, "b gh gw"] | None:
         """The foreground score, if it was learned at the size of every view: at another size features are others."""
         if {view.size for view in seen} - set(self.foreground):
             return None
         scores = []
         for view in seen:
             score = self.foreground[view.size]
-            stages = self.foreground_stages if score.outlined else self.foreground_stages[:1]
-            scores.append(score(*(features[view][stage] for stage in stages)))
+            coarse, *finer = (features[view][stage] for stage in self._stages_of(score))
+            scores.append(score(coarse, classes, *finer))
         return merge_maps(scores, seen)
+
+    def _stages_of(self, score: ForegroundScore) -> tuple[str, ...]:
+        return self.foreground_stages if score.outlined else self.foreground_stages[:1]
 
     def _foreground_features(
         self, features: Mapping[View, Features], seen: Sequence[View]

@@ -15,6 +15,10 @@ images, and it finds edges where they are. So the same discriminant is learned o
 outside of the outlines of all training images, on features of a finer stage beside the coarse ones. It has the finer
 stage's resolution, no image has its own outline in it, and where it is used, nothing but the features is needed.
 
+Objects of different classes differ from their surroundings in different ways: a scratch on steel is bright, a patch is
+dark. So each class has a direction and a threshold of its own, drawn towards those of all classes together by as much
+as five images weigh: a class with few images has almost the shared ones.
+
 It serves the box rule `auto` (`hclnet.boxes.auto`).
 """
 
@@ -23,18 +27,20 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float64, Int64, UInt8
 from torch import Tensor
 
 from hclnet.maps.augmentation import resized
 from hclnet.text import shown
 
 IMAGES = 200  # at most, spread evenly over the training images: the discriminant does not change with more
-_CELLS = 100  # of an image at most, spread evenly over the ranks of its map
+_CELLS = 100  # of an image at most, spread evenly: over the ranks of its map, or at random
+_PRIOR = 5  # images that the shared direction and threshold weigh as much as
 _INSIDE, _OUTSIDE = 100, 200  # of an image at most, drawn at random on each side of its outline
 _OBJECT = 0.9  # ranks above are object
 _SURROUNDINGS = 0.5  # ranks below are surroundings
@@ -47,16 +53,19 @@ _BINS = 256
 class ForegroundScore:
     """A linear map of features, `weight . x + bias`, above 0 for cells like objects.
 
+    Learned from maps alone, it is the same for all classes and reads one stage. Learned from outlines, it has a row a
+    class and reads a finer stage too, if the backbone has one.
+
     Attributes:
-        weight: one value a channel of the stage that class maps are computed from.
+        weight: one value a channel of the stage that class maps are computed from; with a row a class, or without.
         bias: of the same.
         fine: one value a channel of a finer stage, none where the backbone has no finer one; None: it was learned from
-            maps alone, and reads only the one stage.
+            maps alone.
     """
 
-    weight: Float[Tensor, " d"]
-    bias: Float[Tensor, ""]
-    fine: Float[Tensor, " e"] | None = None
+    weight: Float[Tensor, "*c d"]
+    bias: Float[Tensor, "*c"]
+    fine: Float[Tensor, "c e"] | None = None
 
     @property
     def outlined(self) -> bool:
@@ -64,21 +73,29 @@ class ForegroundScore:
         return self.fine is not None
 
     def __call__(
-        self, features: Float[Tensor, "b d h w"], finer: Float[Tensor, "b e fh fw"] | None = None
+        self,
+        features: Float[Tensor, "b d h w"],
+        classes: Int64[Tensor, " b"],
+        finer: Float[Tensor, "b e fh fw"] | None = None,
     ) -> Float[Tensor, "b _ _"]:
         """The foreground score of every cell of the finest stage, in the precision of the weights whatever the
         features'.
 
         Args:
             features: of the stage that class maps are computed from.
+            classes: the target class of each image.
             finer: of the finer stage, for a score that reads one.
         """
         with torch.autocast(features.device.type, enabled=False):
-            score = torch.einsum("bdhw,d->bhw", features.to(self.weight.dtype), self.weight) + self.bias
-            if self.fine is None or finer is None:
+            x = features.to(self.weight.dtype)
+            if self.fine is None:
+                return torch.einsum("bdhw,d->bhw", x, self.weight) + self.bias
+            score = torch.einsum("bdhw,bd->bhw", x, self.weight[classes]) + self.bias[classes, None, None]
+            if finer is None:
                 return score
             # Interpolating the score is interpolating the features, since both are linear.
-            return resized(score, finer.shape[2:]) + torch.einsum("behw,e->bhw", finer.to(self.fine.dtype), self.fine)
+            of_finer = torch.einsum("behw,be->bhw", finer.to(self.fine.dtype), self.fine[classes])
+            return resized(score, finer.shape[2:]) + of_finer
 
     def to(self, device: torch.device) -> ForegroundScore:
         fine = None if self.fine is None else self.fine.to(device)
@@ -107,42 +124,119 @@ def fit_foreground(
 
 def fit_to_outlines(
     batches: Iterable[
-        tuple[Float[Tensor, "b d h w"], Float[Tensor, "b e fh fw"] | None, Sequence[UInt8[np.ndarray, "oh ow"]]]
+        tuple[
+            Float[Tensor, "b d h w"],
+            Float[Tensor, "b e fh fw"] | None,
+            Sequence[UInt8[np.ndarray, "oh ow"]],
+            Sequence[int],
+        ]
     ],
+    classes: int,
 ) -> ForegroundScore | None:
     """The foreground score that outlines of objects teach; None where they teach nothing, since none has an inside and
     an outside.
 
     Args:
         batches: features of the stage that class maps are computed from, those of a finer stage if there is one, and of
-            each image the outline: 1 inside of objects, 0 outside.
+            each image the outline, 1 inside of objects and 0 outside, and the class.
+        classes: how many there are.
     """
-    inside: list[Float[Tensor, "_ d"]] = []
-    outside: list[Float[Tensor, "_ d"]] = []
-    everything: list[Float[Tensor, "_ d"]] = []
+    cells: _Cells | None = None
     coarse = 0
-    for features, finer, outlines in batches:
+    for features, finer, outlines, labels in batches:
         coarse = features.shape[1]
-        for row, outline in enumerate(outlines):  # one by one, since finer features of a batch are large
+        for row, (outline, label) in enumerate(zip(outlines, labels, strict=True)):  # finer features of all are large
             x = features[row : row + 1].float()
             if finer is not None:
                 x = torch.cat([_interpolated(x, finer.shape[2:]), finer[row : row + 1].float()], 1)
-            cells, (height, width) = x[0].flatten(1), x.shape[2:]
-            share = cv2.resize(outline.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA).ravel()
-            generator = np.random.default_rng(len(inside))
-            within = _some(np.flatnonzero(share > _WITHIN), _INSIDE, generator)
-            beyond = _some(np.flatnonzero(share < 1 - _WITHIN), _OUTSIDE, generator)
-            if len(within) and len(beyond):
-                inside.append(cells[:, within].T.cpu())
-                outside.append(cells[:, beyond].T.cpu())
-                everything.append(cells[:, _some(np.arange(len(share)), _OUTSIDE, generator)].T.cpu())
-    if not inside:
-        return None
-    found = _discriminant(torch.cat(inside), torch.cat(outside), torch.cat(everything))
-    if found is None:
+            cells = cells or _Cells.none(classes, x.shape[1])
+            cells.add(x[0].cpu(), outline, label)
+    if cells is None or (found := cells.discriminants()) is None:
         return None
     weight, bias = found
-    return ForegroundScore(weight[:coarse].clone(), bias, weight[coarse:].clone())
+    return ForegroundScore(weight[:, :coarse].clone(), bias, weight[:, coarse:].clone())
+
+
+@dataclass(slots=True)
+class _Cells:
+    """Cells inside and outside of outlines, as sums, so that any number of images takes the same memory but for the few
+    cells that thresholds are found on.
+
+    Attributes:
+        sums: of the cells inside and outside, by class.
+        counts: of the same.
+        squares: the sum of the outer products of all cells inside, and of all outside.
+        origin: what all cells are counted from, a cell of the first image: it keeps the sums small.
+        images: whose outline has an inside and an outside, by class.
+        some: cells of each of them wherever they lie, and its class.
+    """
+
+    sums: Float64[Tensor, "2 c d"]
+    counts: Float64[Tensor, "2 c"]
+    squares: Float64[Tensor, "2 d d"]
+    images: Float64[Tensor, " c"]
+    origin: Float[Tensor, " d"] | None
+    some: list[tuple[Float[Tensor, "_ d"], int]]
+
+    @classmethod
+    def none(cls, classes: int, channels: int) -> _Cells:
+        zeros = partial(torch.zeros, dtype=torch.float64)
+        sums, counts = zeros(2, classes, channels), zeros(2, classes)
+        return cls(sums, counts, zeros(2, channels, channels), zeros(classes), None, [])
+
+    def add(self, features: Float[Tensor, "d h w"], outline: UInt8[np.ndarray, "oh ow"], label: int) -> None:
+        """Those of one image."""
+        cells, (height, width) = features.flatten(1).T, features.shape[1:]
+        share = cv2.resize(outline.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA).ravel()
+        generator = np.random.default_rng(len(self.some))
+        sides = (
+            _some(np.flatnonzero(share > _WITHIN), _INSIDE, generator),
+            _some(np.flatnonzero(share < 1 - _WITHIN), _OUTSIDE, generator),
+        )
+        if not (len(sides[0]) and len(sides[1])):
+            return
+        if self.origin is None:
+            self.origin = cells[sides[1]].mean(0)
+        for side, chosen in enumerate(sides):
+            x = cells[chosen] - self.origin
+            self.sums[side, label] += x.sum(0)
+            self.counts[side, label] += len(x)
+            self.squares[side] += x.T @ x
+        self.images[label] += 1
+        self.some.append((cells[_some(np.arange(len(share)), _CELLS, generator)] - self.origin, label))
+
+    def discriminants(self) -> tuple[Float[Tensor, "c d"], Float[Tensor, " c"]] | None:
+        """Weight and bias of each class; None if cells inside do not differ from those outside."""
+        if self.origin is None:
+            return None
+        means = self.sums.sum(1) / self.counts.sum(1, keepdim=True)
+        within = self.squares.sum(0) - torch.einsum("s,sd,se->de", self.counts.sum(1), means, means)
+        covariance = within / self.counts.sum()
+        spread = covariance.diagonal().mean()
+        if not spread > 0:
+            return None
+        covariance.diagonal().add_(_RIDGE * spread)
+        shared = means[0] - means[1]
+        own = self.sums / self.counts[..., None].clamp_min(1)
+        share = (self.images / (self.images + _PRIOR))[:, None]  # 0 of a class without images
+        directions = torch.linalg.solve(covariance, (share * (own[0] - own[1]) + (1 - share) * shared).T).T
+        everything = torch.cat([cells for cells, _ in self.some]).double()
+        label_of = torch.tensor([label for cells, label in self.some for _ in cells])
+        weight, bias = torch.zeros_like(directions), torch.zeros(len(directions), dtype=torch.float64)
+        taught = [*self.images.nonzero().flatten().tolist()]
+        untaught = [*(self.images == 0).nonzero().flatten().tolist()]
+        for label in [*taught, *untaught[:1]]:  # all classes without images have the same
+            along = everything @ directions[label]
+            threshold = _otsu(along)
+            if label in taught:
+                threshold = torch.lerp(threshold, _otsu(along[label_of == label]), share[label, 0])
+            scale = (along - threshold).abs().mean()
+            if not scale > 0:
+                return None
+            weight[label] = directions[label] / scale
+            bias[label] = -threshold / scale - weight[label] @ self.origin.double()
+        weight[untaught], bias[untaught] = weight[untaught[:1]], bias[untaught[:1]]
+        return weight.float(), bias.float()
 
 
 def _interpolated(features: Float[Tensor, "b d h w"], size: Sequence[int]) -> Float[Tensor, "b d fh fw"]:

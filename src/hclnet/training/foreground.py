@@ -106,7 +106,8 @@ class _Lesson:
         scores: list[Float32[np.ndarray, "gh gw"]] = []
         drawn: list[Outline] = []
         for features in self._features(view):
-            scores.extend(score(features[view][stage]).cpu().numpy())
+            x = features[view][stage]
+            scores.extend(score(x, self._labels(len(scores), len(x))).cpu().numpy())
         # In a thread of its own, since OpenCV has random numbers by thread, and the caller's stay as they are.
         with ThreadPoolExecutor(1) as pool, bar("Outlines of objects") as report:
             squares = (load_square(sample.path, SIDE, gray=self.localizer.gray) for sample in self.images)
@@ -118,30 +119,33 @@ class _Lesson:
     def from_outlines(self, side: int, outlines: Sequence[Outline]) -> ForegroundScore | None:
         """The score that outlines teach at a side; None if none of them has an inside and an outside."""
         with bar(f"Foreground score at {side} px, from outlines") as report:
-            return fit_to_outlines(self._outlined(View(side), outlines, report))
+            return fit_to_outlines(self._outlined(View(side), outlines, report), len(self.localizer.classes))
 
     def _maps(self, view: View, report: Report) -> Iterator[tuple[Float[Tensor, "b d h w"], Float[Tensor, "b h w"]]]:
         network, stage, done = self.localizer.network, self.localizer.method.foreground_feature, 0
         changes = {"fusion": None, "branch_normalization": "minmax", "upsample_first": False}
         variant = Variant(self.localizer.inference.model_copy(update=changes), (view,))
-        labels = torch.tensor([sample.label for sample in self.images])
         for features in self._features(view):
             of = features[view][stage]
-            targets = labels[done : done + len(of)].to(self.localizer.device)
-            (answer,) = network.heads(features, targets, [variant])
+            (answer,) = network.heads(features, self._labels(done, len(of)), [variant])
             yield of, resized(answer.grid, of.shape[2:])
             done += len(of)
             report(done, len(self.images))
 
     def _outlined(
         self, view: View, outlines: Sequence[Outline], report: Report
-    ) -> Iterator[tuple[Float[Tensor, "b d h w"], Float[Tensor, "b e fh fw"] | None, Sequence[Outline]]]:
+    ) -> Iterator[tuple[Float[Tensor, "b d h w"], Float[Tensor, "b e fh fw"] | None, Sequence[Outline], Sequence[int]]]:
         stages, done = self.localizer.network.foreground_stages, 0
         for features in feature_batches(self.localizer, self.images, {view}, stages=stages):
             coarse, *finer = (features[view][stage] for stage in stages)
-            yield coarse, finer[0] if finer else None, outlines[done : done + len(coarse)]
+            some = slice(done, done + len(coarse))
+            yield coarse, finer[0] if finer else None, outlines[some], [s.label for s in self.images[some]]
             done += len(coarse)
             report(done, len(self.images))
+
+    def _labels(self, start: int, count: int) -> Int64[Tensor, " b"]:
+        labels = [sample.label for sample in self.images[start : start + count]]
+        return torch.tensor(labels, device=self.localizer.device)
 
     def _features(self, view: View) -> Iterator[dict[View, Features]]:
         if self.store is None or view.size != self.localizer.size:

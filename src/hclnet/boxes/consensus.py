@@ -1,0 +1,70 @@
+"""What the class map and a foreground score learned from outlines say together: a box, and the pixels of the object.
+
+The map says where the class is and is blurred; the foreground score has the edges of objects, of other things too.
+Both as a probability, the map by its levels and the score by its logistic function, their geometric mean is high where
+both are. It has no threshold that is right for all images, so many are tried, each gives a box, and the box that most
+others overlap by half is taken: the mean of these. Where map and foreground score agree on an object, nearly all
+thresholds give its box; where one of them says little, the other one decides.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, UInt8
+
+from hclnet.boxes.geometry import iou
+
+_THRESHOLDS = np.arange(0.1, 0.91, 0.05, dtype=np.float32)  # of the maximum
+_ODDS = 2.0  # log-odds of an object at a foreground score of 1, its mean distance from 0
+_LEAST = 1e-3  # levels, in place of 0
+_OVERLAP = 0.5  # IoU of boxes that agree
+
+
+class Consensus(NamedTuple):
+    """What most thresholds agree on.
+
+    Attributes:
+        box: half-open, map pixels.
+        pixels: of objects, at the middle one of the thresholds that agree.
+        support: the share of thresholds that agree.
+    """
+
+    box: Float64[np.ndarray, " 4"]
+    pixels: Bool[np.ndarray, "h w"]
+    support: float
+
+
+def consensus(levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, "gh gw"]) -> Consensus | None:
+    """The box of the map and the foreground score together; None if the map is zero.
+
+    Args:
+        levels: the level map.
+        foreground: the foreground score of each cell of the features, over the whole image.
+    """
+    if not levels.any():
+        return None
+    score = cv2.resize(foreground, levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    # As logarithms, so that nothing is lost where the foreground score is far below 0 all over the image.
+    heat = np.log(np.maximum(levels.astype(np.float32), _LEAST))
+    together = heat - np.logaddexp(0, -_ODDS * score, dtype=np.float32)
+    together = np.exp((together - together.max()) / 2)
+    boxes = np.stack([_heaviest_component(together > t, together) for t in _THRESHOLDS])
+    agree = iou(boxes, boxes) >= _OVERLAP
+    votes = agree.sum(1)
+    voters = np.flatnonzero(agree[votes.argmax()])
+    return Consensus(
+        boxes[voters].mean(0), together > _THRESHOLDS[voters[len(voters) // 2]], len(voters) / len(_THRESHOLDS)
+    )
+
+
+def _heaviest_component(
+    pixels: Bool[np.ndarray, "h w"], weight: Float32[np.ndarray, "h w"]
+) -> Float64[np.ndarray, " 4"]:
+    """Box of the 8-connected component with the greatest sum of weights; of equal ones, the first in raster order."""
+    count, label, box, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8), connectivity=8)
+    sums = np.bincount(label.ravel(), weights=weight.ravel(), minlength=count)
+    x, y, width, height = box[1 + int(sums[1:].argmax()), :4].tolist()
+    return np.array([x, y, x + width, y + height], dtype=np.float64)
