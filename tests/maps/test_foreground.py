@@ -209,6 +209,6 @@ def test_objects_that_differ_from_their_surroundings_in_opposite_ways_are_found_
     features[:, 0] += 2 * signs * torch.from_numpy(outlines)
     score = fit_to_outlines([(features[:20], None, list(outlines[:20]), labels[:20].tolist())], 2)
     found = (score(features[20:], labels[20:]) > 0).numpy()
-    assert (found == outlines[20:]).mean() > 0.97
+    assert (found == outlines[20:]).mean() > 0.9
     confused = (score(features[20:], 1 - labels[20:]) > 0).numpy()
     assert (confused & (outlines[20:] == 1)).sum() < 0.2 * outlines[20:].sum()

@@ -73,7 +73,7 @@ def by_consensus(levels, cells):
     for y in range(height):
         for x in range(width):
             heat = max(float(levels[y, x]), 1e-3)
-            together[y, x] = math.sqrt(heat / (1 + math.exp(-2 * score[y, x])))
+            together[y, x] = math.sqrt(heat) / (1 + math.exp(-2 * score[y, x]))
     together /= together.max()
     masks, boxes = [], []
     for step in range(17):

@@ -1,10 +1,12 @@
 """What the class map and a foreground score learned from outlines say together: a box, and the pixels of the object.
 
 The map says where the class is and is blurred; the foreground score has the edges of objects, of other things too.
-Both as a probability, the map by its levels and the score by its logistic function, their geometric mean is high where
-both are. It has no threshold that is right for all images, so many are tried, each gives a box, and the box that most
-others overlap by half is taken: the mean of these. Where map and foreground score agree on an object, nearly all
-thresholds give its box; where one of them says little, the other one decides.
+The score's logistic function is a probability, and the map weights it, by its square root: a blurred map should point
+at the object, not draw it. The product has no threshold that is right for all images, so many are tried, each gives a
+box, and the box that most others overlap by half is taken: the mean of these. Where map and foreground score agree on
+an object, nearly all thresholds give its box; where one of them says little, the other one decides.
+
+The share of thresholds that agree says how far a box can be trusted.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from hclnet.boxes.geometry import iou
 
 _THRESHOLDS = np.arange(0.1, 0.91, 0.05, dtype=np.float32)  # of the maximum
 _ODDS = 2.0  # log-odds of an object at a foreground score of 1, its mean distance from 0
+_POWER = 0.5  # of the map
 _LEAST = 1e-3  # levels, in place of 0
 _OVERLAP = 0.5  # IoU of boxes that agree
 
@@ -49,8 +52,8 @@ def consensus(levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, 
     score = cv2.resize(foreground, levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
     # As logarithms, so that nothing is lost where the foreground score is far below 0 all over the image.
     heat = np.log(np.maximum(levels.astype(np.float32), _LEAST))
-    together = heat - np.logaddexp(0, -_ODDS * score, dtype=np.float32)
-    together = np.exp((together - together.max()) / 2)
+    together = _POWER * heat - np.logaddexp(0, -_ODDS * score, dtype=np.float32)
+    together = np.exp(together - together.max())
     boxes = np.stack([_heaviest_component(together > t, together) for t in _THRESHOLDS])
     agree = iou(boxes, boxes) >= _OVERLAP
     votes = agree.sum(1)
