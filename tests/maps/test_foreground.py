@@ -164,11 +164,11 @@ def literal_of_outlines(features, outlines, labels, classes):
     sides = [np.array([cell for of in side for cell in of]) for side in (inside, outside)]
     apart = np.concatenate([side - side.mean(0) for side in sides])
     covariance = apart.T @ apart / len(apart)
-    covariance += 0.01 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    covariance += 10 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     cells, of_cells, images = np.array(cells), np.array(of_cells), Counter(labels)
     weights, biases = [], []
     for label in range(classes):
-        own = images[label] / (images[label] + 5)
+        own = images[label] / (images[label] + 3)
         difference = (1 - own) * (sides[0].mean(0) - sides[1].mean(0))
         if own:
             difference += own * (np.mean(inside[label], axis=0) - np.mean(outside[label], axis=0))

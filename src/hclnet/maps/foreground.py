@@ -17,7 +17,7 @@ stage's resolution, no image has its own outline in it, and where it is used, no
 
 Objects of different classes differ from their surroundings in different ways: a scratch on steel is bright, a patch is
 dark. So each class has a direction and a threshold of its own, drawn towards those of all classes together by as much
-as five images weigh: a class with few images has almost the shared ones.
+as three images weigh: a class with few images has almost the shared ones.
 
 It serves the box rule `auto` (`hclnet.boxes.auto`).
 """
@@ -40,12 +40,13 @@ from hclnet.text import shown
 
 IMAGES = 200  # at most, spread evenly over the training images: the discriminant does not change with more
 _CELLS = 100  # of an image at most, spread evenly: over the ranks of its map, or at random
-_PRIOR = 5  # images that the shared direction and threshold weigh as much as
+_PRIOR = 3  # images that the shared direction and threshold weigh as much as
 _INSIDE, _OUTSIDE = 100, 200  # of an image at most, drawn at random on each side of its outline
 _OBJECT = 0.9  # ranks above are object
 _SURROUNDINGS = 0.5  # ranks below are surroundings
 _WITHIN = 0.8  # of a cell's area is inside of the outline, or outside of it
-_RIDGE = 0.01  # of the mean variance
+_RIDGE = 0.01  # of the mean variance, for maps
+_FIRM_RIDGE = 10  # of the same, for outlines: they have more errors, and small variances would enlarge these
 _BINS = 256
 
 
@@ -215,7 +216,7 @@ class _Cells:
         spread = covariance.diagonal().mean()
         if not spread > 0:
             return None
-        covariance.diagonal().add_(_RIDGE * spread)
+        covariance.diagonal().add_(_FIRM_RIDGE * spread)
         shared = means[0] - means[1]
         own = self.sums / self.counts[..., None].clamp_min(1)
         share = (self.images / (self.images + _PRIOR))[:, None]  # 0 of a class without images
