@@ -195,12 +195,15 @@ class LocatedObject:
             heatmap in its box, of the highest peak in any.
         box: in image pixels.
         mask: its pixels, in the heatmap's resolution over the whole image; None where it was not kept.
+        agreement: how far the box can be trusted: the share of thresholds, 0..1, whose box overlaps it by half
+            (`hclnet.boxes.consensus`); None where the box rule can't say.
     """
 
     label: str
     score: float
     box: Box
     mask: Bool[np.ndarray, "h w"] | None = field(default=None, repr=False, compare=False)
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

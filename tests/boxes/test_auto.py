@@ -7,6 +7,7 @@ from hypothesis.extra.numpy import arrays
 from hclnet.boxes import Evidence, box, find_objects, parse_rule, to_levels
 from hclnet.boxes.auto import tightened
 from reference import labelling
+from reference.auto import agreement as literal_agreement
 from reference.auto import by_consensus, by_foreground, by_map
 
 AUTO = parse_rule("auto")
@@ -61,6 +62,20 @@ def test_a_foreground_score_from_outlines_gives_the_box_and_the_mask_of_its_comp
     x0, y0, x1, y1 = choice.box
     np.testing.assert_array_equal(one.mask[y0:y1, x0:x1], evidence.consensus.pixels[y0:y1, x0:x1])
     assert one.mask.sum() >= 0.8 * 48**2
+
+
+def test_a_box_on_which_map_and_foreground_agree_is_trusted_more():
+    heat, _ = scene(24, 32, 72, 80)
+    foreground = np.full((28, 28), -2, dtype=np.float32)
+    foreground[8:20, 6:18] = 2
+    noise = np.random.default_rng(0).normal(0, 2, (28, 28)).astype(np.float32)
+    trusted = [
+        find_objects(Evidence(to_levels(heat), foreground=score, outlined=True), AUTO)[0].agreement
+        for score in (foreground, noise)
+    ]
+    assert trusted[0] > 0.9 and trusted[1] < 0.6
+    for rule in (AUTO, parse_rule("fixed:0.2")):  # which have no thresholds to compare
+        assert find_objects(Evidence(to_levels(heat), foreground=foreground), rule)[0].agreement is None
 
 
 def test_a_foreground_score_from_outlines_has_no_object_where_the_map_is_flat():
@@ -187,6 +202,8 @@ def test_with_outlines_it_is_the_literal_consensus(levels, cells):
     assert found.level == level and rounded(found.box, expected)
     if pixels is not None:
         np.testing.assert_array_equal(evidence.consensus.pixels, pixels)
+        shares = {box: evidence.consensus.agreement(np.array(box)) for box in ((2, 1, 8, 6), (0, 0, 11, 9))}
+        assert shares == {box: pytest.approx(literal_agreement(levels, foreground, box)) for box in shares}
 
 
 @settings(max_examples=25, deadline=None)

@@ -63,10 +63,8 @@ def by_foreground(levels, cells):
     return agreement.index(best), moved
 
 
-def by_consensus(levels, cells):
-    """Level, box and pixels; the masks of thresholds in float32, as there."""
-    if not levels.any():
-        return 0, [0, 0, 0, 0], None
+def consensus_masks(levels, cells):
+    """Masks of the thresholds, and the product of map and foreground score."""
     height, width = levels.shape
     score = bilinear(cells.astype(float), height, width)
     together = np.zeros((height, width))
@@ -75,10 +73,23 @@ def by_consensus(levels, cells):
             heat = max(float(levels[y, x]), 1e-3)
             together[y, x] = math.sqrt(heat) / (1 + math.exp(-2 * score[y, x]))
     together /= together.max()
-    masks, boxes = [], []
-    for step in range(17):
-        masks.append(together > 0.1 + 0.05 * step)
-        parts = labelling.components(masks[-1])
+    return [together > 0.1 + 0.05 * step for step in range(17)], together
+
+
+def agreement(levels, cells, box):
+    masks, _ = consensus_masks(levels, cells)
+    overlaps = [[labelling.iou(labelling.bounding_box(p), box) for p in labelling.components(m)] for m in masks]
+    return sum(max(of) >= 0.5 for of in overlaps) / 17
+
+
+def by_consensus(levels, cells):
+    """Level, box and pixels."""
+    if not levels.any():
+        return 0, [0, 0, 0, 0], None
+    masks, together = consensus_masks(levels, cells)
+    boxes = []
+    for mask in masks:
+        parts = labelling.components(mask)
         sums = [sum(together[p] for p in pixels) for pixels in parts]
         boxes.append(labelling.bounding_box(parts[sums.index(max(sums))]))
     agree = [[k for k, other in enumerate(boxes) if labelling.iou(box, other) >= 0.5] for box in boxes]

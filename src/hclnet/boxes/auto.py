@@ -32,11 +32,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int32, UInt8
 
-from hclnet.boxes.consensus import Consensus
+from hclnet.boxes.consensus import Consensus, heaviest_component
 from hclnet.boxes.evidence import Evidence
 from hclnet.boxes.geometry import iou
 
@@ -85,7 +84,7 @@ def choose_by_foreground(evidence: Evidence) -> Choice:
     if best <= 0:  # nothing on the map looks like an object
         return choose_by_map(evidence)
     weight = (agreement / best) ** _SHARPNESS
-    mean = (_weighted_mean(boxes, weight) + _heaviest_component(likely, levels)) / 2
+    mean = (_weighted_mean(boxes, weight) + heaviest_component(likely, levels)[0]) / 2
     return Choice(int(agreement.argmax()), tightened(mean, levels.shape, evidence.foreground.shape))
 
 
@@ -115,14 +114,6 @@ def _agreement(levels: UInt8[np.ndarray, "h w"], likely: Bool[np.ndarray, "h w"]
     mask = of_all.sum() - of_all.cumsum()
     common = of_likely.sum() - of_likely.cumsum()
     return common / np.maximum(mask + of_likely.sum() - common, 1)
-
-
-def _heaviest_component(likely: Bool[np.ndarray, "h w"], levels: UInt8[np.ndarray, "h w"]) -> Float64[np.ndarray, " 4"]:
-    """Box of the 8-connected component with the greatest sum of levels; of equal ones, the first in raster order."""
-    count, label, box, _ = cv2.connectedComponentsWithStats(likely.astype(np.uint8), connectivity=8)
-    heat = np.bincount(label.ravel(), weights=levels.ravel(), minlength=count)
-    x, y, width, height = box[1 + int(heat[1:].argmax()), :4].tolist()
-    return np.array([x, y, x + width, y + height], dtype=np.float64)
 
 
 def tightened(

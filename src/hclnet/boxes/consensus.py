@@ -6,7 +6,7 @@ at the object, not draw it. The product has no threshold that is right for all i
 box, and the box that most others overlap by half is taken: the mean of these. Where map and foreground score agree on
 an object, nearly all thresholds give its box; where one of them says little, the other one decides.
 
-The share of thresholds that agree says how far a box can be trusted.
+The share of thresholds that agree with a box, `agreement`, says how far it can be trusted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Bool, Float32, Float64, Real, UInt8
 
 from hclnet.boxes.geometry import iou
 
@@ -32,12 +32,20 @@ class Consensus(NamedTuple):
     Attributes:
         box: half-open, map pixels.
         pixels: of objects, at the middle one of the thresholds that agree.
-        support: the share of thresholds that agree.
+        components: boxes of all components, a threshold at a time.
     """
 
     box: Float64[np.ndarray, " 4"]
     pixels: Bool[np.ndarray, "h w"]
-    support: float
+    components: tuple[Float64[np.ndarray, "_ 4"], ...]
+
+    def agreement(self, box: Real[np.ndarray, " 4"]) -> float:
+        """The share of thresholds, 0..1, at which a component's box has an IoU of at least 0.5 with a box.
+
+        Args:
+            box: half-open, map pixels.
+        """
+        return float(np.mean([(iou(of, box[None]) >= _OVERLAP).any() for of in self.components]))
 
 
 def consensus(levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, "gh gw"]) -> Consensus | None:
@@ -54,20 +62,31 @@ def consensus(levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, 
     heat = np.log(np.maximum(levels.astype(np.float32), _LEAST))
     together = _POWER * heat - np.logaddexp(0, -_ODDS * score, dtype=np.float32)
     together = np.exp(together - together.max())
-    boxes = np.stack([_heaviest_component(together > t, together) for t in _THRESHOLDS])
+    heaviest, components = zip(*(heaviest_component(together > t, together) for t in _THRESHOLDS))
+    boxes = np.stack(heaviest)
     agree = iou(boxes, boxes) >= _OVERLAP
     votes = agree.sum(1)
     voters = np.flatnonzero(agree[votes.argmax()])
-    return Consensus(
-        boxes[voters].mean(0), together > _THRESHOLDS[voters[len(voters) // 2]], len(voters) / len(_THRESHOLDS)
-    )
+    return Consensus(boxes[voters].mean(0), together > _THRESHOLDS[voters[len(voters) // 2]], components)
 
 
-def _heaviest_component(
-    pixels: Bool[np.ndarray, "h w"], weight: Float32[np.ndarray, "h w"]
-) -> Float64[np.ndarray, " 4"]:
-    """Box of the 8-connected component with the greatest sum of weights; of equal ones, the first in raster order."""
-    count, label, box, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8), connectivity=8)
-    sums = np.bincount(label.ravel(), weights=weight.ravel(), minlength=count)
-    x, y, width, height = box[1 + int(sums[1:].argmax()), :4].tolist()
-    return np.array([x, y, x + width, y + height], dtype=np.float64)
+def heaviest_component(
+    pixels: Bool[np.ndarray, "h w"], weight: Real[np.ndarray, "h w"]
+) -> tuple[Float64[np.ndarray, " 4"], Float64[np.ndarray, "n 4"]]:
+    """Box of the 8-connected component with the greatest sum of weights, and the boxes of all, in any order.
+
+    Of equally heavy ones it is the first in raster order.
+
+    Args:
+        pixels: at least one.
+        weight: of each pixel.
+    """
+    count, label, found, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8), connectivity=8)
+    boxes = found[1:, :4].astype(np.float64)
+    boxes[:, 2:] += boxes[:, :2]
+    sums = np.bincount(label.ravel(), weights=weight.ravel(), minlength=count)[1:]
+    heaviest = np.flatnonzero(sums == sums.max())
+    first = int(heaviest[0])
+    if len(heaviest) > 1:  # OpenCV numbers components by blocks, not by rows
+        first = int(label[np.isin(label, heaviest + 1)][0]) - 1
+    return boxes[first], boxes

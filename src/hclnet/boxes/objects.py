@@ -34,11 +34,13 @@ class MapObject(NamedTuple):
         box: half-open, map pixels.
         mask: its pixels.
         peak: the highest level in the box.
+        agreement: how far the box can be trusted, see `Rule.agreement`.
     """
 
     box: Int32[np.ndarray, " 4"]
     mask: Bool[np.ndarray, "h w"]
     peak: int
+    agreement: float | None
 
 
 def find_objects(evidence: Evidence, rule: Rule, most: int = 1) -> list[MapObject]:
@@ -53,23 +55,22 @@ def find_objects(evidence: Evidence, rule: Rule, most: int = 1) -> list[MapObjec
     if choice.box[2] <= choice.box[0]:
         return []
     above = rule.mask_pixels(evidence, choice)
-    alone = [_object(levels, choice.box, above)]
+    alone = [_object(evidence, rule, choice.box, above)]
     if most == 1:
         return alone
     found = []
     for pixels in _apart(levels, rule.object_pixels(evidence, choice)):
         box = rule.box_of(pixels, evidence)
         if (_within(box, above) & pixels & (levels > 0)).any():
-            found.append(_object(levels, box, above & pixels))
+            found.append(_object(evidence, rule, box, above & pixels))
     found.sort(key=lambda one: -one.peak)
     return found[:most] if len(found) > 1 else alone
 
 
-def _object(
-    levels: UInt8[np.ndarray, "h w"], box: Int32[np.ndarray, " 4"], pixels: Bool[np.ndarray, "h w"]
-) -> MapObject:
+def _object(evidence: Evidence, rule: Rule, box: Int32[np.ndarray, " 4"], pixels: Bool[np.ndarray, "h w"]) -> MapObject:
     x0, y0, x1, y1 = box.tolist()
-    return MapObject(box, _within(box, pixels), int(levels[y0:y1, x0:x1].max()))
+    peak = int(evidence.levels[y0:y1, x0:x1].max())
+    return MapObject(box, _within(box, pixels), peak, rule.agreement(evidence, box))
 
 
 def _within(box: Int32[np.ndarray, " 4"], pixels: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

@@ -62,6 +62,15 @@ class Rule:
         """
         return evidence.levels > choice.level
 
+    def agreement(self, evidence: Evidence, box: Int32[np.ndarray, " 4"]) -> float | None:
+        """How far the box of an object can be trusted, 0..1; None if the rule can't say.
+
+        Args:
+            evidence: that `choose` looked at.
+            box: in pixels of the level map.
+        """
+        return None
+
     def box_of(self, pixels: Bool[np.ndarray, "h w"], evidence: Evidence) -> Int32[np.ndarray, " 4"]:
         """The box of one of several objects.
 
@@ -167,6 +176,9 @@ class Auto(Rule):
         if evidence.foreground is None or evidence.consensus is not None or not _has_foreground(evidence):
             return box
         return tightened(box.astype(np.float64), evidence.levels.shape, evidence.foreground.shape)
+
+    def agreement(self, evidence: Evidence, box: Int32[np.ndarray, " 4"]) -> float | None:
+        return None if evidence.consensus is None else evidence.consensus.agreement(box)
 
     def __str__(self) -> str:
         return "auto"

@@ -29,6 +29,8 @@ def row_of(one: Localization, masks: bool) -> dict[str, Any]:
     objects = []
     for found in one.objects:
         row: dict[str, Any] = {"label": found.label, "score": float(found.score), "box": [float(v) for v in found.box]}
+        if found.agreement is not None:
+            row["agreement"] = found.agreement
         if found.label in one.heatmaps:
             row["peak"] = _peak(found, one.heatmaps[found.label], one.size)
         if masks and found.mask is not None:
@@ -51,6 +53,7 @@ def localization_of(row: dict[str, Any], masks: bool = True) -> Localization:
             found["score"],
             tuple(found["box"]),
             of_run_lengths(found["mask"]) if masks and "mask" in found else None,
+            found.get("agreement"),
         )
         for found in row["objects"]
     )

@@ -144,7 +144,7 @@ def _localization(
         for one in found:
             x0, y0, x1, y1 = scale(one.box[None].astype(np.float64), (side, side), picture.size)[0].tolist()
             peak = one.peak / found[0].peak if len(found) > 1 else 1.0
-            objects.append(LocatedObject(name, score * peak, (x0, y0, x1, y1), one.mask))
+            objects.append(LocatedObject(name, score * peak, (x0, y0, x1, y1), one.mask, one.agreement))
     ranked = probabilities.argsort(descending=True, stable=True)
     shown = {*ranked[:_PREDICTIONS].tolist(), *targets.tolist()}
     return Localization(
