@@ -84,6 +84,23 @@ def test_real_images(printed: Printed, birds: Path, shared: Path, tmp_path: Path
     assert sorted(path.name[:13] for path in new) == ["objects-otsu3"] * 2 + ["records-otsu3"] * 3
 
 
+def test_agreement(printed: Printed, birds: Path, shared: Path, tmp_path: Path):
+    lines = printed("agreement", birds, "--shared", shared, "--work", tmp_path / "work", "--methods", "cam", *SMALL)
+    head, _, (name, images, method, right, area, *thirds) = [
+        line.strip("| ").split(" | ") for line in lines if "|" in line
+    ]
+    assert (name, images, method) == (birds.name, "6", "cam") and len(head) == 8
+    assert float(right) == pytest.approx(np.mean([float(share) for share in thirds]), abs=1)
+    assert area == "nan" or 0 <= float(area) <= 1
+
+
+def test_the_area_under_roc_is_the_share_of_pairs_in_order(modules: Callable[[str], ModuleType]):
+    area = modules("agreement").area_under_roc
+    right = np.array([True, False, True, False])
+    assert area(np.array([0.9, 0.1, 0.5, 0.5]), right) == (1 + 1 + 1 + 0.5) / 4
+    assert np.isnan(area(np.array([0.9, 0.1]), np.array([True, True])))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

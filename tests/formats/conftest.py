@@ -16,7 +16,10 @@ def localizations(tmp_path: Path) -> list[Localization]:
     """A wide image with two objects, and one in which nothing was found."""
     heat = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
     made = []
-    two = (LocatedObject("b", 0.75, (10.128, 5.0, 50.5, 40.0)), LocatedObject("a", 0.2, (0.0, 0.0, 90.0, 60.0)))
+    two = (
+        LocatedObject("b", 0.75, (10.128, 5.0, 50.5, 40.0), agreement=14 / 17),
+        LocatedObject("a", 0.2, (0.0, 0.0, 90.0, 60.0)),
+    )
     for name, size, objects in (("wide ü.png", (90, 60), two), ("flat.png", (30, 40), ())):
         path = tmp_path / name
         Image.new("RGB", size, (90, 90, 90)).save(path)

@@ -1,0 +1,72 @@
+"""Whether the agreement of a box says how likely it is right, on real images.
+
+    python benchmarks/agreement.py --work OUT
+
+For each set and method: the share of boxes that are right (IoU of at least 0.5 with a ground-truth box) among the
+third of the images with the least agreement, the middle third and the third with the most; and the area under the ROC
+curve, the probability that a right box has more agreement than a wrong one (half if they are equal). Trainings are
+those of `real_images.py` with one seed, which are used again if WORK has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from hclnet.boxes import iou
+from hclnet.settings import parse_settings, read_preset
+from real_runs import Part, make_parts
+from real_sets import KNOWN, SIDES, open_set
+
+
+def judged(part: Part) -> tuple[np.ndarray, np.ndarray]:
+    """Agreement and best IoU of the box of each tested image with a ground-truth box; zeros where there is no box."""
+    ground_truth, rows = part.data.ground_truth, []
+    tested = [s for s in part.data.split("test") if len(ground_truth.boxes.get(s.id, ()))]
+    for label, name in enumerate(part.data.classes):
+        samples = [s for s in tested if s.label == label]
+        for sample, one in zip(samples, part.localizer.locate_batch([s.path for s in samples], classes=[name])):
+            boxes = ground_truth.boxes_in(sample.id, one.size)
+            rows += [(o.agreement or 0.0, iou(np.array([o.box]), boxes).max()) for o in one.objects] or [(0.0, 0.0)]
+    agreement, overlap = np.array(rows, dtype=np.float64).T
+    return agreement, overlap
+
+
+def area_under_roc(scores: np.ndarray, right: np.ndarray) -> float:
+    """The probability that a right one has a higher score than a wrong one; nan if all or none are right."""
+    higher = scores[right][:, None] - scores[~right][None]
+    return float(((higher > 0) + (higher == 0) / 2).mean()) if higher.size else float("nan")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", nargs="*", help=f"{', '.join(KNOWN)} (all by default), or paths of data with boxes")
+    parser.add_argument("--work", type=Path, required=True, help="for runs")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="has data/real and data/photos")
+    parser.add_argument("--side", choices=SIDES, default="choose")
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--methods", default="cam,hclnet")
+    parser.add_argument("--preset", default="fast")
+    parser.add_argument("--set", action="append", default=[], help="a setting of all trainings, KEY=VALUE")
+    chosen = parser.parse_args()
+    settings = {**read_preset(chosen.preset), **parse_settings(chosen.set)}
+    print("| set | images | method | right | area under ROC | of the least third | of the middle third | of the most |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in chosen.sets or KNOWN:
+        real = open_set(name, chosen.shared, chosen.side, chosen.folds)
+        for method in chosen.methods.split(","):
+            parts = make_parts(real, method, 0, settings, chosen.work)
+            for part in parts:
+                part.train()
+            scores, overlap = (np.concatenate(of) for of in zip(*(judged(part) for part in parts)))
+            right = overlap >= 0.5
+            thirds = np.array_split(right[np.argsort(scores, kind="stable")], 3)
+            cells = [real.name, str(len(right)), method, f"{100 * right.mean():.1f}"]
+            cells += [f"{area_under_roc(scores, right):.2f}", *(f"{100 * third.mean():.0f}" for third in thirds)]
+            print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
