@@ -17,7 +17,7 @@ def localizations(tmp_path: Path) -> list[Localization]:
     heat = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
     made = []
     two = (
-        LocatedObject("b", 0.75, (10.128, 5.0, 50.5, 40.0), agreement=14 / 17),
+        LocatedObject("b", 0.75, (10.128, 5.0, 50.5, 40.0), agreement=11 / 13),
         LocatedObject("a", 0.2, (0.0, 0.0, 90.0, 60.0)),
     )
     for name, size, objects in (("wide ü.png", (90, 60), two), ("flat.png", (30, 40), ())):

@@ -18,7 +18,7 @@ def test_boxes(localizations: list[Localization], tmp_path: Path):
             "path": str(tmp_path / "wide ü.png"),
             "size": [90, 60],
             "objects": [
-                {"label": "b", "score": 0.75, "box": [10.13, 5.0, 50.5, 40.0], "agreement": 0.824},
+                {"label": "b", "score": 0.75, "box": [10.13, 5.0, 50.5, 40.0], "agreement": 0.846},
                 {"label": "a", "score": 0.2, "box": [0.0, 0.0, 90.0, 60.0]},
             ],
         },

@@ -73,13 +73,13 @@ def consensus_masks(levels, cells):
             heat = max(float(levels[y, x]), 1e-3)
             together[y, x] = math.sqrt(heat) / (1 + math.exp(-2 * score[y, x]))
     together /= together.max()
-    return [together > 0.1 + 0.05 * step for step in range(17)], together
+    return [together > 0.1 + 0.05 * step for step in range(13)], together
 
 
 def agreement(levels, cells, box):
     masks, _ = consensus_masks(levels, cells)
     overlaps = [[labelling.iou(labelling.bounding_box(p), box) for p in labelling.components(m)] for m in masks]
-    return sum(max(of) >= 0.5 for of in overlaps) / 17
+    return sum(max(of) >= 0.5 for of in overlaps) / 13
 
 
 def by_consensus(levels, cells):
@@ -90,7 +90,7 @@ def by_consensus(levels, cells):
     boxes = []
     for mask in masks:
         parts = labelling.components(mask)
-        sums = [sum(together[p] for p in pixels) for pixels in parts]
+        sums = [sum(together[p] ** 2 for p in pixels) for pixels in parts]
         boxes.append(labelling.bounding_box(parts[sums.index(max(sums))]))
     agree = [[k for k, other in enumerate(boxes) if labelling.iou(box, other) >= 0.5] for box in boxes]
     voters = max(agree, key=len)

@@ -44,7 +44,7 @@ def test_every_method_teaches_it_of_the_stage_that_it_names_and_a_finer_one(meth
     answer = localizer.network(next(image_batches([samples[0].path], 64, 1)))
     assert answer.foreground.shape == (1, 8, 8) and answer.foreground.isfinite().all() and answer.outlined
     (found,) = localizer.locate(samples[0].path).objects
-    assert 1 / 17 <= found.agreement <= 1
+    assert 1 / 13 <= found.agreement <= 1
     (by_threshold,) = localizer.with_inference(box="fixed:0.2").locate(samples[0].path).objects
     assert by_threshold.agreement is None
 

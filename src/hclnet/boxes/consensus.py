@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float32, Float64, Real, UInt8
 
 from hclnet.boxes.geometry import iou
 
-_THRESHOLDS = np.arange(0.1, 0.91, 0.05, dtype=np.float32)  # of the maximum
+_THRESHOLDS = np.arange(0.1, 0.71, 0.05, dtype=np.float32)  # of the maximum
 _ODDS = 2.0  # log-odds of an object at a foreground score of 1, its mean distance from 0
 _POWER = 0.5  # of the map
 _LEAST = 1e-3  # levels, in place of 0
@@ -62,7 +62,8 @@ def consensus(levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, 
     heat = np.log(np.maximum(levels.astype(np.float32), _LEAST))
     together = _POWER * heat - np.logaddexp(0, -_ODDS * score, dtype=np.float32)
     together = np.exp(together - together.max())
-    heaviest, components = zip(*(heaviest_component(together > t, together) for t in _THRESHOLDS))
+    weight = together**2
+    heaviest, components = zip(*(heaviest_component(together > t, weight) for t in _THRESHOLDS))
     boxes = np.stack(heaviest)
     agree = iou(boxes, boxes) >= _OVERLAP
     votes = agree.sum(1)
