@@ -64,16 +64,17 @@ def by_foreground(levels, cells):
 
 
 def consensus_masks(levels, cells):
-    """Masks of the thresholds, and the product of map and foreground score."""
+    """Masks of the thresholds, and the weight of each pixel."""
     height, width = levels.shape
     score = bilinear(cells.astype(float), height, width)
-    together = np.zeros((height, width))
+    together, weight = np.zeros((height, width)), np.zeros((height, width))
     for y in range(height):
         for x in range(width):
             heat = max(float(levels[y, x]), 1e-3)
-            together[y, x] = math.sqrt(heat) / (1 + math.exp(-2 * score[y, x]))
+            likely = 1 / (1 + math.exp(-3 * score[y, x]))
+            together[y, x], weight[y, x] = heat ** (1 / 3) * likely, (heat * likely) ** 2
     together /= together.max()
-    return [together > 0.1 + 0.05 * step for step in range(13)], together
+    return [together > 0.1 + 0.05 * step for step in range(13)], weight
 
 
 def agreement(levels, cells, box):
@@ -86,11 +87,11 @@ def by_consensus(levels, cells):
     """Level, box and pixels."""
     if not levels.any():
         return 0, [0, 0, 0, 0], None
-    masks, together = consensus_masks(levels, cells)
+    masks, weight = consensus_masks(levels, cells)
     boxes = []
     for mask in masks:
         parts = labelling.components(mask)
-        sums = [sum(together[p] ** 2 for p in pixels) for pixels in parts]
+        sums = [sum(weight[p] for p in pixels) for pixels in parts]
         boxes.append(labelling.bounding_box(parts[sums.index(max(sums))]))
     agree = [[k for k, other in enumerate(boxes) if labelling.iou(box, other) >= 0.5] for box in boxes]
     voters = max(agree, key=len)

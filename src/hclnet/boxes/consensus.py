@@ -1,10 +1,14 @@
 """What the class map and a foreground score learned from outlines say together: a box, and the pixels of the object.
 
 The map says where the class is and is blurred; the foreground score has the edges of objects, of other things too.
-The score's logistic function is a probability, and the map weights it, by its square root: a blurred map should point
-at the object, not draw it. The product has no threshold that is right for all images, so many are tried, each gives a
-box, and the box that most others overlap by half is taken: the mean of these. Where map and foreground score agree on
-an object, nearly all thresholds give its box; where one of them says little, the other one decides.
+The score's logistic function is a probability, and the map weights it. Two weights are needed: which of several things
+is the object, the map knows better, and where it ends, the foreground score does. So the pixels of things are those
+where the probability times the *cube root* of the map is above a threshold, and of these things the object is the one
+with the greatest sum of the squares of the probability times the *whole* map.
+
+No threshold is right for all images. Many are tried, each gives a box, and the box that most others overlap by half is
+taken: the mean of these. Where map and foreground score agree on an object, nearly all thresholds give its box; where
+one of them says little, the other one decides.
 
 The share of thresholds that agree with a box, `agreement`, says how far it can be trusted.
 """
@@ -20,8 +24,8 @@ from jaxtyping import Bool, Float32, Float64, Real, UInt8
 from hclnet.boxes.geometry import iou
 
 _THRESHOLDS = np.arange(0.1, 0.71, 0.05, dtype=np.float32)  # of the maximum
-_ODDS = 2.0  # log-odds of an object at a foreground score of 1, its mean distance from 0
-_POWER = 0.5  # of the map
+_ODDS = 3.0  # log-odds of an object at a foreground score of 1, its mean distance from 0
+_POWER = 1 / 3  # of the map
 _LEAST = 1e-3  # levels, in place of 0
 _OVERLAP = 0.5  # IoU of boxes that agree
 
@@ -60,9 +64,8 @@ def consensus(levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, 
     score = cv2.resize(foreground, levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
     # As logarithms, so that nothing is lost where the foreground score is far below 0 all over the image.
     heat = np.log(np.maximum(levels.astype(np.float32), _LEAST))
-    together = _POWER * heat - np.logaddexp(0, -_ODDS * score, dtype=np.float32)
-    together = np.exp(together - together.max())
-    weight = together**2
+    likely = -np.logaddexp(0, -_ODDS * score, dtype=np.float32)
+    together, weight = (np.exp(of - of.max()) for of in (np.float32(_POWER) * heat + likely, 2 * (heat + likely)))
     heaviest, components = zip(*(heaviest_component(together > t, weight) for t in _THRESHOLDS))
     boxes = np.stack(heaviest)
     agree = iou(boxes, boxes) >= _OVERLAP
