@@ -70,7 +70,7 @@ def consensus_masks(levels, cells):
     together, weight = np.zeros((height, width)), np.zeros((height, width))
     for y in range(height):
         for x in range(width):
-            heat = max(float(levels[y, x]), 1e-3)
+            heat = max(float(levels[y, x]), 1e-4)
             likely = 1 / (1 + math.exp(-3 * score[y, x]))
             together[y, x], weight[y, x] = heat ** (1 / 3) * likely, (heat * likely) ** 2
     together /= together.max()

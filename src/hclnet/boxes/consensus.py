@@ -26,7 +26,7 @@ from hclnet.boxes.geometry import iou
 _THRESHOLDS = np.arange(0.1, 0.71, 0.05, dtype=np.float32)  # of the maximum
 _ODDS = 3.0  # log-odds of an object at a foreground score of 1, its mean distance from 0
 _POWER = 1 / 3  # of the map
-_LEAST = 1e-3  # levels, in place of 0
+_LEAST = 1e-4  # levels, in place of 0
 _OVERLAP = 0.5  # IoU of boxes that agree
 
 
