@@ -65,9 +65,7 @@ def choose_by_consensus(evidence: Evidence, found: Consensus) -> Choice:
         evidence: with a foreground score learned from outlines.
         found: the consensus of it.
     """
-    agreement = _agreement(evidence.levels, found.pixels)
-    agreement[~_has_area(evidence.boxes)] = 0
-    return Choice(int(agreement.argmax()), _whole(found.box))
+    return Choice(int(_agreement(evidence.levels, found.pixels).argmax()), _whole(found.box))
 
 
 def choose_by_foreground(evidence: Evidence) -> Choice:

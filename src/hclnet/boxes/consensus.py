@@ -52,19 +52,18 @@ class Consensus(NamedTuple):
         return float(np.mean([(iou(of, box[None]) >= _OVERLAP).any() for of in self.components]))
 
 
-def consensus(levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, "gh gw"]) -> Consensus | None:
+def consensus(levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, "h w"]) -> Consensus | None:
     """The box of the map and the foreground score together; None if the map is zero.
 
     Args:
         levels: the level map.
-        foreground: the foreground score of each cell of the features, over the whole image.
+        foreground: the foreground score, interpolated to it.
     """
     if not levels.any():
         return None
-    score = cv2.resize(foreground, levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
     # As logarithms, so that nothing is lost where the foreground score is far below 0 all over the image.
     heat = np.log(np.maximum(levels.astype(np.float32), _LEAST))
-    likely = -np.logaddexp(0, -_ODDS * score, dtype=np.float32)
+    likely = -np.logaddexp(0, -_ODDS * foreground, dtype=np.float32)
     together, weight = (np.exp(of - of.max()) for of in (np.float32(_POWER) * heat + likely, 2 * (heat + likely)))
     heaviest, components = zip(*(heaviest_component(together > t, weight) for t in _THRESHOLDS))
     boxes = np.stack(heaviest)

@@ -84,17 +84,22 @@ class Evidence:
     @cached_property
     def foreground_pixels(self) -> Bool[np.ndarray, "h w"] | None:
         """Where the foreground score, interpolated to the level map, is above 0; None without a foreground score."""
-        if self.foreground is None:
-            return None
-        return cv2.resize(self.foreground, self.levels.shape[::-1], interpolation=cv2.INTER_LINEAR) > 0
+        return None if self._foreground_map is None else self._foreground_map > 0
 
     @cached_property
     def consensus(self) -> Consensus | None:
         """What the map and a foreground score learned from outlines agree on; None without one, or if the map is
         zero."""
-        if self.foreground is None or not self.outlined:
+        if self._foreground_map is None or not self.outlined:
             return None
-        return consensus(self.levels, self.foreground)
+        return consensus(self.levels, self._foreground_map)
+
+    @cached_property
+    def _foreground_map(self) -> Float32[np.ndarray, "h w"] | None:
+        """The foreground score, interpolated to the level map."""
+        if self.foreground is None:
+            return None
+        return cv2.resize(self.foreground, self.levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
     def with_boxes(self, boxes: Boxes) -> Evidence:
         """The same, with other boxes of the largest components."""

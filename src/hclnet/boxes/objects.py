@@ -8,8 +8,8 @@ the other's pixels there; else they are one. Which pixels belong to objects, the
 
 One object has the rule's own box. The boxes of several are those of their pixels; under `auto` with a foreground score
 learned from maps every side then moves inwards by half a cell, as in `hclnet.boxes.auto`. The mask of an object is what
-`levels > t` has in its box, under `auto` with a foreground score learned from outlines what looks like an object there;
-and of several, among its own pixels.
+`levels > t` has in its box, under `auto` with a foreground score learned from outlines the pixels of the consensus
+(`hclnet.boxes.consensus`) there; and of several, among its own pixels.
 """
 
 from __future__ import annotations

@@ -223,13 +223,12 @@ class _Cells:
         directions = torch.linalg.solve(covariance, (share * (own[0] - own[1]) + (1 - share) * shared).T).T
         everything = torch.cat([cells for cells, _ in self.some]).double()
         label_of = torch.tensor([label for cells, label in self.some for _ in cells])
-        weight, bias = torch.zeros_like(directions), torch.zeros(len(directions), dtype=torch.float64)
-        taught = [*self.images.nonzero().flatten().tolist()]
-        untaught = [*(self.images == 0).nonzero().flatten().tolist()]
+        weight, bias = torch.zeros_like(directions), torch.zeros_like(directions[:, 0])
+        taught, untaught = (which.nonzero().flatten().tolist() for which in (self.images > 0, self.images == 0))
         for label in [*taught, *untaught[:1]]:  # all classes without images have the same
             along = everything @ directions[label]
             threshold = _otsu(along)
-            if label in taught:
+            if self.images[label] > 0:
                 threshold = torch.lerp(threshold, _otsu(along[label_of == label]), share[label, 0])
             scale = (along - threshold).abs().mean()
             if not scale > 0:
