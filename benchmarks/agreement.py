@@ -11,14 +11,14 @@ those of `real_images.py` with one seed, which are used again if WORK has them.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
+import torch
+from torchmetrics.functional.classification import binary_auroc
 
 from hclnet.boxes import iou
-from hclnet.settings import parse_settings, read_preset
+from real_options import add_options, open_chosen
 from real_runs import Part, make_parts
-from real_sets import KNOWN, SIDES, open_set
 
 
 def judged(part: Part) -> tuple[np.ndarray, np.ndarray]:
@@ -35,27 +35,20 @@ def judged(part: Part) -> tuple[np.ndarray, np.ndarray]:
 
 
 def area_under_roc(scores: np.ndarray, right: np.ndarray) -> float:
-    """The probability that a right one has a higher score than a wrong one; nan if all or none are right."""
-    higher = scores[right][:, None] - scores[~right][None]
-    return float(((higher > 0) + (higher == 0) / 2).mean()) if higher.size else float("nan")
+    """The probability that a right one has a higher score, 0..1, than a wrong one; nan if all or none are right."""
+    if right.all() or not right.any():
+        return float("nan")
+    return float(binary_auroc(torch.from_numpy(scores), torch.from_numpy(right).long()))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", help=f"{', '.join(KNOWN)} (all by default), or paths of data with boxes")
-    parser.add_argument("--work", type=Path, required=True, help="for runs")
-    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="has data/real and data/photos")
-    parser.add_argument("--side", choices=SIDES, default="choose")
-    parser.add_argument("--folds", type=int, default=3)
-    parser.add_argument("--methods", default="cam,hclnet")
-    parser.add_argument("--preset", default="fast")
-    parser.add_argument("--set", action="append", default=[], help="a setting of all trainings, KEY=VALUE")
+    add_options(parser, methods="cam,hclnet")
     chosen = parser.parse_args()
-    settings = {**read_preset(chosen.preset), **parse_settings(chosen.set)}
+    settings, opened = open_chosen(parser, chosen)
     print("| set | images | method | right | area under ROC | of the least third | of the middle third | of the most |")
     print("|---|---|---|---|---|---|---|---|")
-    for name in chosen.sets or KNOWN:
-        real = open_set(name, chosen.shared, chosen.side, chosen.folds)
+    for real in opened:
         for method in chosen.methods.split(","):
             parts = make_parts(real, method, 0, settings, chosen.work)
             for part in parts:

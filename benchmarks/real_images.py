@@ -42,12 +42,12 @@ import hclnet
 from hclnet.boxes import parse_rule
 from hclnet.metrics import METRICS, Metric, Resampled, change, differences, intervals, resamples
 from hclnet.metrics.registry import V2_IOUS, boxed, mean_share, share, total_counts, values
-from hclnet.settings import parse_settings, read_preset
 from hclnet.storage import write_json, write_text
 from hclnet.types import Records
 from real_objects import object_metrics
+from real_options import add_options, open_chosen
 from real_runs import Part, code_versions, evaluate_parts, make_parts
-from real_sets import KNOWN, SIDES, RealSet, best_centered, open_set
+from real_sets import RealSet, best_centered
 from real_sheets import draw_worst
 
 BASELINE = "cam"
@@ -228,15 +228,8 @@ def measure(real: RealSet, number: int, chosen: argparse.Namespace, settings: di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", help=f"{', '.join(KNOWN)} (all by default), or paths of data with boxes")
-    parser.add_argument("--work", type=Path, required=True, help="for runs, records and sheets")
-    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="has data/real and data/photos")
-    parser.add_argument("--side", choices=SIDES, default="choose", help="to decide on, or to look at in the end")
-    parser.add_argument("--folds", type=int, default=3, help="of the training images, on the side to decide on")
-    parser.add_argument("--methods", default="cam,acol,hclnet")
+    add_options(parser, methods="cam,acol,hclnet")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--preset", default="fast")
-    parser.add_argument("--set", action="append", default=[], help="a setting of all trainings, KEY=VALUE")
     parser.add_argument("--rules", default="auto,otsu3,fixed:0.2", help="box rules, the default one first")
     parser.add_argument("--object-rules", help="those that several objects are found with; the first by default")
     parser.add_argument("--worst", type=int, default=0, help="draw so many of the worst images of each set and method")
@@ -244,18 +237,15 @@ def main() -> None:
     chosen = parser.parse_args()
     chosen.object_rules = chosen.object_rules or chosen.rules.split(",")[0]
     out = chosen.out or chosen.work / f"table-{chosen.side}.md"
-    settings = {**read_preset(chosen.preset), **parse_settings(chosen.set)}
     try:
         for rule in {*chosen.rules.split(","), *chosen.object_rules.split(",")}:
             parse_rule(rule)
         if chosen.seeds < 1:
             raise ValueError(f"--seeds is {chosen.seeds}; name 1 or more.")
-        opened = [open_set(name, chosen.shared, chosen.side, chosen.folds) for name in chosen.sets or KNOWN]
-        sets = {real.name: real for real in opened}
-        if len(sets) < len(opened):
-            raise ValueError("two sets have the same name; name each once, and rename a folder if need be.")
     except ValueError as error:
         parser.error(str(error))
+    settings, opened = open_chosen(parser, chosen)
+    sets = {real.name: real for real in opened}
     rows = []
     for number, real in enumerate(opened):
         rows += measure(real, number, chosen, settings)
