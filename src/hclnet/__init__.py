@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; `_HOME` says the same a
     from hclnet.workflows.calibrate import calibrate, calibrate_rejection
     from hclnet.workflows.compare import compare
     from hclnet.workflows.comparison import ComparisonRow
+    from hclnet.workflows.convert import Converted, convert
     from hclnet.workflows.evaluate import Evaluation, evaluate
     from hclnet.workflows.load import load, locate
     from hclnet.workflows.locate import Located, locate_files
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Calibration": "metrics.calibration",
     "ComparisonRow": "workflows.comparison",
+    "Converted": "workflows.convert",
     "DataSet": "types",
     "Evaluation": "workflows.evaluate",
     "GroundTruth": "types",
@@ -55,6 +57,7 @@ _HOME = {
     "calibrate": "workflows.calibrate",
     "calibrate_rejection": "workflows.calibrate",
     "compare": "workflows.compare",
+    "convert": "workflows.convert",
     "evaluate": "workflows.evaluate",
     "load": "workflows.load",
     "locate": "workflows.load",
@@ -68,6 +71,7 @@ _HOME = {
 __all__ = [
     "Calibration",
     "ComparisonRow",
+    "Converted",
     "DataSet",
     "Evaluation",
     "GroundTruth",
@@ -88,6 +92,7 @@ __all__ = [
     "calibrate",
     "calibrate_rejection",
     "compare",
+    "convert",
     "evaluate",
     "load",
     "locate",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shutil
@@ -83,15 +82,14 @@ def test_a_metric(example, trained: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_format(example, birds: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(hclnet.formats.WRITERS, "table", None)  # so that it is gone afterwards
+    monkeypatch.setitem(hclnet.formats.WRITERS, "links", None)  # so that it is gone afterwards
     example("add-a-format.md", hclnet.formats.WRITERS)
     image = next((birds / "images").rglob("*.jpg"))
-    found = locate_files([image], trained, tmp_path / "out", formats=["table"], save=[], device="cpu")
-    with (tmp_path / "out" / "boxes.csv").open(encoding="utf-8", newline="") as file:
-        (row,) = csv.DictReader(file)
+    found = locate_files([image], trained, tmp_path / "out", formats=["links"], save=[], device="cpu")
     (one,) = found.localizations[0].objects
-    assert row["label"] == one.label and row["path"] == str(image)
-    assert [float(row[k]) for k in ("x0", "y0", "x1", "y1")] == pytest.approx(one.box, abs=0.005)
+    (title, _, line) = (tmp_path / "out" / "boxes.md").read_text(encoding="utf-8").splitlines()
+    assert line == f"- [{image.name}]({image.as_uri()}): {one.label} {one.box}"
+    assert title.startswith("# hclnet ") and found.written == [tmp_path / "out" / "boxes.md"]
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "CHANGELOG.md"])

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from hclnet.formats import coco_dataset, write_coco
+from as_results import as_results
+from hclnet.formats import Target
+from hclnet.formats.coco import coco_dataset, write
 from hclnet.formats.masks import at_size
 from hclnet.types import Localization, LocatedObject
 
-CLASSES = ("z", "a", "b")
-
 
 def test_pycocotools_loads_it(localizations: list[Localization], tmp_path: Path):
-    write_coco(localizations, CLASSES, tmp_path / "coco.json")
+    write(as_results(localizations), Target(tmp_path))
     coco = COCO(str(tmp_path / "coco.json"))
     assert {c["id"]: c["name"] for c in coco.loadCats(coco.getCatIds())} == {1: "z", 2: "a", 3: "b"}
     images = coco.loadImgs(coco.getImgIds())
     assert [(i["file_name"], i["width"], i["height"]) for i in images] == [
-        (one.path, *one.size) for one in localizations
+        (Path(one.path).name, *one.size) for one in localizations
     ]
     found = coco.loadAnns(coco.getAnnIds(imgIds=images[0]["id"]))
     assert [(coco.cats[a["category_id"]]["name"], a["score"]) for a in found] == [("b", 0.75), ("a", 0.2)]
@@ -39,7 +39,7 @@ def test_its_annotations_can_be_scored_as_detections(localizations: list[Localiz
     from pycocotools.cocoeval import COCOeval
 
     path = tmp_path / "coco.json"
-    write_coco(localizations, CLASSES, path)
+    write(as_results(localizations), Target(tmp_path))
     ground_truth = COCO(str(path))
     results = ground_truth.loadRes(json.loads(path.read_text(encoding="utf-8"))["annotations"])
     scorer = COCOeval(ground_truth, results, "bbox")
@@ -59,7 +59,7 @@ def test_pycocotools_shows_and_fills_what_is_annotated(localizations: list[Local
     mask = np.zeros((8, 8), bool)
     mask[2:5, 1:7] = True
     found = [replace(o, mask=mask if masks else None) for o in localizations[0].objects]
-    write_coco([replace(localizations[0], objects=tuple(found)), localizations[1]], CLASSES, tmp_path / "coco.json")
+    write(as_results([replace(localizations[0], objects=tuple(found)), localizations[1]]), Target(tmp_path))
     coco = COCO(str(tmp_path / "coco.json"))
     annotations = coco.loadAnns(coco.getAnnIds())
     with warnings.catch_warnings():
@@ -83,7 +83,7 @@ def test_a_mask_that_no_pixel_of_the_image_is_in_gives_way_to_the_box(localizati
     mask = np.zeros((8, 8), bool)
     mask[0, 7] = True
     tiny = LocatedObject("b", 0.5, (0.0, 0.0, 1.0, 1.0), mask)
-    (one,) = coco_dataset([replace(localizations[0], size=(1, 1), objects=(tiny,))], CLASSES)["annotations"]
+    (one,) = coco_dataset(as_results([replace(localizations[0], size=(1, 1), objects=(tiny,))]))["annotations"]
     assert one["segmentation"] == [[0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0]] and one["area"] == 1
 
 
@@ -94,22 +94,22 @@ def test_a_mask_that_no_pixel_of_the_image_is_in_gives_way_to_the_box(localizati
         ("p/sub/a ü.png", "p", "sub/a ü.png"),
         ("p/a.png", ".", "p/a.png"),
         ("p/../q/a.png", "q", "a.png"),
-        ("p/a.png", None, "p/a.png"),
+        ("p/a.png", None, "a.png"),
     ],
 )
 def test_names_are_relative_to_the_root(localizations: list[Localization], path: str, root: str | None, name: str):
     one = replace(localizations[0], path=path)
-    (image,) = coco_dataset([one], CLASSES, None if root is None else Path(root))["images"]
+    (image,) = coco_dataset(as_results([one], root=None if root is None else Path(root)))["images"]
     assert image["file_name"] == name
 
 
 def test_ids_are_unique_and_count_from_one(localizations: list[Localization]):
-    dataset = coco_dataset([*localizations, *localizations], CLASSES)
+    dataset = coco_dataset(as_results([*localizations, *localizations]))
     assert [i["id"] for i in dataset["images"]] == [1, 2, 3, 4]
     assert [a["id"] for a in dataset["annotations"]] == [1, 2, 3, 4]
     assert [a["image_id"] for a in dataset["annotations"]] == [1, 1, 3, 3]
 
 
 def test_nothing_located(tmp_path: Path):
-    write_coco([], CLASSES, tmp_path / "coco.json")
+    write(as_results([]), Target(tmp_path))
     assert COCO(str(tmp_path / "coco.json")).getImgIds() == []

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hclnet.formats import coco_dataset, write_coco
+from as_results import as_results
+from hclnet.formats import Target
+from hclnet.formats.coco import coco_dataset, write
 from hclnet.formats.masks import at_size, run_lengths
 from hclnet.formats.overlay import save_pictures
 from hclnet.types import Localization, LocatedObject
@@ -56,7 +58,7 @@ def test_masks_are_files_of_the_images_size_and_in_coco(located, tmp_path):
         "masks/sub/a-1.png",
         "masks/sub/a-2.png",
     ]
-    write_coco([located], ["owl", "kite"], tmp_path / "coco.json")
+    write(as_results([located], ["owl", "kite"]), Target(tmp_path))
     annotations = json.loads((tmp_path / "coco.json").read_text())["annotations"]
     for k, annotation in enumerate(annotations, 1):
         with Image.open(tmp_path / "masks" / "sub" / f"a-{k}.png") as picture:
@@ -67,6 +69,8 @@ def test_masks_are_files_of_the_images_size_and_in_coco(located, tmp_path):
 
 
 def test_without_masks_the_segmentation_is_the_box(located):
-    bare = Localization("a.jpg", (60, 40), (LocatedObject("owl", 0.9, (0.0, 0.0, 30.0, 30.0)),), (), {}, {})
-    (annotation,) = coco_dataset([bare], ["owl"])["annotations"]
+    bare = Localization(
+        "a.jpg", (60, 40), (LocatedObject("owl", 0.9, (0.0, 0.0, 30.0, 30.0)),), (("owl", 0.9),), {}, {}
+    )
+    (annotation,) = coco_dataset(as_results([bare], ["owl"]))["annotations"]
     assert annotation["segmentation"] == [[0, 0, 30, 0, 30, 30, 0, 30]] and annotation["area"] == 900

@@ -7,12 +7,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from hclnet.formats import WRITERS, write_boxes
+from as_results import as_results
+from hclnet.formats import Target, plain, write_formats
 from hclnet.types import Localization
 
 
 def test_boxes(localizations: list[Localization], tmp_path: Path):
-    write_boxes(localizations, ["a", "b"], tmp_path / "boxes.json")
+    plain.write(as_results(localizations), Target(tmp_path))
     assert json.loads((tmp_path / "boxes.json").read_text(encoding="utf-8")) == [
         {
             "path": str(tmp_path / "wide ü.png"),
@@ -28,7 +29,7 @@ def test_boxes(localizations: list[Localization], tmp_path: Path):
 
 def test_names_that_are_no_unicode_come_back_as_they_were(localizations: list[Localization], tmp_path: Path):
     odd = os.fsdecode(b"caf\xe9 \xf0\x9f\x90\xa6\n.jpg")
-    for name, (write, file) in WRITERS.items():
-        write([replace(localizations[0], path=odd)], ["a", "b"], tmp_path / file)
-        read = json.loads((tmp_path / file).read_text(encoding="utf-8"))
-        assert (read[0]["path"] if name == "json" else read["images"][0]["file_name"]) == odd
+    results = as_results([replace(localizations[0], path=odd)])
+    for file in write_formats(results, ["json", "coco"], Target(tmp_path)):
+        read = json.loads(file.read_text(encoding="utf-8"))
+        assert (read[0]["path"] if file.name == "boxes.json" else read["images"][0]["file_name"]) == odd

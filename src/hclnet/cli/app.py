@@ -11,7 +11,19 @@ import typer
 from typer.core import TyperGroup
 
 from hclnet.cli import data as data_verbs
-from hclnet.cli.verbs import calibrate, compare, demo, doctor, evaluate, locate, methods, reproduce, score, train
+from hclnet.cli.verbs import (
+    calibrate,
+    compare,
+    convert,
+    demo,
+    doctor,
+    evaluate,
+    locate,
+    methods,
+    reproduce,
+    score,
+    train,
+)
 
 
 class Verbs(TyperGroup):
@@ -99,6 +111,7 @@ for _verb in (
     compare.compare,
     reproduce.reproduce,
     locate.locate,
+    convert.convert,
     methods.methods,
     doctor.doctor,
     demo.demo,

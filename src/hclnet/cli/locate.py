@@ -20,7 +20,7 @@ def locate_images(
     Raises:
         ValueError: as `hclnet.locate_files`, which has the other options.
     """
-    kinds = [kind for kind in _split(save) if kind != "none"]
+    kinds = [kind for kind in split(save) if kind != "none"]
     if model is None:
         typer.echo("No --model: the packaged ImageNet classifier with CAM, 1000 classes.")
     found = locate_files(
@@ -28,7 +28,7 @@ def locate_images(
         model,
         out,
         top=top,
-        formats=_split(formats),
+        formats=split(formats),
         save=kinds,
         device=device,
         log=typer.echo,
@@ -37,10 +37,15 @@ def locate_images(
     for message in found.left_out:
         typer.secho(f"Left out: {message}", fg="yellow", err=True)
     boxes = sum(len(one.objects) for one in found.localizations)
-    written = ", ".join(f"{shown(path)}/" if path.is_dir() else shown(path) for path in found.written)
-    typer.echo(f"{boxes} boxes in {len(found.localizations)} images: {written}")
+    typer.echo(f"{boxes} boxes in {len(found.localizations)} images: {listed(found.written)}")
     return 0 if found.localizations else 1
 
 
-def _split(text: str) -> list[str]:
+def listed(written: Sequence[Path]) -> str:
+    """Files and folders for a person; a folder has a slash."""
+    return ", ".join(f"{shown(path)}/" if path.is_dir() else shown(path) for path in written)
+
+
+def split(text: str) -> list[str]:
+    """The words between commas."""
     return [part for part in map(str.strip, text.split(",")) if part]

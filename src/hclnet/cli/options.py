@@ -85,6 +85,14 @@ IgnoreUnknown = Annotated[
     bool,
     typer.Option("--ignore-unknown-classes", help="Leave out images of classes that the run does not have."),
 ]
+Formats = Annotated[
+    str,
+    typer.Option("--format", help="json, coco, or several of them: json,coco. See docs/from-boxes-to-your-tool.md."),
+]
+ImageRoot = Annotated[
+    Path | None,
+    typer.Option(help="Names of images are relative to this folder.", show_default="the folder located"),
+]
 NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.html.")]
 
 

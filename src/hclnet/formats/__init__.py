@@ -1,16 +1,25 @@
-"""Localizations -> files that other tools read. No torch in here."""
+"""Results of locating -> files that other tools read. No torch in here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from hclnet.formats.coco import coco_dataset, write_coco
-from hclnet.formats.plain import write_boxes
-from hclnet.types import Localization
+from hclnet.formats import coco, plain
+from hclnet.formats.results import ImageResult, ObjectResult, Results, Target
 
-Writer = Callable[[Sequence[Localization], Sequence[str], Path, Path | None], None]
+Writer = Callable[[Results, Target], list[Path]]
+"""Writes one format, of all results; returns the files and folders that it wrote."""
 
-WRITERS: dict[str, tuple[Writer, str]] = {"json": (write_boxes, "boxes.json"), "coco": (write_coco, "coco.json")}
+WRITERS: dict[str, Writer] = {"json": plain.write, "coco": coco.write}
 
-__all__ = ["WRITERS", "coco_dataset", "write_boxes", "write_coco"]
+__all__ = ["WRITERS", "ImageResult", "ObjectResult", "Results", "Target", "Writer", "write_formats"]
+
+
+def write_formats(results: Results, formats: Iterable[str], target: Target) -> list[Path]:
+    """Write results in each of these formats; returns the files and folders that were written.
+
+    Raises:
+        Unwritable: one can't be written.
+    """
+    return [path for name in formats for path in WRITERS[name](results, target)]

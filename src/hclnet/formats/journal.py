@@ -122,7 +122,7 @@ def opened(folder: Path, header: dict[str, Any], overwrite: bool = False) -> Ite
 
     Args:
         folder: of the results.
-        header: what makes the results: those of another header are not gone on with.
+        header: what makes the results: those of another model or of other settings are not gone on with.
         overwrite: drop results of another header, and their pictures, in place of refusing.
 
     Raises:
@@ -141,9 +141,9 @@ def opened(folder: Path, header: dict[str, Any], overwrite: bool = False) -> Ite
             )
         _drop_pictures(folder, rows)
         before, rows = None, {}
-    if before is None or not clean:
-        _write(path, before or header, rows)
-    journal = Journal(path, before or header, rows)
+    if before != header or not clean:
+        _write(path, header, rows)
+    journal = Journal(path, header, rows)
     try:
         yield journal
     finally:

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hclnet.formats.results import ImageResult, ObjectResult, Results, Target
 from hclnet.storage import write_json
-from hclnet.types import Localization, LocatedObject
 
 
-def write_boxes(
-    localizations: Sequence[Localization], classes: Sequence[str], path: Path, root: Path | None = None
-) -> None:
+def write(results: Results, target: Target) -> list[Path]:
     """Boxes are x0, y0, x1, y1 in pixels of the upright image, 0-based, half-open. Paths are as they were given.
 
-    An object has an `agreement` where the box rule can say it.
+    An object has a `score` and an `agreement` where they are known. Where a person has looked at an image it has
+    `reviewed`, its class as `label`, and each object its `source`.
     """
-    rows = [
-        {
-            "path": one.path,
-            "size": list(one.size),
-            "objects": [_object(found) for found in one.objects],
-        }
-        for one in localizations
-    ]
-    write_json(path, rows, indent=1)
+    path = target.path("boxes.json")
+    write_json(path, [_image(one) for one in results.images], indent=1)
+    return [path]
 
 
-def _object(found: LocatedObject) -> dict[str, Any]:
-    row = {"label": found.label, "score": round(found.score, 6), "box": [round(v, 2) for v in found.box]}
-    return row if found.agreement is None else {**row, "agreement": round(found.agreement, 3)}
+def _image(one: ImageResult) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "path": one.path,
+        "size": list(one.size),
+        "objects": [_object(found) for found in one.objects],
+    }
+    return {**row, "label": one.label, "reviewed": True} if one.reviewed else row
+
+
+def _object(found: ObjectResult) -> dict[str, Any]:
+    row: dict[str, Any] = {"label": found.label}
+    if found.score is not None:
+        row["score"] = round(found.score, 6)
+    row["box"] = [round(v, 2) for v in found.box]
+    if found.agreement is not None:
+        row["agreement"] = round(found.agreement, 3)
+    if found.source is not None:
+        row["source"] = found.source
+    return row

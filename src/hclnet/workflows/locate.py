@@ -20,10 +20,11 @@ from hclnet import __version__
 from hclnet.config import Inference, InferenceSettings
 from hclnet.data.named import PICTURES, Named, find_images
 from hclnet.device import precision_name
-from hclnet.formats import WRITERS
+from hclnet.formats import WRITERS, Target, write_formats
 from hclnet.formats.journal import FORMAT, Journal, opened, pictures_of
 from hclnet.formats.names import Names
 from hclnet.formats.overlay import save_pictures
+from hclnet.formats.results import given_root, results_of
 from hclnet.formats.rows import file_row, is_same_file, localization_of, row_of
 from hclnet.localizer.localizer import Localizer
 from hclnet.localizer.request import as_arguments, as_classes, as_count, as_names, split_names
@@ -121,19 +122,15 @@ def locate_files(
         classes = as_classes(classes, localizer.classes)
     if named is not None:
         classes = as_classes([*(classes or ()), *named], localizer.classes)
-    header = _header(localizer, "imagenet" if model is None else os.fspath(model), top, classes, max_objects)
+    header = _header(localizer, "imagenet" if model is None else os.fspath(model), top, classes, max_objects, root)
     for folder in (out, *(out / kind for kind in sorted(kinds))):
         check_writable(folder)
     work = _Work(localizer, top, classes, max_objects, out, kinds, found.left_out)
-    written = [*(out / WRITERS[name][1] for name in formats), *(out / kind for kind in sorted(kinds))]
 
-    def write(journal: Journal) -> list[dict[str, Any]]:
+    def write(journal: Journal) -> tuple[list[dict[str, Any]], list[Path]]:
         rows = [row for row in (work.rows.get(str(one.path)) for one in found.images) if row is not None]
-        localizations = [localization_of(row, "masks" in kinds) for row in rows]
-        for name in formats:
-            writer, file = WRITERS[name]
-            writer(localizations, localizer.classes, out / file, root)
-        return rows
+        results = results_of(journal.header, rows, root, "masks" in kinds)
+        return rows, write_formats(results, formats, Target(out))
 
     with locked(out, "locating"), Stopping() as stop, opened(out, header, overwrite) as journal:
         clear_parts(out)
@@ -152,12 +149,13 @@ def locate_files(
                     )
             raise
         with stop.held():
-            rows = write(journal)
+            rows, written = write(journal)
     if log:
         for row in rows[:listed]:
             log(_line(row, localizer.inference))
         if listed and len(rows) > listed:
             log(f"... and {len(rows) - listed} more")
+    written += [out / kind for kind in sorted(kinds)]
     return Located([localization_of(row, "masks" in kinds) for row in rows], work.left_out, written, already)
 
 
@@ -195,7 +193,8 @@ class _Work:
                 before = journal.rows.get(str(image.path), {})
                 name = before.get("name") or names.free(image.name)
                 kinds = self.kinds | set(before.get("pictures", ()))
-                row = {"path": str(image.path), "name": name, "root": str(image.root)}
+                absolute, root = os.path.abspath(image.path), os.path.abspath(image.root)  # noqa: PTH100, links are kept
+                row = {"path": str(image.path), "name": name, "absolute": absolute, "root": root}
                 try:
                     row |= self._locate(image.path, name, kinds)
                 except _LeftOut as error:
@@ -244,9 +243,9 @@ class _LeftOut(Exception):
 
 
 def _header(
-    localizer: Localizer, name: str, top: int, classes: tuple[str, ...] | None, max_objects: int
+    localizer: Localizer, name: str, top: int, classes: tuple[str, ...] | None, max_objects: int, root: Path | None
 ) -> dict[str, Any]:
-    """What the results of a folder have in common."""
+    """What the results of a folder have in common, and `image_root`, which may be another one at each call."""
     settings = {
         "top": top if classes is None else None,
         "asked": None if classes is None else sorted(classes),
@@ -261,6 +260,7 @@ def _header(
         "model": {"name": name, "fingerprint": localizer.fingerprint()},
         "settings": settings,
         "classes": list(localizer.classes),
+        "image_root": None if root is None else str(root),
     }
 
 
@@ -275,13 +275,9 @@ def _root(images: Sequence[Named], given: str | Path | None) -> Path | None:
         with suppress(ValueError):
             return Path(os.path.commonpath(roots))
         return None
-    root = Path(os.path.abspath(os.path.expanduser(given)))  # noqa: PTH100, PTH111
-    if not root.is_dir():
+    if not Path(os.path.expanduser(given)).is_dir():  # noqa: PTH111, fails not on a folder called ~name
         raise ValueError(f"--image-root {shown(given)}: there is no such folder.")
-    for one in images:
-        if root not in Path(os.path.abspath(one.path)).parents:  # noqa: PTH100
-            raise ValueError(f"--image-root {shown(given)}: {shown(one.path)} is not in it. Name a folder above all.")
-    return root
+    return given_root(given, {str(one.path): Path(os.path.abspath(one.path)) for one in images})  # noqa: PTH100
 
 
 def _line(row: dict[str, Any], settings: Inference) -> str:

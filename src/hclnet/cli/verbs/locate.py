@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hclnet.cli.options import Box, Device, Fusion, SetMaps, settings_of_maps
+from hclnet.cli.options import Box, Device, Formats, Fusion, ImageRoot, SetMaps, settings_of_maps
 
 
 def locate(
@@ -17,7 +17,7 @@ def locate(
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Box the K most probable classes.")] = 1,
     out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("located"),
-    formats: Annotated[str, typer.Option("--format", help="json, coco, or both: json,coco.")] = "json,coco",
+    formats: Formats = "json,coco",
     save: Annotated[str, typer.Option(help="overlays, heatmaps, masks, several of them or none.")] = "overlays",
     max_objects: Annotated[
         int, typer.Option("--max-objects", metavar="N", min=1, help="Up to N objects of each class, each with a score.")
@@ -37,10 +37,7 @@ def locate(
     box: Box = None,
     fusion: Fusion = None,
     settings: SetMaps = None,
-    image_root: Annotated[
-        Path | None,
-        typer.Option(help="Names in coco.json are relative to this folder.", show_default="the folder located"),
-    ] = None,
+    image_root: ImageRoot = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Drop what another model or other settings left in --out.")
     ] = False,
