@@ -82,13 +82,13 @@ def test_a_metric(example, trained: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_format(example, birds: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(hclnet.formats.WRITERS, "links", None)  # so that it is gone afterwards
+    monkeypatch.setitem(hclnet.formats.WRITERS, "best", None)  # so that it is gone afterwards
     example("add-a-format.md", hclnet.formats.WRITERS)
     image = next((birds / "images").rglob("*.jpg"))
-    found = locate_files([image], trained, tmp_path / "out", formats=["links"], save=[], device="cpu")
+    found = locate_files([image], trained, tmp_path / "out", formats=["best"], save=[], device="cpu")
     (one,) = found.localizations[0].objects
     (title, _, line) = (tmp_path / "out" / "boxes.md").read_text(encoding="utf-8").splitlines()
-    assert line == f"- [{image.name}]({image.as_uri()}): {one.label} {one.box}"
+    assert line == f"- {image.name}: {one.label} {one.box}"
     assert title.startswith("# hclnet ") and found.written == [tmp_path / "out" / "boxes.md"]
 
 
