@@ -34,7 +34,7 @@ SETTINGS = {
     "ten crops": {"box": "otsu3", "crops": 10},
     "by percentiles": {"box": "fixed:0.3", "cam_normalization": "ivr:35"},
 }
-METHODS = ("cam", "acol", "hclnet", "spg")
+METHODS = ("cam", "acol", "hclnet", "spg", "bas")
 
 
 @pytest.fixture(scope="module")

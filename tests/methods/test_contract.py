@@ -30,6 +30,7 @@ OPTIONS = {
         {"classify": "mean", "branches": 3},
     ],
     "adl": [{"stage": "head"}],
+    "bas": [{"guidance": 0.0}, {"top_k": 2}, {"top_k": 99}],
     "spg": [{"b2_high": 0.9, "b1_low": 0.3}],
 }
 # Every choice of options on one backbone, every backbone with the defaults.

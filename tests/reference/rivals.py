@@ -1,4 +1,4 @@
-"""What HaS, CutMix, ADL and SPG add to CAM, written out pixel by pixel in float64, slowly, from their definitions.
+"""What HaS, CutMix, ADL, SPG and BAS add to CAM, written out pixel by pixel in float64, slowly, from their definitions.
 
 Nothing of `hclnet` is used in here. Images are b x d x h x w arrays, maps h x w. Chance is what the caller hands in.
 """
@@ -6,6 +6,8 @@ Nothing of `hclnet` is used in here. Images are b x d x h x w arrays, maps h x w
 import math
 
 import numpy as np
+
+from reference import network
 
 
 def hidden(image, side, coins, p):
@@ -123,3 +125,34 @@ def spg_loss(logits, targets, attention, b1, b2, c, size, b2_by=(0.7, 0.05), b1_
         "B1": guided(b1, [sigmoid(m) for m in b2], *b1_by),
         "C": guided(c, both, *c_by),
     }
+
+
+def foreground(x, generator):
+    """BAS's map of each class: a convolution of the features, then the sigmoid."""
+    return np.array([sigmoid(m) for m in network.convolve(x, *generator)])
+
+
+def bas_loss(x, layers, generator, label, targets, guidance, area):
+    """BAS's four terms for one image: its features, the classifier's layers, the generator's, and the true class."""
+    mask = foreground(x, generator)[label]
+    maps = network.branch(x, layers)
+    without, through = np.zeros(x.shape), np.zeros(maps.shape)
+    for d, i, j in np.ndindex(x.shape):
+        without[d, i, j] = x[d, i, j] * (1 - mask[i, j])
+    for c, i, j in np.ndindex(maps.shape):
+        through[c, i, j] = maps[c, i, j] * mask[i, j]
+    whole = max(network.pooled(maps)[label], 0)
+    background = max(network.pooled(network.branch(without, layers))[label], 0)
+    of_all, of_foreground = network.cross_entropies([network.pooled(maps), network.pooled(through)], targets)
+    return {
+        "A": of_all,
+        "suppression": background / whole if background < whole else 0.0,
+        "guidance": guidance * of_foreground,
+        "area": area * sum(mask.flat) / mask.size,
+    }
+
+
+def mean_of_top(maps, logits, label, k):
+    """BAS's map at test: the mean of those of a class and of the k - 1 others that are most probable."""
+    others = sorted((c for c in range(len(maps)) if c != label), key=lambda c: -logits[c])[: k - 1]
+    return sum(maps[c] for c in [label, *others]) / (1 + len(others))
