@@ -12,6 +12,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Installing hclnet with torch and torchvision into $(VENV): several GB, some minutes the first time ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group dev -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps label-studio-sdk==2.0.13  # see pyproject.toml
 	@touch $@
 
 demo: setup

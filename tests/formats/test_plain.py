@@ -17,19 +17,20 @@ def test_boxes(localizations: list[Localization], tmp_path: Path):
     assert json.loads((tmp_path / "boxes.json").read_text(encoding="utf-8")) == [
         {
             "path": str(tmp_path / "wide ü.png"),
+            "name": "wide ü.png",
             "size": [90, 60],
             "objects": [
                 {"label": "b", "score": 0.75, "box": [10.13, 5.0, 50.5, 40.0], "agreement": 0.846},
                 {"label": "a", "score": 0.2, "box": [0.0, 0.0, 90.0, 60.0]},
             ],
         },
-        {"path": str(tmp_path / "flat.png"), "size": [30, 40], "objects": []},
+        {"path": str(tmp_path / "flat.png"), "name": "flat.png", "size": [30, 40], "objects": []},
     ]
 
 
 def test_names_that_are_no_unicode_come_back_as_they_were(localizations: list[Localization], tmp_path: Path):
     odd = os.fsdecode(b"caf\xe9 \xf0\x9f\x90\xa6\n.jpg")
     results = as_results([replace(localizations[0], path=odd)])
-    for file in write_formats(results, ["json", "coco"], Target(tmp_path)):
-        read = json.loads(file.read_text(encoding="utf-8"))
-        assert (read[0]["path"] if file.name == "boxes.json" else read["images"][0]["file_name"]) == odd
+    write_formats(results, ["json", "coco"], Target(tmp_path))
+    boxes, coco = (json.loads((tmp_path / name).read_text(encoding="utf-8")) for name in ("boxes.json", "coco.json"))
+    assert boxes[0]["path"] == boxes[0]["name"] == coco["images"][0]["file_name"] == odd

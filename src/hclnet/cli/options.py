@@ -87,7 +87,7 @@ IgnoreUnknown = Annotated[
 ]
 Formats = Annotated[
     str,
-    typer.Option("--format", help="json, coco, or several of them: json,coco. See docs/from-boxes-to-your-tool.md."),
+    typer.Option("--format", help="json, coco, yolo, voc, cvat, label-studio, csv, parquet; or several: json,coco."),
 ]
 ImageRoot = Annotated[
     Path | None,

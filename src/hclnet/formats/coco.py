@@ -35,11 +35,28 @@ def coco_dataset(results: Results) -> dict[str, Any]:
     }
 
 
+def coco_results(dataset: dict[str, Any]) -> list[dict[str, Any]]:
+    """The annotations with a score as a list of results (https://cocodataset.org/#format-results), for `loadRes`.
+
+    Args:
+        dataset: as `coco_dataset` makes it, which has the ids.
+    """
+    kept = ("image_id", "category_id", "bbox", "score", "agreement")
+    rows = []
+    for annotation in dataset["annotations"]:
+        if "score" in annotation:
+            row = {key: annotation[key] for key in kept if key in annotation}
+            is_mask = isinstance(annotation["segmentation"], dict)
+            rows.append(row | {"segmentation": annotation["segmentation"]} if is_mask else row)
+    return rows
+
+
 def write(results: Results, target: Target) -> list[Path]:
-    """`coco_dataset` as `coco.json`."""
-    path = target.path("coco.json")
-    write_json(path, coco_dataset(results))
-    return [path]
+    """The data set as `coco.json`, the list of results as `coco-results.json`."""
+    dataset, path, plain_list = coco_dataset(results), target.path("coco.json"), target.path("coco-results.json")
+    write_json(path, dataset)
+    write_json(plain_list, coco_results(dataset))
+    return [path, plain_list]
 
 
 def _annotation(found: ObjectResult, size: tuple[int, int]) -> dict[str, Any]:

@@ -22,6 +22,12 @@ def run_lengths(mask: Bool[np.ndarray, "h w"]) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": [0, *counts] if column_by_column[0] else counts}
 
 
+def row_lengths(mask: Bool[np.ndarray, "h w"]) -> list[int]:
+    """CVAT's run lengths: how many pixels are out, in, out ... row by row from the top, each from the left."""
+    counts: list[int] = run_lengths(mask.T)["counts"]
+    return counts
+
+
 def of_run_lengths(rle: dict[str, Any]) -> Bool[np.ndarray, "h w"]:
     """The mask that `run_lengths` was made of."""
     height, width = rle["size"]

@@ -10,7 +10,8 @@ from hclnet.storage import write_json
 
 
 def write(results: Results, target: Target) -> list[Path]:
-    """Boxes are x0, y0, x1, y1 in pixels of the upright image, 0-based, half-open. Paths are as they were given.
+    """Boxes are x0, y0, x1, y1 in pixels of the upright image, 0-based, half-open. A `path` is as it was given, a
+    `name` relative to the image root.
 
     An object has a `score` and an `agreement` where they are known. Where a person has looked at an image it has
     `reviewed`, its class as `label`, and each object its `source`.
@@ -21,11 +22,8 @@ def write(results: Results, target: Target) -> list[Path]:
 
 
 def _image(one: ImageResult) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "path": one.path,
-        "size": list(one.size),
-        "objects": [_object(found) for found in one.objects],
-    }
+    about = {"path": one.path, "name": one.name, "size": list(one.size)}
+    row: dict[str, Any] = about | {"objects": [_object(found) for found in one.objects]}
     return {**row, "label": one.label, "reviewed": True} if one.reviewed else row
 
 

@@ -82,6 +82,7 @@ class Results:
         version: of hclnet.
         model: its name as it was given, such as the path of a run.
         fingerprint: of the model's weights.
+        root: the folder that names are relative to; None where the images have none in common.
     """
 
     images: Sequence[ImageResult]
@@ -89,6 +90,7 @@ class Results:
     version: str = ""
     model: str = ""
     fingerprint: str = ""
+    root: Path | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -141,6 +143,7 @@ def results_of(
         header.get("hclnet", ""),
         model.get("name", ""),
         model.get("fingerprint", ""),
+        home,
     )
 
 

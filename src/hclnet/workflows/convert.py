@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hclnet.formats import WRITERS, Target, write_formats
+from hclnet.formats import WRITERS, Target, check_formats, write_formats
 from hclnet.formats.journal import FILE, read_journal
 from hclnet.formats.results import Results, file_of, given_root, results_of
 from hclnet.localizer.request import as_names
@@ -40,7 +40,7 @@ def convert(
 
     Args:
         located: a folder of results, with `located.jsonl`.
-        formats: those to write.
+        formats: of the files with boxes: json, coco, yolo, voc, cvat, label-studio, csv, parquet.
         out: the folder for the files; `located` by default.
         image_root: the folder that names of images in the files are relative to; by default that of the last `locate`,
             or one that all images have in common.
@@ -50,6 +50,7 @@ def convert(
         Unwritable: the files can't be written.
     """
     formats = as_names("format", formats, tuple(WRITERS))
+    check_formats(formats)
     folder = Path(located)
     out = folder if out is None else Path(out)
     results = read_results(folder, image_root)

@@ -20,7 +20,7 @@ from hclnet import __version__
 from hclnet.config import Inference, InferenceSettings
 from hclnet.data.named import PICTURES, Named, find_images
 from hclnet.device import precision_name
-from hclnet.formats import WRITERS, Target, write_formats
+from hclnet.formats import WRITERS, Target, check_formats, write_formats
 from hclnet.formats.journal import FORMAT, Journal, opened, pictures_of
 from hclnet.formats.names import Names
 from hclnet.formats.overlay import save_pictures
@@ -88,17 +88,17 @@ def locate_files(
     Args:
         images: files, folders, globs.
         model: a run folder; without one, the packaged ImageNet classifier with CAM.
-        out: for `located.jsonl`, the journal; `boxes.json`, `coco.json`, `overlays/`, `heatmaps/` and `masks/`.
+        out: for `located.jsonl`, the journal; the files of the formats; `overlays/`, `heatmaps/` and `masks/`.
         top: box the `top` most probable classes.
-        formats: of the files with boxes, json and coco.
-        save: pictures to draw: overlays, heatmaps, masks. With masks, `coco.json` has them too.
+        formats: of the files with boxes: json, coco, yolo, voc, cvat, label-studio, csv, parquet.
+        save: pictures to draw: overlays, heatmaps, masks. With masks, the formats that can hold them have them too.
         device: `auto`, `cpu`, `cuda` ...
         log: called with lines for a person, among them one for each of the first images, when all are done.
         listed: how many those are.
         max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
         classes: box these instead of the most probable ones, where they are there.
         class_text: more of them, with commas between them; see `hclnet.localizer.request.split_names`.
-        image_root: the folder that names in `coco.json` are relative to; the one that was located by default, and of
+        image_root: the folder that names in these files are relative to; the one that was located by default, and of
             several the one that they have in common.
         overwrite: drop what another model or other settings have left in `out`, in place of refusing.
         inference: settings of maps and boxes, such as `box="fixed:0.2"`.
@@ -110,6 +110,7 @@ def locate_files(
     """
     top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
     formats = as_names("format", formats, tuple(WRITERS))
+    check_formats(formats)
     out, kinds = Path(out), set(as_names("save", save, KINDS, none=True))
     found = find_images(as_arguments(images), out)
     root = _root(found.images, image_root)

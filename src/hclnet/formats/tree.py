@@ -1,0 +1,108 @@
+"""Formats that are a folder with a file for each image: names that go together, and the images themselves as links."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+
+from hclnet.formats.names import Names
+from hclnet.formats.results import Results
+from hclnet.storage import clear_parts, unwritable, whole, write_json
+
+_MADE = ".hclnet.files.json"
+
+
+class Tree:
+    """A folder of files for one format. What an earlier call has made there and this one has not goes at the end; what
+    somebody else has put there stays.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made: set[str] = set()
+        self._before = _made_in(folder)
+
+    def write(self, name: str, text: str) -> None:
+        """A file of text, by its name with slashes.
+
+        Raises:
+            Unwritable: it can't be written.
+        """
+        with whole(self.folder / name, durable=False, sweep=False) as part:
+            part.write_bytes(text.encode("utf-8", "surrogateescape"))
+        self._made.add(name)
+
+    def link(self, name: str, image: Path) -> bool:
+        """Have an image here, as a link or, where there are none, as a copy; whether it is there then.
+
+        Raises:
+            Unwritable: it can't be.
+        """
+        here = self.folder / name
+        if here.is_file() and not here.is_symlink() and name not in self._before:
+            return True
+        if not image.is_file():
+            return False
+        try:
+            here.parent.mkdir(parents=True, exist_ok=True)
+            here.unlink(missing_ok=True)
+            try:
+                here.symlink_to(image)
+            except OSError:  # on Windows links are for developers
+                shutil.copyfile(image, here)
+        except OSError as error:
+            raise unwritable(here, error) from error
+        self._made.add(name)
+        return True
+
+    def close(self) -> None:
+        """Remove what is left of the call before."""
+        for name in self._before - self._made:
+            with suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
+        write_json(self.folder / _MADE, sorted(self._made))
+
+
+@contextmanager
+def tree(folder: Path) -> Iterator[Tree]:
+    """The folder of a format, to be written anew.
+
+    Raises:
+        Unwritable: it can't be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    clear_parts(folder, deep=True)
+    made = Tree(folder)
+    yield made
+    made.close()
+
+
+def _made_in(folder: Path) -> set[str]:
+    """What the call before has made in a folder."""
+    try:
+        names = json.loads((folder / _MADE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    listed = names if isinstance(names, list) else []
+    return {name for name in listed if isinstance(name, str) and not {"..", "/"} & {*PurePosixPath(name).parts}}
+
+
+def stems_of(results: Results, reserved: Collection[str] = ()) -> list[str]:
+    """A name for each image, without its ending: no two alike on any file system, also of images of one stem.
+
+    Args:
+        results: the images; names keep their folders.
+        reserved: names of folders that mean something to those who read the format, in lower case. They get a `_`.
+    """
+    names, stems = Names(), []
+    for one in results.images:
+        *folders, file = PurePosixPath(one.name.lstrip("/")).parts
+        safe = [f"{folder}_" if folder.lower() in reserved else folder for folder in folders]
+        stems.append(names.free("/".join([*safe, PurePosixPath(file).stem])))
+    return stems
