@@ -180,11 +180,13 @@ class RunConfig(Strict):
     options: dict[str, Any] = Field(default_factory=dict, description="the method's own options")
     backbone: str = "efficientnet_lite0"
     weights: str = Field(
-        default="auto", description="auto: ImageNet's, packaged or from timm's hub; none: random; or a file"
+        default="auto",
+        description="auto: packaged, or those of the name from timm's hub; none: random; or a file",
     )
-    output_stride: Literal[8, 16, 32] | None = Field(
+    output_stride: int | None = Field(
         default=None,
-        description="pixels of the image per value of a map; None: the backbone's own (8 for vgg16, else 16)",
+        ge=1,
+        description="pixels of the image per value of a map; None: the backbone's own (8 for vgg16, most often 16)",
     )
     stages: int = Field(
         default=1,

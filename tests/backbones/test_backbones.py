@@ -35,8 +35,10 @@ def test_what_does_not_exist_is_named_before_anything_runs():
         make_config("x", "cam", backbone="vgg17")
     with pytest.raises(ValueError, match="vgg16 can't have output stride 32"):
         make_config("x", "cam", backbone="vgg16", output_stride=32)
-    with pytest.raises(ValueError, match="output_stride"):
+    with pytest.raises(ValueError, match="efficientnet_lite0 can't have output stride 12; it can have 8, 16, 32"):
         make_config("x", "cam", output_stride=12)
+    with pytest.raises(ValueError, match="output_stride"):
+        make_config("x", "cam", output_stride=0)
 
 
 @pytest.mark.precision

@@ -1,40 +1,49 @@
-"""The interface of every backbone: named stages that can be walked."""
+"""The interface of every backbone: features of named stages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from copy import deepcopy
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-Features = dict[str, Float[Tensor, "b _ _ _"]]  # by stage, b x c x h x w
-FeatureHook = Callable[[str, Float[Tensor, "b c h w"]], Float[Tensor, "b c h w"]]
+from hclnet.backbones.folding import folded
+from hclnet.backbones.stages import FeatureHook, Features, StageInfo, StageList
+
+__all__ = ["ATTENTION", "CLASS_TOKEN", "Backbone", "FeatureHook", "Features", "StageInfo", "StageList", "Walker"]
+
+ATTENTION = "attention"
+"""Attention of the class token to each patch, the mean over the heads: a channel for each block."""
+CLASS_TOKEN = "class_token"
+"""The class token after the last block, normalized as its head would have it: b x d x 1 x 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageInfo:
-    """Channels of a stage's features, and pixels of the image per feature (its stride)."""
+class Walker(Protocol):
+    """What computes features of stages; also a `torch.nn.Module`."""
 
-    channels: int
-    stride: int
+    def walk(self, images: Float[Tensor, "b 3 h w"], wanted: Collection[str], change: FeatureHook | None) -> Features:
+        """Features of the wanted stages, in their order."""
+        ...
 
 
 class Backbone(nn.Module):
-    """A backbone as a list of named stages; it has no hooks.
+    """A backbone: named stages in order, and what walks through them.
 
     Attributes:
         name: as given to `--backbone`.
-        stages: the modules in order, by name. `stage1` ... `stage5` halve the resolution each (or keep it, where the
-            output stride says so); a backbone may have more after them. A pool ends the stage before it.
-        info: channels and stride by stage.
+        stages: what walks: the modules in order, by name (`StageList`), or a whole model.
+        info: channels and stride by stage. `stageK` has stride 2^K, or a smaller one where the output stride says so; a
+            transformer that has one resolution has stages `blockK`. A pool ends the stage before it.
+        extras: channels and stride of what it can tell besides, by name: `ATTENTION`, `CLASS_TOKEN`. They are asked
+            for as stages are.
         last: the stage that class maps are computed from unless a method says otherwise.
         branch_width: channels of the 3x3 convolutions of a classifier branch on this backbone.
         mean, std: of the input, per channel, for images in 0..1.
+        side: the only side that images can have, pixels; None: any.
+        changeable: whether what a stage puts out can be changed while walking.
         names: the backbone's name of each tensor, by its name in the model that the stages were taken from.
         levels: the stages that make up the last one's features, in order; itself alone unless `combine_levels` said
             otherwise.
@@ -43,26 +52,34 @@ class Backbone(nn.Module):
     def __init__(
         self,
         name: str,
-        stages: dict[str, nn.Module],
+        stages: dict[str, nn.Module] | nn.Module,
         info: dict[str, StageInfo],
         last: str,
         branch_width: int,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
-        source: nn.Module,
+        source: nn.Module | Mapping[str, Tensor],
+        *,
+        extras: dict[str, StageInfo] | None = None,
+        side: int | None = None,
+        changeable: bool = True,
     ) -> None:
         super().__init__()
         self.name = name
-        self.stages = nn.ModuleDict(stages)
+        self.stages = StageList(stages) if isinstance(stages, dict) else stages
         self.info = info
+        self.extras = extras or {}
         self.last = last
         self.branch_width = branch_width
         self.mean = mean
         self.std = std
+        self.side = side
+        self.changeable = changeable
         self.levels: tuple[str, ...] = (last,)
         own = {id(tensor): key for key, tensor in self.state_dict(keep_vars=True).items()}
-        tensors = source.state_dict(keep_vars=True).items()
-        self.names = {name: own[id(tensor)] for name, tensor in tensors if id(tensor) in own}
+        tensors = source.state_dict(keep_vars=True) if isinstance(source, nn.Module) else source
+        self.names = {name: own[id(tensor)] for name, tensor in tensors.items() if id(tensor) in own}
+        self.unused = frozenset(tensors) - frozenset(self.names)
 
     @property
     def output_stride(self) -> int:
@@ -102,44 +119,26 @@ class Backbone(nn.Module):
 
         Args:
             images: normalized by `mean` and `std`.
-            wanted: names of stages.
+            wanted: names of stages, or of `extras`.
             change: called with each stage's name and output while walking; what it returns goes on (ADL).
         """
-        left, features, before, x = set(wanted), {}, [], images
-        assert left <= set(self.stages), f"{left - set(self.stages)} are not stages of {self.name}"
-        for name, stage in self.stages.items():
-            x = stage(x)
-            if change is not None:
-                x = change(name, x)
-            if name in self.levels[:-1] and self.last in left:
-                before.append(x)
-            if name in left:
-                features[name] = _side_by_side(before, x) if name == self.last and before else x
-                left.remove(name)
-                if not left:
-                    break
-        return features
+        named = set(wanted)
+        known = {*self.info, *self.extras}
+        assert named <= known, f"{named - known} are not stages of {self.name}"
+        levels = self.levels if self.last in named else ()
+        walker: Walker = self.stages  # type: ignore[assignment] # a module that also is one
+        found = walker.walk(images, named.union(levels), change)
+        if len(levels) > 1:
+            found[self.last] = _side_by_side([found[name] for name in levels[:-1]], found[self.last])
+        return {name: features for name, features in found.items() if name in named}
 
     def folded(self) -> Backbone:
-        """A copy for inference with every batch norm folded into the convolution before it: a third less time."""
-        copy = deepcopy(self).eval().requires_grad_(False)
-        convolution: nn.Conv2d | None = None
-        for name, module in list(copy.named_modules()):
-            if isinstance(module, nn.Conv2d):
-                convolution = module
-            elif isinstance(module, nn.BatchNorm2d):
-                # In every backbone here a batch norm is defined right after the convolution whose output it sees.
-                assert convolution is not None and convolution.out_channels == module.num_features, name
-                assert module.running_mean is not None and module.running_var is not None, name
-                convolution.weight, convolution.bias = fuse_conv_bn_weights(
-                    convolution.weight, convolution.bias, module.running_mean, module.running_var,
-                    module.eps, module.weight, module.bias,
-                )  # fmt: skip
-                parent, _, own = name.rpartition(".")
-                # timm's batch norms carry the activation that follows them.
-                setattr(copy.get_submodule(parent), own, getattr(module, "act", nn.Identity()))
-                convolution = None
-        return copy
+        """A copy for inference, with batch norms folded into the convolutions before them: a third less time.
+
+        The copy is compared with the backbone on a drawn image. Where it computes something else, as in a model that
+        uses a batch norm in a way of its own, it is a copy without folding.
+        """
+        return folded(self, list(self.info), self.side or 64)
 
 
 def _side_by_side(before: list[Float[Tensor, "b _ _ _"]], last: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d h w"]:

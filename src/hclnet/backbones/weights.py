@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
 import timm
@@ -14,7 +14,9 @@ from torch import Tensor
 from hclnet.backbones.backbone import Backbone
 
 # What torchvision and timm call the tensors after the backbone.
-_CLASSIFIER = ("classifier.", "fc.", "head.", "pre_logits.")
+_CLASSIFIER = ("classifier.", "fc.", "head.", "head_dist.", "pre_logits.")
+# Where a checkpoint keeps the state dict; DINO's has a teacher and a student, and the teacher is the model.
+_WRAPPERS = ("state_dict", "model", "teacher")
 _MOST = 3  # names in a message
 
 Tensors = Mapping[str, Tensor]
@@ -27,7 +29,7 @@ class Misfit(ValueError):
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The named tensors in a safetensors file or a file of torch's; the content decides which of them it is.
 
-    A state dict inside of a checkpoint, under `state_dict` or `model`, is found.
+    A state dict inside of a checkpoint, under `state_dict`, `model` or `teacher`, is found.
 
     Raises:
         ValueError: the file is missing, damaged, of another kind, or needs objects besides tensors to be made.
@@ -49,8 +51,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"Where you trust it, load it and save its state dict alone, as safetensors or by torch.save."
         ) from None
     except Exception as error:  # a damaged file can fail in any way
-        raise ValueError(f"{path} can't be read as weights: {_reason(error)}.") from None
-    for wrapper in ("state_dict", "model"):
+        raise ValueError(f"{path} can't be read as weights: {reason_of(error)}.") from None
+    for wrapper in _WRAPPERS:
         if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
             found = found[wrapper]
     tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, dict) else {}
@@ -70,19 +72,20 @@ def fit(backbone: Backbone, tensors: Tensors) -> dict[str, Tensor]:
     """
     own = backbone.state_dict()
     for names in (backbone.names, {key: key for key in own}):
-        if (prefix := _prefix(next(iter(names)), tensors)) is not None:
+        if (prefix := common_prefix(names, tensors)) is not None:
             inner = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            return _by_name(own, names, inner)
+            return _by_name(own, names, inner, backbone.unused)
     if _kinds(list(tensors.items())[: len(own)]) == _kinds(own.items()):
         return dict(zip(own, tensors.values()))
     raise Misfit(f"it has {_some(list(tensors))}, and nothing that is called {_some(list(backbone.names))}")
 
 
-def _by_name(own: Tensors, names: Mapping[str, str], tensors: Tensors) -> dict[str, Tensor]:
+def _by_name(own: Tensors, names: Mapping[str, str], tensors: Tensors, unused: Set[str]) -> dict[str, Tensor]:
+    known = {*names, *unused}
     # Files from before batch norms counted their batches don't have the counter, which nothing here reads.
     optional = {name for name in names if name.endswith("num_batches_tracked")}
     missing = [name for name in names if name not in tensors and name not in optional]
-    extra = [name for name in tensors if name not in names and not name.startswith(_CLASSIFIER)]
+    extra = [name for name in tensors if name not in known and not name.startswith(_CLASSIFIER)]
     shapes = [
         f"{name} is {_shape(tensors[name])}, not {_shape(own[key])}"
         for name, key in names.items()
@@ -117,18 +120,19 @@ def hub_tensors(backbone: Backbone, model: str, torchvision_weights: str) -> dic
         address = get_model_weights(torchvision_weights).IMAGENET1K_V1.url
         raise ValueError(
             f"The ImageNet weights of {backbone.name} are not on this machine and can't be had from timm's hub "
-            f"({repository}: {_reason(error)}). Fetch them where there is a network, for example from "
+            f"({repository}: {reason_of(error)}). Fetch them where there is a network, for example from "
             f"{address}, and give the file with --weights FILE; or start from random weights with --weights none."
         ) from None
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The first sentence of what an exception says, or its name where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].partition(". ")[0].rstrip(".")
 
 
-def _prefix(name: str, tensors: Tensors) -> str | None:
-    """What comes before a name in the tensors' names; None where they don't have it."""
+def common_prefix(names: Iterable[str], tensors: Tensors) -> str | None:
+    """What comes before the first of the names in the tensors' names; None where they don't have it."""
+    name = next(iter(names))
     found = [key for key in tensors if key == name or key.endswith(f".{name}")]
     return min(found, key=len).removesuffix(name) if found else None
 

@@ -19,10 +19,14 @@ Data = Annotated[
     ),
 ]
 Backbone = Annotated[
-    str | None, typer.Option(help="efficientnet_lite0 (or 1, 2), vgg16, resnet50.", show_default="efficientnet_lite0")
+    str | None,
+    typer.Option(
+        help="efficientnet_lite0 (or 1, 2), vgg16, resnet50, or timm:NAME for any model of timm.",
+        show_default="efficientnet_lite0",
+    ),
 ]
 Weights = Annotated[
-    str | None, typer.Option(help="auto (ImageNet), none (random) or a file of them.", show_default="auto")
+    str | None, typer.Option(help="auto (those of the backbone's name), none (random) or a file of them.", show_default="auto")
 ]
 Size = Annotated[
     int | None,

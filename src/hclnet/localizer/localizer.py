@@ -13,7 +13,7 @@ import torch
 from PIL.Image import Image
 from pydantic import ValidationError
 
-from hclnet.backbones import Backbone
+from hclnet.backbones import Backbone, check_sides
 from hclnet.boxes import parse_rule
 from hclnet.config import Inference, RunConfig, readable
 from hclnet.data.images import OWN
@@ -101,9 +101,11 @@ class Localizer:
             settings: of maps and boxes; the localizer's own by default.
 
         Raises:
-            ValueError: it lacks that of a size; the message says how to add it.
+            ValueError: it lacks that of a size, and the message says how to add it; or the backbone does not see images
+                of a size.
         """
         settings = settings or self.inference
+        check_sides(self.backbone.name, self.backbone.side, (view.size for view in views(settings, self.size)))
         if "foreground" not in parse_rule(settings.box).needs or not self.foreground:
             return
         sides = {scale: views(settings.model_copy(update={"scales": (scale,)}), self.size) for scale in settings.scales}

@@ -54,6 +54,11 @@ class ADL(cam.CAM):
 
     def __init__(self, backbone: Backbone, classes: int, options: ADLOptions) -> None:
         super().__init__(backbone, classes, options)
+        if not backbone.changeable or not {"stage3", "stage4"} <= set(backbone.info):
+            raise ValueError(
+                f"adl changes the features of the stages of stride 8 and 16 while they are computed, which "
+                f"{backbone.name} does not have as maps. Take another method, or a backbone such as resnet50."
+            )
         self.blocks = frozenset({"stage3", "stage4", *self.in_features})
 
     def feature_hook(

@@ -93,6 +93,11 @@ class SPG(Method):
     def __init__(self, backbone: Backbone, classes: int, options: SPGOptions) -> None:
         super().__init__(backbone, classes, options)
         names = list(backbone.info)
+        if len({info.stride for info in backbone.info.values()}) == 1:
+            raise ValueError(
+                f"spg needs stages of several resolutions, and all features of {backbone.name} have one. Take another "
+                f"method, or a backbone such as resnet50."
+            )
         self.in_features = (names[names.index(backbone.last) - 1], backbone.last)
         early, late = (backbone.info[name].channels for name in self.in_features)
         self.stride = backbone.output_stride

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
-from hclnet.backbones import choose_stride
+from hclnet.backbones import check_sides, choose_stride, get_architecture, skeleton
 from hclnet.config import RunConfig, readable
 from hclnet.device import resolve_device, resolve_precision
-from hclnet.methods import check_tune, get_method
+from hclnet.maps.augmentation import views
+from hclnet.methods import build_method, check_tune, get_method
 from hclnet.settings import read_preset, route
 
 
@@ -43,7 +47,27 @@ def make_config(data: str | Path, method: str = "hclnet", /, **settings: Any) ->
     resolve_precision(config.precision, resolve_device(config.device))  # now, not after the training
     check_tune(known, config.tune)
     # Written out, so that a run is the same training whether the backbone's own stride was named or not.
-    return config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})
+    config = config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})
+    check_parts(config)
+    return config
+
+
+def check_parts(config: RunConfig) -> None:
+    """Whether the backbone sees images of the sizes that are asked for, and the method finds in it what it needs.
+
+    Raises:
+        ValueError: it does not; the message says what to do.
+    """
+    sides = {config.size, *(view.size for view in views(config.inference, config.size))}
+    check_sides(config.backbone, get_architecture(config.backbone).side, sides)
+    parts = (config.method, config.backbone, config.output_stride, config.stages)
+    _check_fits(*parts, json.dumps(config.options, sort_keys=True))
+
+
+@cache
+def _check_fits(method: str, backbone: str, output_stride: int, stages: int, options: str) -> None:
+    with torch.device("meta"):
+        build_method(method, skeleton(backbone, output_stride, stages), 2, json.loads(options))
 
 
 def flat_settings(config: RunConfig) -> dict[str, Any]:

@@ -81,8 +81,10 @@ def train(
         method: a name from `hclnet methods`; hclnet by default.
         out: the run folder; `runs/METHOD-SEED` by default.
         preset: settings to start from, by name or as a YAML file; `best` where no size is given.
-        backbone: efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, vgg16 or resnet50.
-        weights: of the backbone: auto (ImageNet), none (random) or a file.
+        backbone: efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, vgg16, resnet50, or `timm:` and the name
+            of any model of timm.
+        weights: of the backbone: auto (those that belong to its name, most often from ImageNet), none (random) or a
+            file.
         size: side of the square that images are resized to, pixels.
         tune: heads (frozen backbone) or all.
         epochs: passes over the training images.

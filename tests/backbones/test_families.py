@@ -1,0 +1,335 @@
+"""What every family of timm's models keeps to, on its smallest ones, with random weights.
+
+A new family is a line in `FAMILIES`. What all methods keep to is in `tests/methods/test_contract.py`.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from hclnet.backbones import ATTENTION, CLASS_TOKEN, build_backbone, choose_stride
+from hclnet.config import RunConfig
+from hclnet.localizer.cache import cached_features
+from hclnet.localizer.localizer import Localizer
+from hclnet.methods import build_method, get_method, method_names
+from hclnet.types import Sample
+from hclnet.workflows.settings import make_config
+
+FAMILIES = {
+    "resnet": "test_resnet",
+    "regnet": "regnetx_002",
+    "efficientnet": "test_efficientnet",
+    "mobilenetv4": "mobilenetv4_conv_small_035",
+    "convnext": "test_convnext",
+    "vgg": "vgg11",
+    "densenet": "densenet121",
+    "vit": "test_vit",
+    "dinov2": "vit_small_patch14_reg4_dinov2",
+    "deit": "deit_tiny_distilled_patch16_224",
+    "swin": "swin_tiny_patch4_window7_224",
+    "eva02": "eva02_tiny_patch14_224",
+}
+PLAIN = {"vit", "dinov2", "deit", "eva02"}  # of one resolution, with a class token
+NEED_TOKENS: set[str] = set()
+NEED_RESOLUTIONS = {"adl", "spg"}
+
+HEAVY = {"densenet", "dinov2", "swin", "vgg"}
+every_family = pytest.mark.parametrize("family", FAMILIES)
+every_family_at_length = pytest.mark.parametrize(
+    "family", [pytest.param(family, marks=[pytest.mark.slow] * (family in HEAVY)) for family in FAMILIES]
+)
+
+
+@cache
+def built(family):
+    torch.manual_seed(0)
+    with torch.inference_mode(False):
+        return build_backbone(f"timm:{FAMILIES[family]}", weights="none")
+
+
+@every_family
+@torch.inference_mode()
+def test_the_stages_say_their_channels_and_strides(family):
+    backbone = built(family)
+    steps = max(info.stride for info in backbone.info.values())
+    for height, width in ((2 * steps, 3 * steps), (3 * steps, 2 * steps)):
+        features = backbone(torch.zeros(2, 3, height, width), [*backbone.info, *backbone.extras])
+        assert list(backbone.info) == [name for name in features if name in backbone.info]
+        for name, info in backbone.info.items():
+            assert features[name].shape == (2, info.channels, height // info.stride, width // info.stride), name
+    strides = [info.stride for info in backbone.info.values()]
+    assert strides == sorted(strides) and (len(set(strides)) == 1) == (family in PLAIN)
+    if family in PLAIN:
+        channels, stride = backbone.info[backbone.last].channels, backbone.output_stride
+        assert features[CLASS_TOKEN].shape == (2, channels, 1, 1)
+        attention = features[ATTENTION]
+        assert attention.shape == (2, backbone.extras[ATTENTION].channels, height // stride, width // stride)
+        # What is left of the attention is that to the prefix tokens.
+        assert (attention > 0).all() and (attention.sum((2, 3)) < 1).all() and (attention.sum((2, 3)) > 0.5).all()
+    else:
+        assert not backbone.extras
+
+
+@every_family
+@torch.inference_mode()
+def test_images_of_any_size_are_seen_whole(family):
+    """A side that patches do not tile is brought to the nearest one that they do; others are rounded up or down."""
+    backbone = built(family)
+    (features,) = backbone(torch.zeros(1, 3, 97, 75), [backbone.last]).values()
+    for side, there in zip((97, 75), features.shape[2:]):
+        assert abs(there - side / backbone.output_stride) < 1
+
+
+@every_family_at_length
+@torch.inference_mode()
+def test_a_patch_that_changes_changes_the_map_most_at_its_place(family):
+    backbone, g = built(family), torch.Generator().manual_seed(1)
+    largest = max(info.stride for info in backbone.info.values())
+    side = -(-192 // largest) * largest
+    image = torch.randn(1, 3, side, side, generator=g)
+    before = backbone(image, list(backbone.info))
+    for stage, info in backbone.info.items():
+        cells, off = side // info.stride, []
+        for row, column in ((cells // 4, cells // 2), (cells // 2, 3 * cells // 4), (3 * cells // 4, cells // 4)):
+            changed, s = image.clone(), info.stride
+            changed[:, :, row * s : (row + 1) * s, column * s : (column + 1) * s] = torch.randn(1, 3, s, s, generator=g)
+            change = (backbone(changed, [stage])[stage] - before[stage]).abs().sum(1)[0]
+            top, left = divmod(int(change.argmax()), change.shape[1])
+            off.append(max(abs(top - row), abs(left - column)))
+        # A convolution with random weights need not have its largest one in the middle.
+        assert np.mean(off) <= (0 if family in {*PLAIN, "swin"} else 1.4), (stage, off)
+
+
+@every_family
+@torch.inference_mode()
+def test_no_later_stage_is_run_than_is_wanted(family):
+    backbone, seen = built(family), []
+    names = list(backbone.info)
+    stages = backbone.stages
+    later = stages.model.get_submodule(stages.found.modules[names[-1]])
+    handle = later.register_forward_hook(lambda *_: seen.append(1))
+    try:
+        early = backbone(torch.zeros(1, 3, 64, 64), [names[0]])
+        assert list(early) == [names[0]] and not seen
+        backbone(torch.zeros(1, 3, 64, 64), [names[-1]])
+        assert seen
+    finally:
+        handle.remove()
+
+
+@every_family
+@torch.inference_mode()
+def test_a_change_is_seen_by_the_stage_and_all_after_it(family):
+    backbone, seen = built(family), []
+    if family in PLAIN:
+        assert not backbone.changeable
+        return
+    images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    stages = list(backbone.info)
+
+    def halve(stage, features):
+        seen.append((stage, tuple(features.shape)))
+        return features * 0.5 if stage == "stage3" else features
+
+    plain, changed = backbone(images, stages), backbone(images, stages, halve)
+    assert seen == [(stage, tuple(value.shape)) for stage, value in plain.items()]
+    for stage in stages:
+        before = stages.index(stage) < stages.index("stage3")
+        assert torch.equal(changed[stage], plain[stage]) == before, stage
+    torch.testing.assert_close(changed["stage3"], plain["stage3"] * 0.5)
+    again = backbone(images, stages)
+    assert all(torch.equal(again[stage], plain[stage]) for stage in stages)
+
+
+@every_family_at_length
+@torch.inference_mode()
+def test_the_features_of_several_stages_side_by_side(family):
+    torch.manual_seed(0)
+    apart, own = built(family), dict(built(family).info)
+    together = build_backbone(f"timm:{FAMILIES[family]}", weights="none", stages=2)
+    together.load_state_dict(apart.state_dict())
+    image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    early, late = list(own)[-2:]
+    of = apart(image, [early, late])
+    found = together(image, [late])[late]
+    assert found.shape[1] == together.info[late].channels == own[early].channels + own[late].channels
+    assert torch.equal(found[:, own[early].channels :], of[late])
+    pooled = F.adaptive_avg_pool2d(of[early], of[late].shape[2:])
+    torch.testing.assert_close(found[:, : own[early].channels], pooled)
+
+
+@every_family_at_length
+@torch.inference_mode()
+def test_folded_it_computes_the_same(family):
+    backbone = built(family)
+    g = torch.Generator().manual_seed(0)
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1, generator=g)
+            module.running_var.uniform_(0.8, 1.2, generator=g)
+    image, names = torch.randn(1, 3, 96, 96, generator=g), [*backbone.info, *backbone.extras]
+    folded = backbone.folded()
+    count = [sum(isinstance(m, torch.nn.BatchNorm2d) for m in of.modules()) for of in (backbone, folded)]
+    assert count[1] == (62 if family == "densenet" else 0)  # a DenseNet normalizes before it convolves
+    for name, value in backbone(image, names).items():
+        torch.testing.assert_close(folded(image, names)[name], value, rtol=1e-3, atol=1e-4 * float(value.abs().max()))
+
+
+def unfit(family, method):
+    return (method in NEED_RESOLUTIONS and family in PLAIN) or (method in NEED_TOKENS and family not in PLAIN)
+
+
+@pytest.mark.parametrize("method", method_names())
+@every_family_at_length
+def test_every_method_that_fits(family, method):
+    backbone, narrow = built(family), {"width": 8} if "width" in get_method(method).Options.model_fields else {}
+    tune = "all" if get_method(method).augments_batches else "heads"
+    settings = {"backbone": f"timm:{FAMILIES[family]}", "weights": "none", "size": 64, "tune": tune, "device": "cpu"}
+    if unfit(family, method):
+        with pytest.raises(ValueError, match=f"^{method} .*timm:{FAMILIES[family]}.*[Tt]ake another method"):
+            make_config("x", method, **settings, **narrow)
+        return
+    make_config("x", method, **settings, **narrow)
+    heads = build_method(method, backbone, 3, narrow).train()
+    with torch.no_grad():
+        features = backbone(torch.randn(2, 3, 64, 64), heads.in_features)
+    output = heads({name: value.clone() for name, value in features.items()}, torch.tensor([0, 2]))
+    height, width = features[heads.in_features[-1] if backbone.last not in features else backbone.last].shape[2:]
+    for branch in output.branches:
+        assert branch.of(output.classes).shape == (2, height, width)
+    total = sum(heads.loss(output, torch.eye(3)[[0, 2]]).values())
+    total.backward()
+    assert torch.isfinite(total) and all(torch.isfinite(p.grad).all() for p in heads.parameters() if p.grad is not None)
+
+
+@pytest.mark.precision
+@every_family_at_length
+def test_a_localizer_is_saved_loaded_and_locates(family, tmp_path):
+    settings = {"width": 8, "box": "fixed:0.2", "scales": [1, 1.5], "flip": True}
+    name = f"timm:{FAMILIES[family]}"
+    config = make_config("x", "hclnet", backbone=name, weights="none", size=75, device="cpu", **settings)
+    ours = Localizer.from_config(config, ("a", "b"))
+    ours.save(tmp_path)
+    theirs = Localizer.load(tmp_path, "cpu")
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    one, other = (localizer.locate(image) for localizer in (ours, theirs))
+    assert one.box == other.box and one.label == other.label
+    assert np.array_equal(one.heatmap, other.heatmap) and np.isfinite(one.heatmap).all()
+    assert theirs.backbone.name == name and theirs.fingerprint() == ours.fingerprint()
+
+
+@every_family_at_length
+def test_the_cache_has_its_features(family, tmp_path, monkeypatch):
+    monkeypatch.setenv("HCLNET_CACHE", str(tmp_path / "cache"))
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "a.png")
+    backbone, device = built(family), torch.device("cpu")
+    wanted = [backbone.last, *backbone.extras]
+    sample = [Sample("a", tmp_path / "a.png", 0, "train")]
+    store = cached_features(backbone, wanted, sample, 70, torch.float32, device, mirror=True)
+    kept = store.batch(np.array([0]), np.array([True]))
+    config = RunConfig(data="x", method="cam", backbone=backbone.name, weights="none", size=70, device="cpu")
+    localizer = Localizer.from_config(config, ("a", "b"))
+    localizer.backbone.load_state_dict(backbone.state_dict())
+    with Image.open(tmp_path / "a.png") as picture:
+        square = np.asarray(picture.convert("RGB").resize((70, 70), Image.Resampling.BILINEAR))[None]
+    with torch.inference_mode():
+        expected = localizer.network.features(square, True, wanted)
+    assert kept.keys() == expected.keys()
+    for stage, value in kept.items():
+        assert value.shape == expected[stage].shape
+        if stage == backbone.last:  # Pillow's filter is not quite ours
+            close = F.cosine_similarity(value.flatten(1), expected[stage].flatten(1))
+            assert close > 0.98
+
+
+def test_a_named_output_stride_is_what_the_family_has():
+    assert choose_stride("timm:test_resnet") == 16 and choose_stride("timm:test_resnet", 8) == 8
+    assert choose_stride("timm:swin_tiny_patch4_window7_224") == 32
+    assert choose_stride("timm:vit_small_patch14_reg4_dinov2") == 14
+    for stride in (8, 16, 32):
+        backbone = build_backbone("timm:test_resnet", stride, weights="none")
+        assert backbone.output_stride == stride
+        assert backbone(torch.zeros(1, 3, 64, 64), ["stage5"])["stage5"].shape[2] == 64 // stride
+    with pytest.raises(ValueError, match="timm:test_vit can't have output stride 8; it can have 16"):
+        make_config("x", "cam", backbone="timm:test_vit", output_stride=8)
+
+
+def test_position_embeddings_are_interpolated_where_they_lie():
+    """With nothing but position embeddings, a vertical ramp in them is a vertical ramp in the features at any size."""
+    backbone = built("vit")
+    model = backbone.stages.model
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    try:
+        with torch.no_grad():
+            for block in model.blocks:
+                block.attn.proj.weight.zero_(), block.mlp.fc2.weight.zero_()
+            model.patch_embed.proj.weight.zero_()
+            rows = torch.linspace(0, 1, 10).repeat_interleave(10)
+            model.pos_embed.zero_()[0, -100:, 0] = rows
+            for side in (96, 160, 320):
+                raw = model.forward_intermediates(torch.zeros(1, 3, side, side), indices=[0], intermediates_only=True)
+                ramp = raw[0][0, 0]
+                assert ramp.shape == (side // 16, side // 16)
+                assert (ramp.diff(dim=0) >= -1e-3).all() and torch.allclose(
+                    ramp, ramp[:, :1].expand_as(ramp), atol=1e-4
+                )
+                assert ramp[-1, 0] - ramp[0, 0] > 0.7
+    finally:
+        model.load_state_dict(state)
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("no_such_model", "timm has no model 'no_such_model'"),
+        ("test_vitt", "Do you mean timm:test_vit"),
+        ("vit_small_patch14_dinov2.nonsense", r"no weights 'nonsense' of vit_small_patch14_dinov2; there are lvd142m"),
+        ("vit_base_patch16_224.in1k/..", "timm has no weights"),
+        ("", "timm has no model ''"),
+        ("eva_giant_patch14_224", ""),
+    ],
+)
+def test_a_name_that_timm_does_not_have(name, message):
+    if not message:  # a billion weights, and no memory is needed to see what it is
+        assert choose_stride(f"timm:{name}") == 14
+        return
+    with pytest.raises(ValueError, match=message):
+        make_config("x", "cam", backbone=f"timm:{name}")
+
+
+def test_a_mixer_sees_images_of_one_size():
+    name = "timm:gmlp_ti16_224"
+    with pytest.raises(ValueError, match=rf"{name} takes images of 224 px only, not of 64: give --size 224"):
+        make_config("x", "cam", backbone=name, size=64)
+    with pytest.raises(ValueError, match="only, not of 320: give --size 224, and no other scales"):
+        make_config("x", "cam", backbone=name, size=224, scales=[1, 1.5])
+    config = make_config("x", "cam", backbone=name, size=224, weights="none", device="cpu", box="fixed:0.2")
+    localizer = Localizer.from_config(config, ("a", "b"))
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    assert localizer.locate(image).heatmap.shape == (224, 224)
+    with pytest.raises(ValueError, match="only, not of 448"):
+        localizer.with_inference(scales=(2.0,)).locate(image)
+
+
+def test_a_name_of_timms_without_its_prefix_is_recognized():
+    with pytest.raises(ValueError, match=r"no backbone 'convnext_tiny'; .*Do you mean timm:convnext_tiny\?"):
+        make_config("x", "cam", backbone="convnext_tiny")
+
+
+def test_the_mean_and_the_deviation_are_the_models_own():
+    inception, imagenet = built("vit"), built("dinov2")
+    assert inception.mean == (0.5, 0.5, 0.5) and imagenet.mean == (0.485, 0.456, 0.406)
+    assert imagenet.std == (0.229, 0.224, 0.225)
+
+
+def test_tokens_are_normalized_as_their_head_would():
+    """Where a model averages before it normalizes, the norm of its head is applied to each token."""
+    backbone = build_backbone("timm:test_vit3", weights="none")
+    with torch.inference_mode():
+        (features,) = backbone(torch.randn(1, 3, 64, 64), [backbone.last]).values()
+    assert abs(float(features.mean(1).abs().max())) < 1e-4
+    torch.testing.assert_close(features.std(1, correction=0), torch.ones_like(features[:, 0]), atol=1e-2, rtol=0)
