@@ -26,7 +26,8 @@ Backbone = Annotated[
     ),
 ]
 Weights = Annotated[
-    str | None, typer.Option(help="auto (those of the backbone's name), none (random) or a file of them.", show_default="auto")
+    str | None,
+    typer.Option(help="auto (those of the backbone's name), none (random) or a file of them.", show_default="auto"),
 ]
 Size = Annotated[
     int | None,
