@@ -20,10 +20,10 @@ NAMES = (
     "dots.in.the.name.jpeg",
     unicodedata.normalize("NFC", "für dich.jpg"),
     unicodedata.normalize("NFD", "für dich.jpg"),
-    "no box/.hidden name.jpg",
+    "no box/name.jpg",
     "-dash & <tag> \"quote\" 'x'.jpg",
 )
-BARE = frozenset({"sub/a.jpg", "no box/.hidden name.jpg"})
+BARE = frozenset({"sub/a.jpg", "no box/name.jpg"})
 """Those in which nothing was found."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -98,4 +99,76 @@ def folders(data: DataSet, root: Path) -> Path:
     return root / "folders"
 
 
-LAYOUTS: tuple[Callable[[DataSet, Path], Path], ...] = (cub, manifest, lists, ilsvrc, open_images, folders)
+def coco(data: DataSet, root: Path) -> Path:
+    home = root / "COCO"
+    for split in data.counts():
+        images, annotations = [], []
+        for k, s in enumerate(data.split(split)):
+            _copy(s, home / f"{split}2017" / s.path.name)
+            width, height = image_size(s.path)
+            images.append({"id": k, "file_name": s.path.name, "width": width, "height": height})
+            x0, y0, x1, y1 = data.ground_truth.boxes[s.id][0].tolist()
+            box = {"id": k, "image_id": k, "category_id": s.label + 1, "bbox": [x0, y0, x1 - x0, y1 - y0], "iscrowd": 0}
+            annotations.append(box)
+        categories = [{"id": k, "name": name} for k, name in enumerate(data.classes, 1)]
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (home / "annotations").mkdir(exist_ok=True)
+        (home / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(content))
+    return home
+
+
+def yolo(data: DataSet, root: Path) -> Path:
+    home = root / "YOLO"
+    for s in data.samples:
+        _copy(s, home / "images" / s.split / s.path.name)
+        width, height = image_size(s.path)
+        x0, y0, x1, y1 = data.ground_truth.boxes[s.id][0].tolist()
+        values = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height)
+        _rows(home / "labels" / s.split / f"{s.path.stem}.txt", [(f"{s.label} {' '.join(map(str, values))}",)])
+    lines = [f"{split}: images/{split}" for split in data.counts()]
+    names = [f"  {k}: {name}" for k, name in enumerate(data.classes)]
+    (home / "data.yaml").write_text("\n".join([*lines, "names:", *names]) + "\n")
+    return home
+
+
+def voc(data: DataSet, root: Path) -> Path:
+    home = root / "VOC2012"
+    for s in data.samples:
+        _copy(s, home / "JPEGImages" / s.path.name)
+        width, height = image_size(s.path)
+        x0, y0, x1, y1 = data.ground_truth.boxes[s.id][0].tolist()
+        corners = zip(("xmin", "ymin", "xmax", "ymax"), (x0 + 1, y0 + 1, x1, y1))
+        box = "".join(f"<{corner}>{value:.0f}</{corner}>" for corner, value in corners)
+        (home / "Annotations").mkdir(exist_ok=True)
+        (home / "Annotations" / f"{s.path.stem}.xml").write_text(
+            f"<annotation><filename>{s.path.name}</filename><size><width>{width}</width><height>{height}</height></size>"
+            f"<object><name>{data.classes[s.label]}</name><bndbox>{box}</bndbox></object></annotation>"
+        )
+    for split in data.counts():
+        _rows(home / "ImageSets" / "Main" / f"{split}.txt", [(s.path.stem,) for s in data.split(split)])
+    return home
+
+
+def cvat(data: DataSet, root: Path) -> Path:
+    home = root / "CVAT"
+    images = []
+    for k, s in enumerate(data.samples):
+        _copy(s, home / "images" / s.split / s.path.name)
+        width, height = image_size(s.path)
+        corners = zip(("xtl", "ytl", "xbr", "ybr"), data.ground_truth.boxes[s.id][0].tolist())
+        box = " ".join(f'{corner}="{value:.2f}"' for corner, value in corners)
+        images.append(
+            f'<image id="{k}" name="{s.split}/{s.path.name}" subset="{s.split}" width="{width}" height="{height}">'
+            f'<box label="{data.classes[s.label]}" source="manual" occluded="0" {box} z_order="0"></box></image>'
+        )
+    (home / "annotations.xml").write_text(
+        f'<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version><meta></meta>{"".join(images)}'
+        "</annotations>"
+    )
+    return home
+
+
+LAYOUTS: tuple[Callable[[DataSet, Path], Path], ...] = (
+    *(cub, manifest, lists, ilsvrc, open_images, folders),
+    *(coco, yolo, voc, cvat),
+)

@@ -15,6 +15,9 @@ from jaxtyping import Bool, Float, Integer
 
 Box = tuple[float, float, float, float]
 
+FRACTIONS = (1, 1)
+"""The size of a picture whose boxes are fractions of it."""
+
 Log = Callable[[str], None]
 """Called with a line for a person, such as `print`."""
 
@@ -51,7 +54,7 @@ class GroundTruth:
         boxes: in pixels of the image, or of a picture of the size that `sizes` says.
         masks: of any size.
         sizes: width and height of the picture that the boxes were drawn in, where they came with it: an annotator may
-            have seen a larger one. `boxes_in` is to be asked, it heeds this.
+            have seen a larger one; `FRACTIONS` of boxes that are fractions. `boxes_in` is to be asked, it heeds this.
     """
 
     boxes: dict[str, Float[np.ndarray, "n 4"]] = field(default_factory=dict)
@@ -65,6 +68,11 @@ class GroundTruth:
         """That of all other samples."""
         boxes = {key: box for key, box in self.boxes.items() if key not in ids}
         return GroundTruth(boxes, {key: mask for key, mask in self.masks.items() if key not in ids}, self.sizes)
+
+    def size_of(self, sample_id: str) -> tuple[int, int] | None:
+        """Width and height of the picture that the boxes were drawn in; None if not known, or they are fractions."""
+        size = self.sizes.get(sample_id)
+        return None if size == FRACTIONS else size
 
     def boxes_in(self, sample_id: str, size: tuple[int, int]) -> Float[np.ndarray, "n 4"]:
         """The boxes of an image of this width and height, in its pixels; none if none are known."""

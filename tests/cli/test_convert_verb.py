@@ -18,7 +18,10 @@ def test_the_command(
     shutil.copy(next((birds / "images").rglob("*.jpg")), "photos/a.jpg")
     assert hclnet("locate", "photos", "--model", trained, "--device", "cpu", "--save", "none").exit_code == 0
     done = hclnet("convert", "--format", "coco, json", "--out", "other", "--image-root", ".")
-    assert done.exit_code == 0 and "1 boxes in 1 images: other/coco.json, other/coco-results.json, other/boxes.json" in done.stdout
+    assert (
+        done.exit_code == 0
+        and "1 boxes in 1 images: other/coco.json, other/coco-results.json, other/boxes.json" in done.stdout
+    )
     assert '"photos/a.jpg"' in Path("other/coco.json").read_text()
     missing = hclnet("convert", "nowhere")
     assert missing.exit_code == 2 and "nowhere has no results" in missing.stderr

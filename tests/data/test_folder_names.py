@@ -115,8 +115,6 @@ def test_held_out_folders_beside_others(tmp_path: Path):
         ("images/train/1.png", "labels/train/1.txt"),
         ("JPEGImages/1.png", "SegmentationClass/1.png", "Annotations/1.xml"),
         ("images/1.png", "masks/1.png"),
-        ("train2017/1.png", "val2017/1.png", "annotations/instances_train2017.json"),
-        ("train/1.png", "train/_annotations.coco.json", "valid/1.png", "test/1.png"),
     ],
     ids=lambda files: files[0] + " " + files[-1],
 )

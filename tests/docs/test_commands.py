@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -55,7 +56,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for source, name in zip(sorted((folder / "DATA" / "images").iterdir()), ("badger", "fox"), strict=True):
         shutil.copytree(source, folder / "my_photos" / name)
         (folder / "new_photos").mkdir(exist_ok=True)
-        shutil.copy(next(source.iterdir()), folder / "new_photos")
+        for image in sorted(source.iterdir())[:3]:
+            shutil.copy(image, folder / "new_photos")
     shutil.copy(next((folder / "new_photos").iterdir()), folder / "photo.jpg")
     for sample in read(folder / "DATA").split("test"):
         map = folder / "MAPS" / f"{sample.id}.npy"
@@ -64,6 +66,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for layout in LAYOUTS:
         layout(read(folder / "DATA"), folder)
     _a_few_with_boxes(folder)
+    _corrected(folder)
     return folder
 
 
@@ -76,6 +79,24 @@ def _a_few_with_boxes(folder: Path) -> None:
         rows.append(f"{sample.path},{('badger', 'fox')[sample.label]},{sample.split},{corners}")
     (folder / "a_few_with_boxes").mkdir()
     (folder / "a_few_with_boxes" / "manifest.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def _corrected(folder: Path) -> None:
+    """What Label Studio and CVAT export of the new photos."""
+    birds, tasks, images = read(folder / "DATA"), [], []
+    for k, sample in enumerate(s for s in birds.samples if (folder / "new_photos" / s.path.name).is_file()):
+        name, label = sample.path.name, ("badger", "fox")[sample.label]
+        x0, y0, x1, y1 = birds.ground_truth.boxes[sample.id][0].tolist()
+        value = {"x": x0 / 0.96, "y": y0 / 0.96, "width": (x1 - x0) / 0.96, "height": (y1 - y0) / 0.96}
+        region = {"type": "rectanglelabels", "original_width": 96, "original_height": 96}
+        result = [{**region, "value": {**value, "rectanglelabels": [label]}}]
+        address = f"/data/local-files/?d=new_photos/{name}"
+        tasks.append({"id": k, "annotations": [{"id": k, "result": result}], "data": {"image": address}})
+        box = f'<box label="{label}" occluded="0" xtl="{x0}" ytl="{y0}" xbr="{x1}" ybr="{y1}"></box>'
+        images.append(f'<image id="{k}" name="new_photos/{name}" width="96" height="96">{box}</image>')
+    (folder / "new_photos" / "label-studio-export.json").write_text(json.dumps(tasks))
+    document = f"<annotations><version>1.1</version><meta></meta>{''.join(images)}</annotations>"
+    (folder / "new_photos" / "annotations.xml").write_text(document)
 
 
 @pytest.fixture(scope="module")

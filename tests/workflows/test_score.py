@@ -175,7 +175,10 @@ def figures_by_layout(birds, maps, tmp_path_factory) -> dict[str, dict]:
 
 def test_every_layout_is_a_truth_and_the_same_one(figures_by_layout):
     boxes = {name: f["max_box_acc_v2"] for name, f in figures_by_layout.items() if "max_box_acc_v2" in f}
-    assert set(boxes) == {"cub", "manifest", "lists", "ilsvrc"} and len(set(boxes.values())) == 1
+    assert (
+        set(boxes) == {"cub", "manifest", "lists", "ilsvrc", "coco", "yolo", "voc", "cvat"}
+        and len(set(boxes.values())) == 1
+    )
     masks = [figures_by_layout[name]["pxap"] for name in ("cub", "manifest", "open_images")]
     assert masks == [pytest.approx(masks[0], abs=1e-12)] * 3 and "pxap" not in figures_by_layout["lists"]
     assert all(figures["images"] == 12 for figures in figures_by_layout.values())

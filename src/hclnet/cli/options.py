@@ -14,7 +14,8 @@ from hclnet.configs import preset_names
 Data = Annotated[
     str,
     typer.Argument(
-        help="Class folders, CUB-200-2011, ILSVRC, OpenImages30k, wsolevaluation lists or a manifest (CSV, Parquet).",
+        help="Class folders, a manifest (CSV, Parquet), COCO, YOLO, Pascal VOC, CVAT, Label Studio, CUB-200-2011, "
+        "ILSVRC, OpenImages30k or wsolevaluation lists.",
         show_default=False,
     ),
 ]

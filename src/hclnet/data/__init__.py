@@ -8,20 +8,38 @@ What holds for all of them is in `rules`.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from hclnet.data import cub, folder, ilsvrc, lists, manifest, openimages
+from hclnet.data import (
+    boxes,
+    coco,
+    cub,
+    cvat,
+    folder,
+    ilsvrc,
+    label_studio,
+    lists,
+    manifest,
+    openimages,
+    voc,
+    yolo,
+)
 from hclnet.data.files import folders_in, shown
 from hclnet.data.foreign import foreign_layout, maybe_manifest, unread_files
 from hclnet.data.rules import as_trained, checked, for_training
-from hclnet.data.splits import split_of
+from hclnet.data.splits import ALL, split_of
 from hclnet.types import DataSet
 
-READERS: tuple[ModuleType, ...] = (manifest, lists, cub, ilsvrc, openimages, folder)
+READERS: tuple[ModuleType, ...] = (
+    *(manifest, lists, cub, ilsvrc, openimages),
+    *(boxes, label_studio, coco, cvat, yolo, voc),
+    folder,
+)
 """In the order in which they are asked: the more specific first."""
 
-__all__ = ["READERS", "as_trained", "describe", "find_split", "for_training", "read"]
+__all__ = ["READERS", "as_one_split", "as_trained", "describe", "find_split", "for_training", "read"]
 
 _NAMED = 12  # classes that a description names
 
@@ -50,8 +68,8 @@ def read(root: str | Path, seed: int = 0, as_classes: bool = False) -> DataSet:
             return checked(reader.read(root, seed))
     if not root.is_dir():
         raise ValueError(
-            f"{root} is a file and not a manifest (.csv or .parquet). Give a folder or a manifest as DATA; unpack an "
-            "archive first."
+            f"{root} is a file and not a manifest (.csv or .parquet), nor annotations (.json of COCO, Label Studio or "
+            "hclnet, .xml of CVAT, .yaml of YOLO). Give one of those or a folder as DATA; unpack an archive first."
         )
     looked = "\n".join(f"  - {reader.KIND}: {reader.LOOKED_FOR}" for reader in READERS)
     inside = [p for p in folders_in(root) if any(reader.recognize(p) for reader in READERS)]
@@ -67,6 +85,13 @@ def find_split(dataset: DataSet, split: str) -> str:
     counts = dataset.counts()
     split = split if split in counts else split_of(split) or split
     return "val" if split == "test" and "test" not in counts and "val" in counts else split
+
+
+def as_one_split(dataset: DataSet) -> DataSet:
+    """The data set with all images in one split, `splits.ALL`."""
+    samples = tuple(replace(sample, split=ALL) for sample in dataset.samples)
+    skipped = tuple(replace(one, sample=replace(one.sample, split=ALL)) for one in dataset.skipped)
+    return replace(dataset, samples=samples, skipped=skipped)
 
 
 def describe(dataset: DataSet) -> str:

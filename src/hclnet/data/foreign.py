@@ -19,10 +19,10 @@ def foreign_layout(root: Path) -> str:
     Args:
         root: a folder that no reader takes.
     """
-    for name, of, why in _found(root):
+    for name, what in _found(root):
         return (
-            f" By {shown(name)} this is a data set for {of}. {why} List one class for each image in a manifest: path, "
-            "label and, where they are known, split, x0, y0, x1, y1."
+            f" By {shown(name)} this is a data set {what}. Or list one class for each image in a manifest: path, label "
+            "and, where they are known, split, x0, y0, x1, y1."
         )
     return ""
 
@@ -51,13 +51,12 @@ def maybe_manifest(root: Path) -> str:
     return ""
 
 
-def _found(root: Path) -> Iterator[tuple[str, str, str]]:
-    """What says which layout it is, what that is for, and why it is not read."""
-    detection = "An image has several classes there."
-    for pattern in ("annotations/*.json", "*/_annotations.coco.json", "_annotations.coco.json", "instances_*.json"):
-        for path in sorted(root.glob(pattern))[:1]:
-            yield path.relative_to(root).as_posix(), "object detection (COCO)", detection
-    for folder, suffix, of in (("labels", "txt", "object detection (YOLO)"), ("Annotations", "xml", "detection (VOC)")):
-        for pattern in (f"{folder}/*.{suffix}", f"{folder}/*/*.{suffix}", f"*/{folder}/*.{suffix}"):
-            if first := next(root.glob(pattern), None):
-                yield first.parent.relative_to(root).as_posix() + "/", of, detection
+def _found(root: Path) -> Iterator[tuple[str, str]]:
+    """What says which layout it is, and what is missing that it could be read."""
+    for pattern in ("labels/*.txt", "labels/*/*.txt", "*/labels/*.txt"):
+        if first := next(root.glob(pattern), None):
+            where = first.parent.relative_to(root).as_posix() + "/"
+            yield where, "for YOLO, without data.yaml: add one with names, and train, val or test"
+    for folder in ("SegmentationClass", "SegmentationObject"):
+        if (root / folder).is_dir():
+            yield f"{folder}/", "for segmentation, without Annotations/ of .xml files: add them"

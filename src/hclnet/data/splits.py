@@ -35,6 +35,9 @@ _GAP = "[\\W_\\d]*"
 _LIKE_A_SPLIT = re.compile(f"{_GAP}(?:{_FILLER}{_GAP})*{_WORD}{_GAP}(?:(?:{_FILLER}|{_WORD}){_GAP})*")
 _BARE = re.compile(_WORD)
 
+ALL = "all"
+"""What all images of a data set together are called, where a split is asked for."""
+
 T = TypeVar("T")
 
 

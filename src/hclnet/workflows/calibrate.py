@@ -46,7 +46,7 @@ def calibrate(
         run: a run folder, or a localizer's.
         data: another data set than the run's own, such as twenty images whose boxes were drawn for this. Its classes
             are matched by name; it may have a part of the run's.
-        split: which part of it.
+        split: which part of it; `all` of other data than the run's own.
         on_bad_image: `fail` or `skip`; as the run was trained by default.
         log: called with lines for a person, such as which images are skipped.
         as_classes: of other data each folder is a class, see `hclnet.read`.
@@ -111,7 +111,7 @@ def calibrate_rejection(
     Args:
         run: a run folder, or a localizer's.
         data: another data set than the run's own, with all or some of its classes. Boxes are not looked at.
-        split: which part of it; not one that the run was trained on.
+        split: which part of it, or `all` of other data; not one that the run was trained on.
         on_bad_image: `fail` or `skip`; as the run was trained by default.
         log: called with lines for a person, such as which images are skipped.
         as_classes: of other data each folder is a class, see `hclnet.read`.

@@ -65,7 +65,7 @@ def evaluate(
     Args:
         run: a run folder.
         data: another data set than the run's own. Its classes are matched by name; it may have a part of the run's.
-        split: which part of it.
+        split: which part of it; `all` of other data than the run's own.
         out: folder for `records.npz`, `metrics.json`, `classes.csv` and `report.html`; by default
             `<run>/evaluation/<split>`, with another protocol than our own `<split>-<protocol>`, and for other data than
             the run's own `<run>/evaluation/<name>-<fingerprint>/<split>`.

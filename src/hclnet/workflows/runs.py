@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from hclnet.config import RunConfig
-from hclnet.data import as_trained, find_split, read
+from hclnet.data import as_one_split, as_trained, find_split, read
 from hclnet.data.broken import counted
 from hclnet.data.identity import fingerprint_of, short
 from hclnet.data.record import (
@@ -25,6 +25,7 @@ from hclnet.data.record import (
     recorded,
     recorded_skips,
 )
+from hclnet.data.splits import ALL
 from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import PROTOCOLS
 from hclnet.text import shown
@@ -117,11 +118,14 @@ def open_run(
     if data is not None:
         path = str(data.root if isinstance(data, DataSet) else data)
         dataset = as_dataset(data, config.seed if config else 0, as_classes)
+        dataset = as_one_split(dataset) if split == ALL else dataset
+    elif split == ALL:
+        raise ValueError("--split all is for other data than the run's own. Name it with --data.")
     elif config and config.data:
         path, dataset = config.data, _own_data(config, run)
     else:
         raise ValueError(f"{run} does not say what it was trained on. Name a data set with --data.")
-    if data is None or _same_names(dataset, run):
+    if data is None or (split != ALL and _same_names(dataset, run)):
         dataset = in_recorded_splits(dataset, run)
     chosen = _split(dataset, run if data is None else None, split)
     if data is None:

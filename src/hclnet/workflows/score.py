@@ -19,9 +19,10 @@ from jaxtyping import Integer
 
 from hclnet.boxes import Rule, check_needs, parse_rule
 from hclnet.config import Inference
-from hclnet.data import find_split
+from hclnet.data import as_one_split, find_split
 from hclnet.data.images import image_size, load_square
 from hclnet.data.masks import check_ground_truth
+from hclnet.data.splits import ALL
 from hclnet.metrics import (
     Counts,
     Found,
@@ -83,7 +84,7 @@ def score(
             resolution, ids with or without the image's extension.
         ground_truth: a data set with boxes or masks: a path of any layout that `hclnet.read` reads, or what it
             returned.
-        split: which part of it.
+        split: which part of it, or `all`.
         protocol: `hclnet` or `wsoleval`; see docs/protocols.md.
         box: the box rule of `gt_known`; the usual one by default.
         map_size: side that maps are brought to, pixels.
@@ -97,6 +98,7 @@ def score(
     box = box or Inference().box
     rule, scoring = parse_rule(box), get_protocol(protocol, map_size, normalization=cam_normalization)
     dataset = as_dataset(ground_truth)
+    dataset = as_one_split(dataset) if split == ALL else dataset
     source = dataset.root if isinstance(ground_truth, DataSet) else ground_truth
     in_split, boxes, masks = (
         dataset.split(find_split(dataset, split)),
@@ -117,7 +119,7 @@ def score(
     with open_maps(maps) as found:
         chosen = match_maps(found, samples, others)
         # Where the ground truth says how large the images are, none of them needs to be here.
-        sizes = np.array([dataset.ground_truth.sizes.get(s.id) or image_size(s.path) for s in samples], dtype=np.int64)
+        sizes = np.array([dataset.ground_truth.size_of(s.id) or image_size(s.path) for s in samples], dtype=np.int64)
         records = score_maps(chosen, samples, sizes, dataset.ground_truth, scoring, rule, progress, log=log)
     values = weighted_metrics(records, resamples(len(records)))
     named = {"maps": str(maps), "truth": str(source), "split": in_split[0].split, "box": box}

@@ -17,7 +17,7 @@ def calibrate(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(help="The part that is used.", show_default="train; with --rejection test"),
+        typer.Option(help="The part that is used, or all.", show_default="train; with --rejection test"),
     ] = None,
     rejection: Annotated[
         bool,

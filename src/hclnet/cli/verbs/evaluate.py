@@ -24,7 +24,7 @@ from hclnet.cli.options import (
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
     data: Annotated[str | None, typer.Option(help="Another data set.", show_default="the run's")] = None,
-    split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
+    split: Annotated[str, typer.Option(help="The part that is scored, or all.")] = "test",
     box: Box = None,
     fusion: Fusion = None,
     protocol: Protocol = "hclnet",

@@ -16,7 +16,7 @@ def score(
         typer.Argument(help="A folder of <image id>.npy, or an .npz or .safetensors file.", show_default=False),
     ],
     ground_truth: Annotated[str, typer.Option(help="A data set with boxes or masks.", show_default=False)],
-    split: Annotated[str, typer.Option(help="The part that is scored.")] = "test",
+    split: Annotated[str, typer.Option(help="The part that is scored, or all.")] = "test",
     protocol: Protocol = "hclnet",
     box: Annotated[str | None, typer.Option(help="Box rule of GT-known.", show_default="auto")] = None,
     map_size: Annotated[int, typer.Option(min=8, help="Side that maps are brought to, px.")] = 224,
