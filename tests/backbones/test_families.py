@@ -290,6 +290,7 @@ def test_position_embeddings_are_interpolated_where_they_lie():
         ("vit_small_patch14_dinov2.nonsense", r"no weights 'nonsense' of vit_small_patch14_dinov2; there are lvd142m"),
         ("vit_base_patch16_224.in1k/..", "timm has no weights"),
         ("", "timm has no model ''"),
+        ("test_vit.", "no weights '' of test_vit; there are r160_in1k"),
         ("eva_giant_patch14_224", ""),
     ],
 )

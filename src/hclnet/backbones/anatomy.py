@@ -161,7 +161,7 @@ def check_name(name: str) -> None:
     """Raises:
     ValueError: timm has no such model; the message has names like it.
     """
-    bare, _, tag = name.partition(".")
+    bare, dot, tag = name.partition(".")
     known = timm.list_models()
     if not timm.is_model(bare):
         near = difflib.get_close_matches(bare, known, 3, 0.6)
@@ -170,7 +170,7 @@ def check_name(name: str) -> None:
             f"timm has no model {bare!r}.{meant} `hclnet backbones` lists them; `hclnet backbones 'vit*'` some."
         )
     tags = [one.partition(".")[2] for one in timm.list_pretrained(f"{bare}.*")]
-    if tag and tag not in tags:
+    if dot and tag not in tags:
         there = f"there are {', '.join(tags)}" if tags else "there are none"
         raise ValueError(f"timm has no weights {tag!r} of {bare}; {there}.")
 

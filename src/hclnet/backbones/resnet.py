@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hclnet.backbones.backbone import Backbone, StageInfo
 from hclnet.backbones.weights import hub_tensors
 
-_TIMM_NAME = "resnet50.tv_in1k"
+TIMM_NAME = "resnet50.tv_in1k"
 OUTPUT_STRIDES = (8, 16, 32)
 
 
@@ -19,7 +19,7 @@ def resnet50(output_stride: int = 16) -> Backbone:
     Below output stride 32 the last groups are dilated, so that weights trained at 32 mean the same. A branch has 512
     channels: with the 1024 of VGG-16, two branches on 2048 channels would outweigh the backbone twice.
     """
-    model = timm.create_model(_TIMM_NAME, pretrained=False, num_classes=0, output_stride=output_stride)
+    model = timm.create_model(TIMM_NAME, pretrained=False, num_classes=0, output_stride=output_stride)
     part = model.get_submodule
     stages = {
         "stage1": nn.Sequential(part("conv1"), part("bn1"), part("act1")),
@@ -35,4 +35,4 @@ def resnet50(output_stride: int = 16) -> Backbone:
 
 def imagenet(backbone: Backbone) -> dict[str, Tensor]:
     """The ImageNet weights: torchvision's first, which the field measures with."""
-    return hub_tensors(backbone, _TIMM_NAME, "resnet50")
+    return hub_tensors(backbone, TIMM_NAME, "resnet50")

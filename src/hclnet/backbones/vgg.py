@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hclnet.backbones.backbone import Backbone, StageInfo
 from hclnet.backbones.weights import hub_tensors
 
-_TIMM_NAME = "vgg16.tv_in1k"
+TIMM_NAME = "vgg16.tv_in1k"
 OUTPUT_STRIDES = (8, 16)
 _ENDS = (4, 9, 16, 23, 29)  # the last layer of each stage: pool1 to pool4, and the ReLU after conv5_3
 
@@ -21,7 +21,7 @@ def vgg16(output_stride: int = 8) -> Backbone:
     3x3 with stride 1, so that an image of 224 px has maps of 28x28; at 16 pool4 is as it was, for 14x14.
     """
     # No classifier, and next to nothing of its hidden layers, which would be nine tenths of the weights.
-    model = timm.create_model(_TIMM_NAME, pretrained=False, num_classes=0, mlp_ratio=1 / 4096)
+    model = timm.create_model(TIMM_NAME, pretrained=False, num_classes=0, mlp_ratio=1 / 4096)
     layers = model.features
     assert isinstance(layers, nn.Sequential)
     if output_stride == 8:
@@ -37,4 +37,4 @@ def vgg16(output_stride: int = 8) -> Backbone:
 
 def imagenet(backbone: Backbone) -> dict[str, Tensor]:
     """The ImageNet weights, which are torchvision's."""
-    return hub_tensors(backbone, _TIMM_NAME, "vgg16")
+    return hub_tensors(backbone, TIMM_NAME, "vgg16")

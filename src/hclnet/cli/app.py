@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from hclnet.cli import data as data_verbs
 from hclnet.cli.verbs import (
+    backbones,
     calibrate,
     compare,
     convert,
@@ -113,6 +114,7 @@ for _verb in (
     locate.locate,
     convert.convert,
     methods.methods,
+    backbones.backbones,
     doctor.doctor,
     demo.demo,
 ):

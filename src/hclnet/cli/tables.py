@@ -6,6 +6,7 @@ from collections.abc import Sequence, Set
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hclnet.configs import about, preset_names
@@ -125,3 +126,28 @@ def _options(console: Console, group: Any, leave_out: Set[str] = frozenset()) ->
             default = "None" if field.default is None else str(field.default)
             table.add_row(name, default, field.description or "")
     console.print(table)
+
+
+def backbones_table(pattern: str | None) -> None:
+    """Backbones whose names are like a pattern, a line as soon as each of them was looked at."""
+    from hclnet.backbones.listing import list_backbones, timm_count
+
+    found = list_backbones(pattern)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{'parameters':>10} {'stride':>6} {'weights':>7}  {'license':16} [bold]name[/bold]")
+    for one in found:
+        size = f"{one.parameters / 1e6:.1f} M" if one.parameters else "-"
+        console.print(
+            f"{size:>10} {one.stride or '-':>6} {one.weights:>7}  {one.license:16} [bold]{escape(one.name)}[/bold]"
+        )
+        if one.why:
+            console.print(f"  {one.why}", markup=False)
+    console.print(
+        "weights: here; hub, where they are fetched from; pip, with which they are installed; or none. The license is "
+        "what timm tells."
+    )
+    if pattern is None:
+        console.print(
+            f"With timm: in front, each of timm's {timm_count():,} models that gives spatial features is one: "
+            f"hclnet backbones 'convnext*'"
+        )
