@@ -113,3 +113,33 @@ def test_ids_are_unique_and_count_from_one(localizations: list[Localization]):
 def test_nothing_located(tmp_path: Path):
     write(as_results([]), Target(tmp_path))
     assert COCO(str(tmp_path / "coco.json")).getImgIds() == []
+
+
+def test_the_average_precision_is_that_of_the_boxes_before_they_were_written(tmp_path: Path):
+    """Of 40 images with random boxes, by pycocotools, before writing and after reading the list of results."""
+    from pycocotools.cocoeval import COCOeval
+
+    random = np.random.default_rng(3)
+    images, before = [], []
+    for k in range(40):
+        size = (int(random.integers(60, 900)), int(random.integers(60, 900)))
+        corners = np.sort(random.uniform(0.05, 0.95, (2, 2)), axis=0) * size
+        noise = corners + random.normal(0, 0.06, (2, 2)) * (corners[1] - corners[0])
+        box = tuple(float(v) for v in (*noise.min(0), *noise.max(0)))
+        found = LocatedObject("ab"[k % 2], float(random.uniform(0.01, 1)), box)
+        images.append((Localization(f"{k}.jpg", size, (found,), ((found.label, found.score),), {}, {}), corners))
+        before.append([k + 1, *box[:2], box[2] - box[0], box[3] - box[1], found.score, 2 + k % 2])
+    write(as_results([one for one, _ in images]), Target(tmp_path))
+    ground_truth = json.loads((tmp_path / "coco.json").read_text(encoding="utf-8"))
+    for annotation, (_, ((x0, y0), (x1, y1))) in zip(ground_truth["annotations"], images):
+        annotation |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0)}
+    (tmp_path / "truth.json").write_text(json.dumps(ground_truth))
+    coco = COCO(str(tmp_path / "truth.json"))
+    scores = []
+    for results in (np.array(before), str(tmp_path / "coco-results.json")):
+        scorer = COCOeval(coco, coco.loadRes(results), "bbox")
+        scorer.evaluate()
+        scorer.accumulate()
+        scorer.summarize()
+        scores.append(scorer.stats)
+    assert 0.1 < scores[0][0] < 0.9 and scores[0] == pytest.approx(scores[1], abs=1e-4)

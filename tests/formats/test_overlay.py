@@ -78,6 +78,13 @@ def test_saved_pictures(localizations: list[Localization], tmp_path: Path):
     assert values[30, 45] == pytest.approx(0.5, abs=0.05)
 
 
+def test_heatmaps_in_8_bits(localizations: list[Localization], tmp_path: Path):
+    save_pictures(localizations[0], tmp_path, "x", {"heatmaps", "heatmaps-8bit"})
+    with Image.open(tmp_path / "heatmaps-8bit/x.png") as heat, Image.open(tmp_path / "heatmaps/x.png") as fine:
+        assert heat.mode == "L" and heat.size == (90, 60)
+        np.testing.assert_allclose(np.asarray(heat) / 255, np.asarray(fine) / 65535, atol=0.5 / 255 + 1e-4)
+
+
 def test_only_what_is_asked_for(localizations: list[Localization], tmp_path: Path):
     save_pictures(localizations[0], tmp_path / "out", "x", {"heatmaps"})
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["heatmaps"]

@@ -33,11 +33,11 @@ _OF_SYSTEMS = frozenset(
     | {"$recycle.bin", "recycler", "recycled", "system volume information", "found.000", "$windows.~bt", "config.msi"}
     | {"__macosx", "network trash folder", "temporary items", "__pycache__", "node_modules"}
 )
-_PICTURES = frozenset({"overlays", "heatmaps", "masks"})
+_PICTURES = frozenset({"overlays", "heatmaps", "heatmaps-8bit", "masks"})
 _OF_OURS = (
     _PICTURES
     | {"located.jsonl", "boxes.json", "coco.json", "compare.json", "config.yaml", "localizer", "checkpoints"}
-    | {"localizer.json", "model.safetensors", "records.npz", "metrics.json", "figures.json"}
+    | {"localizer.json", "model.safetensors", "records.npz", "metrics.json", "figures.json", "hclnet-files.json"}
 )
 
 
@@ -65,7 +65,7 @@ def is_own_results(folder: Path) -> bool:
 def _is_own(names: Set[str]) -> bool:
     """Whether a folder with these names in it is one of results."""
     return (
-        not names.isdisjoint({"located.jsonl", "compare.json"})
+        not names.isdisjoint({"located.jsonl", "compare.json", "hclnet-files.json"})
         or ("boxes.json" in names and not names.isdisjoint({*_PICTURES, "coco.json"}))
         or ("coco.json" in names and not names.isdisjoint({"overlays", "heatmaps"}))
         or ("config.yaml" in names and not names.isdisjoint({"localizer", "checkpoints"}))

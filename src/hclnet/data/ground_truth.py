@@ -38,7 +38,7 @@ def check_boxes(
 
     Returns:
         A sentence for each suspicion: boxes that reach outside of their image, that seem to be
-        `x, y, width, height`, that seem to have been drawn in smaller pictures.
+        `x, y, width, height`, that seem to have been drawn in smaller pictures, or in pictures that lay on their side.
 
     Raises:
         ValueError: a box is not finite, has no area, lies within 0..1 or outside of its image. The message counts them,
@@ -51,7 +51,7 @@ def check_boxes(
             first = "; ".join(f"{name(k)}: {_box_text(boxes[k], size[k])}" for k in rows[:3])
             more = f"; and {len(rows) - 3:,} more" if len(rows) > 3 else ""
             raise ValueError(f"{len(rows):,} of {_counted(len(boxes))} {what}: {first}{more}. {why}")
-    return tuple(_doubts(boxes, size, name))
+    return (*_doubts(boxes, size, name), *_shape_doubts(ground_truth, samples, sizes or {}))
 
 
 def box_doubts(
@@ -140,6 +140,19 @@ def _doubts(boxes: Boxes, size: Sizes, name: Name) -> Iterator[str]:
                 f"all of {_counted(len(boxes))} have their middle in the upper left quarter of the image. Are they x, "
                 "y, width, height? They must be x0, y0, x1, y1."
             )
+
+
+def _shape_doubts(ground_truth: GroundTruth, samples: Sequence[Sample], sizes: Mapping[str, Size]) -> Iterator[str]:
+    """Images that were annotated lying on their side: by a tool that does not heed how a photograph is to be turned."""
+    pairs = [(s.id, size, sizes[s.id]) for s in samples if (size := ground_truth.size_of(s.id)) and s.id in sizes]
+    turned = [(key, size, upright) for key, size, upright in pairs if size == upright[::-1] and size != upright]
+    if turned:
+        key, size, upright = turned[0]
+        yield (
+            f"{len(turned):,} of {len(pairs):,} images with boxes had width and height exchanged when they were drawn, "
+            f"such as {shown(key)}: {size[0]} x {size[1]}, and upright {upright[0]} x {upright[1]}. Did the tool "
+            "ignore the EXIF orientation? Then these boxes are wrong: turn the images, and draw them again."
+        )
 
 
 def _outside(boxes: Boxes, size: Sizes) -> Faults:

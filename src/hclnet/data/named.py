@@ -14,7 +14,7 @@ from pathlib import Path
 from hclnet.data.files import files_in, is_image_name, is_own_results
 from hclnet.text import shown
 
-PICTURES = ("overlays", "heatmaps", "masks")
+PICTURES = ("overlays", "heatmaps", "heatmaps-8bit", "masks")
 """Folders of pictures that are made of localizations."""
 
 

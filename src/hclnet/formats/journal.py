@@ -153,9 +153,8 @@ def opened(folder: Path, header: dict[str, Any], overwrite: bool = False) -> Ite
 def pictures_of(folder: Path, row: dict[str, Any]) -> list[Path]:
     """The files that were drawn of an image."""
     kinds, name = row.get("pictures", ()), row.get("name")
-    files = [
-        folder / kind / f"{name}.{end}" for kind, end in (("overlays", "jpg"), ("heatmaps", "png")) if kind in kinds
-    ]
+    drawn = {"overlays": "jpg", "heatmaps": "png", "heatmaps-8bit": "png"}
+    files = [folder / kind / f"{name}.{ending}" for kind, ending in drawn.items() if kind in kinds]
     count = len(row.get("objects", ())) if "masks" in kinds else 0
     return files + [folder / "masks" / f"{name}-{k}.png" for k in range(1, count + 1)]
 

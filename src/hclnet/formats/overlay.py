@@ -100,8 +100,9 @@ def plot(one: Localization, image: object | None = None, ax: object | None = Non
 
 
 def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> None:
-    """Write `out/overlays/<name>.jpg`, `out/heatmaps/<name>.png` (16 bit gray, 0..1 as 0..65535) and, for each object
-    from k = 1, `out/masks/<name>-<k>.png` (0 and 255), as asked for.
+    """Write `out/overlays/<name>.jpg`, `out/heatmaps/<name>.png` (gray of 16 bits, 0..1 as 0..65535),
+    `out/heatmaps-8bit/<name>.png` (0..1 as 0..255) and, for each object from k = 1, `out/masks/<name>-<k>.png` (0 and
+    255), as asked for.
 
     Masks have the image's size, the others too, or `MOST` pixels on the longest side.
 
@@ -115,7 +116,9 @@ def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> No
     if "overlays" in what:
         pictures[out / "overlays" / f"{name}.jpg"] = lambda: overlay(one)
     if "heatmaps" in what:
-        pictures[out / "heatmaps" / f"{name}.png"] = lambda: _gray(one)
+        pictures[out / "heatmaps" / f"{name}.png"] = lambda: _gray(one, np.uint16)
+    if "heatmaps-8bit" in what:
+        pictures[out / "heatmaps-8bit" / f"{name}.png"] = lambda: _gray(one, np.uint8)
     for k, found in enumerate(one.objects if "masks" in what else (), 1):
         if found.mask is not None:
             pictures[out / "masks" / f"{name}-{k}.png"] = partial(_mask, found.mask, one.size)
@@ -126,11 +129,11 @@ def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> No
             part.write_bytes(data.getbuffer())
 
 
-def _gray(one: Localization) -> Image.Image:
+def _gray(one: Localization, depth: type[np.uint8 | np.uint16]) -> Image.Image:
     shrink = max(1.0, max(one.size) / MOST)
     width, height = (max(1, round(side / shrink)) for side in one.size)
     gray = Image.fromarray(one.heatmap.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
-    return Image.fromarray((np.asarray(gray).clip(0, 1) * 65535).round().astype(np.uint16))
+    return Image.fromarray((np.asarray(gray).clip(0, 1) * np.iinfo(depth).max).round().astype(depth))
 
 
 def _mask(mask: np.ndarray, size: tuple[int, int]) -> Image.Image:

@@ -12,7 +12,7 @@ from hclnet.formats.names import Names
 from hclnet.formats.results import Results
 from hclnet.storage import clear_parts, unwritable, whole, write_json
 
-_MADE = ".hclnet.files.json"
+_MADE = "hclnet-files.json"  # by this name `data.files` knows that the images here are links to others
 
 
 class Tree:

@@ -91,7 +91,8 @@ def locate_files(
         out: for `located.jsonl`, the journal; the files of the formats; `overlays/`, `heatmaps/` and `masks/`.
         top: box the `top` most probable classes.
         formats: of the files with boxes: json, coco, yolo, voc, cvat, label-studio, csv, parquet.
-        save: pictures to draw: overlays, heatmaps, masks. With masks, the formats that can hold them have them too.
+        save: pictures to draw: overlays, heatmaps (gray of 16 bits), heatmaps-8bit, masks. With masks, the formats that
+            can hold them have them too.
         device: `auto`, `cpu`, `cuda` ...
         log: called with lines for a person, among them one for each of the first images, when all are done.
         listed: how many those are.

@@ -18,7 +18,9 @@ def locate(
     top: Annotated[int, typer.Option(min=1, help="Box the K most probable classes.")] = 1,
     out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("located"),
     formats: Formats = "json,coco",
-    save: Annotated[str, typer.Option(help="overlays, heatmaps, masks, several of them or none.")] = "overlays",
+    save: Annotated[
+        str, typer.Option(help="overlays, heatmaps, heatmaps-8bit, masks, several of them or none.")
+    ] = "overlays",
     max_objects: Annotated[
         int, typer.Option("--max-objects", metavar="N", min=1, help="Up to N objects of each class, each with a score.")
     ] = 1,
