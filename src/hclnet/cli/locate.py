@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from hclnet.text import shown
+from hclnet.cli.words import listed, split
 from hclnet.workflows.locate import locate_files
 
 
@@ -39,13 +39,3 @@ def locate_images(
     boxes = sum(len(one.objects) for one in found.localizations)
     typer.echo(f"{boxes} boxes in {len(found.localizations)} images: {listed(found.written)}")
     return 0 if found.localizations else 1
-
-
-def listed(written: Sequence[Path]) -> str:
-    """Files and folders for a person; a folder has a slash."""
-    return ", ".join(f"{shown(path)}/" if path.is_dir() else shown(path) for path in written)
-
-
-def split(text: str) -> list[str]:
-    """The words between commas."""
-    return [part for part in map(str.strip, text.split(",")) if part]

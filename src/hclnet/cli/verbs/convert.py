@@ -17,7 +17,7 @@ def convert(
     image_root: ImageRoot = None,
 ) -> None:
     """Write what was located before in other formats, without locating again."""
-    from hclnet.cli.locate import listed, split
+    from hclnet.cli.words import listed, split
     from hclnet.workflows.convert import convert
 
     found = convert(located, split(formats), out, image_root=image_root)
