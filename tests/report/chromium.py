@@ -1,4 +1,4 @@
-"""Where the browser is that the reports are tried in, and what its absence means."""
+"""The browser that pages are tried in: where it is, what its absence means, and how well a page in it can be read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import os
 import shutil
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -29,6 +29,34 @@ def playwright() -> ModuleType:
         return importlib.import_module("playwright.sync_api")
     except ImportError:
         _absent("There is no playwright here, which drives the browser. Install it: pip install playwright.")
+
+
+def contrasts(tab: Any) -> dict[str, float]:
+    """Texts whose contrast with the page is below 4.5 (WCAG AA)."""
+    return tab.evaluate(
+        """(() => {
+          const rgb = (text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
+          const luminance = (color) => {
+            const [r, g, b] = color.map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+          };
+          const behind = (node) => {
+            for (; node; node = node.parentElement) {
+              const color = getComputedStyle(node).backgroundColor;
+              if (!/, 0\\)$/.test(color) && color !== 'transparent') return rgb(color);
+            }
+          };
+          const low = {};
+          for (const node of document.querySelectorAll('main *, header *')) {
+            const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
+            if (!own || node.closest('button:disabled, option')) continue;
+            const both = [luminance(rgb(getComputedStyle(node).color)), luminance(behind(node))];
+            const contrast = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+            if (contrast < 4.5) low[node.outerHTML.slice(0, 80)] = contrast;
+          }
+          return low;
+        })()"""
+    )
 
 
 def _absent(sentence: str) -> NoReturn:

@@ -19,7 +19,7 @@ from hclnet.metrics import containment, kind_of_box
 from hclnet.report import Page, image_maps, render, write
 from hclnet.report.render import worst_first
 from report import synthetic
-from report.chromium import ARGUMENTS, find_chromium, playwright
+from report.chromium import ARGUMENTS, contrasts, find_chromium, playwright
 
 pytestmark = pytest.mark.slow
 
@@ -400,34 +400,6 @@ def test_it_fits_the_width_and_reads_well_in_both_schemes(file, single, visit, v
         )
         tab.keyboard.press("Escape")
         assert contrasts(tab) == {}
-
-
-def contrasts(tab) -> dict[str, float]:
-    """Texts whose contrast with the page is below 4.5 (WCAG AA)."""
-    return tab.evaluate(
-        """(() => {
-          const rgb = (text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number);
-          const luminance = (color) => {
-            const [r, g, b] = color.map((v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-          };
-          const behind = (node) => {
-            for (; node; node = node.parentElement) {
-              const color = getComputedStyle(node).backgroundColor;
-              if (!/, 0\\)$/.test(color) && color !== 'transparent') return rgb(color);
-            }
-          };
-          const low = {};
-          for (const node of document.querySelectorAll('main *, header *')) {
-            const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
-            if (!own || node.closest('button:disabled, option')) continue;
-            const both = [luminance(rgb(getComputedStyle(node).color)), luminance(behind(node))];
-            const contrast = (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
-            if (contrast < 4.5) low[node.outerHTML.slice(0, 80)] = contrast;
-          }
-          return low;
-        })()"""
-    )
 
 
 def test_the_reader_chooses_light_or_dark(file, visit):

@@ -14,17 +14,20 @@ def write(results: Results, target: Target) -> list[Path]:
     `name` relative to the image root.
 
     An object has a `score` and an `agreement` where they are known. Where a person has looked at an image it has
-    `reviewed`, its class as `label`, and each object its `source`.
+    `reviewed`, its class as `label`, its absolute path as `file`, the fingerprint of the `model` that was corrected,
+    and each object its `source`. So `hclnet.read` takes the file as ground truth.
     """
     path = target.path("boxes.json")
-    write_json(path, [_image(one) for one in results.images], indent=1)
+    write_json(path, [_image(one, results.fingerprint) for one in results.images], indent=1)
     return [path]
 
 
-def _image(one: ImageResult) -> dict[str, Any]:
+def _image(one: ImageResult, fingerprint: str) -> dict[str, Any]:
     about = {"path": one.path, "name": one.name, "size": list(one.size)}
     row: dict[str, Any] = about | {"objects": [_object(found) for found in one.objects]}
-    return {**row, "label": one.label, "reviewed": True} if one.reviewed else row
+    if one.reviewed:
+        row |= {"label": one.label, "file": str(one.file), "model": fingerprint, "reviewed": True}
+    return row
 
 
 def _object(found: ObjectResult) -> dict[str, Any]:

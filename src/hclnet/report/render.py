@@ -56,7 +56,7 @@ def pieces(page: Page) -> Iterator[str]:
         page=page,
         table=_table(page.results) if page.results else None,
         charts=[drawn_chart(chart) for chart in page.charts],
-        style=Markup(_static("report.css")),
+        style=Markup(_static("colors.css") + _static("report.css")),
         script=Markup(script),
         script_hash=f"sha256-{digest}",
         data=_data(page, shown),
