@@ -22,6 +22,7 @@ from hclnet.cli.verbs import (
     locate,
     methods,
     reproduce,
+    review,
     score,
     train,
 )
@@ -113,6 +114,7 @@ for _verb in (
     reproduce.reproduce,
     locate.locate,
     convert.convert,
+    review.review,
     methods.methods,
     backbones.backbones,
     doctor.doctor,

@@ -1,0 +1,116 @@
+"""`hclnet review` around its page: what it says, what it refuses, what it writes at the end."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from hclnet.formats import WRITERS
+from hclnet.review.decisions import Decision, Decisions, Marked
+from hclnet.storage import Busy, locked
+from hclnet.workflows.review import review
+from review import folders
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """The page is closed as soon as it is served; where it was."""
+    served = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: served.append(sockets[0].getsockname()))
+    return served
+
+
+def decide(folder: Path, *verdicts: str) -> None:
+    """The first images of a folder; where it is accepted, as it was found."""
+    journal = Decisions(folder)
+    rows = [json.loads(line) for line in (folder / "located.jsonl").read_text().splitlines()[1:]]
+    for row, verdict in zip(rows, verdicts):
+        found = tuple(Marked(o["label"], tuple(o["box"]), k) for k, o in enumerate(row["objects"]))
+        journal.add(row["path"], Decision(verdict, found if verdict == "accepted" else ()), "w")
+    journal.close()
+
+
+def test_what_was_decided_is_written_in_every_format(tmp_path: Path, ended: list[tuple]):
+    folder = folders.made(tmp_path, 6)
+    decide(folder, "accepted", "empty", "rejected", "accepted")
+    said: list[str] = []
+    found = review(folder, formats=tuple(WRITERS), log=said.append)
+    assert (found.images, found.decided, found.rejected) == (6, 4, 1)
+    names = {path.name for path in found.written}
+    files = ("json", "coco.json", "label-studio.json", "cvat.xml", "csv", "yolo", "voc", "parquet")
+    assert {f"reviewed.{name}" for name in files} <= names and all(p.exists() for p in found.written)
+    rows = json.loads((folder / "reviewed.json").read_text())
+    assert [row["name"] for row in rows] == ["badger/0000.jpg", "badger/0003.jpg", "fox/0001.jpg"]
+    assert {o["source"] for row in rows for o in row["objects"]} == {"model"}
+    assert all(Path(row["file"]).is_file() and row["model"] == "f" * 64 for row in rows)
+    coco = json.loads((folder / "reviewed.coco.json").read_text())
+    assert len(coco["images"]) == 3 and len(coco["annotations"]) == 2
+    assert said[0] == f"6 images of {tmp_path / 'photos'}, 4 of them decided before."
+    assert re.search(r"http://127\.0\.0\.1:\d+/[\w-]{20,}/$", said[1])
+    ((host, port),) = ended
+    assert host == "127.0.0.1" and f":{port}/" in said[1]
+
+
+def test_each_time_it_has_another_token(tmp_path: Path, ended: list[tuple]):
+    folder, said = folders.made(tmp_path, 1), []
+    for _ in range(2):
+        review(folder, log=said.append)
+    tokens = {line.rstrip("/").rpartition("/")[2] for line in said if "http:" in line}
+    assert len(tokens) == 2
+
+
+def test_images_that_have_moved_are_found_and_named_as_before(tmp_path: Path, ended: list[tuple]):
+    folder = folders.made(tmp_path, 3)
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    decide(folder, "accepted")
+    review(folder, tmp_path / "moved")
+    (row,) = json.loads((folder / "reviewed.json").read_text())
+    assert row["name"] == "badger/0000.jpg" and row["file"] == str(tmp_path / "moved" / "badger" / "0000.jpg")
+    review(folder, tmp_path / "moved", image_root=tmp_path)
+    (row,) = json.loads((folder / "reviewed.json").read_text())
+    assert row["name"] == "moved/badger/0000.jpg"
+
+
+def test_what_can_not_be_is_refused_before_anything_is_served(tmp_path: Path, ended: list[tuple]):
+    folder = folders.made(tmp_path, 1)
+    with pytest.raises(ValueError, match="format"):
+        review(folder, formats=["word"])
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ValueError, match=rf"Port {port} can't be had: .*Leave out --port"):
+            review(folder, port=port)
+    program = (
+        "import sys\nfrom hclnet.storage import locked\nwith locked(sys.argv[1], 'review'):\n    print()\n    input()"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", program, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    with pytest.raises(Busy, match="is in use by process"):
+        review(folder)
+    holder.communicate(b"\n")
+    with locked(folder, "review"):
+        pass
+    assert not ended
+
+
+def test_without_the_packages_of_the_page_it_says_which_extra_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: list[tuple]
+):
+    folder = folders.made(tmp_path, 1)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(ValueError, match=r"pip install 'hclnet\[review\]'"):
+        review(folder)
+    assert not ended
+
+
+def test_it_needs_no_torch():
+    code = "import sys, hclnet.workflows.review, hclnet.review.server; print('torch' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
