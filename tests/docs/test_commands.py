@@ -7,8 +7,10 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,8 @@ def commands(page: Path) -> list[list[str]]:
 
 def call(words: list[str], folder: Path, **environment: str) -> str:
     assert words[0] == "hclnet", f"{words}: what is this command?"
+    if words[1] == "review":
+        return review(words, folder)
     done = subprocess.run(
         [sys.executable, "-m", "hclnet", *words[1:]],
         cwd=folder,
@@ -48,6 +52,33 @@ def call(words: list[str], folder: Path, **environment: str) -> str:
     return done.stdout
 
 
+def review(words: list[str], folder: Path) -> str:
+    """A command that serves a page until it is stopped: all that it found is accepted on the page."""
+    command = [sys.executable, "-u", "-m", "hclnet", *words[1:]]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = ""
+    while not (address := re.search(r"http://127\.0\.0\.1:\S+", said)):
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+
+    def ask(path: str, content: dict | None = None) -> dict:
+        data = None if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(address[0] + path, data, method="GET" if data is None else "PUT")
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    for k in range(len(ask("api/overview")["name"])):
+        image = ask(f"api/images/{k}")
+        verdict = "accepted" if image["objects"] else "empty"
+        decision = {"window": "docs", "revision": image["revision"], "verdict": verdict, "objects": image["objects"]}
+        ask(f"api/images/{k}", decision)
+    process.send_signal(signal.SIGINT)
+    said += process.communicate(timeout=60)[0]
+    assert process.returncode == 0, said
+    return said
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the names that the pages use exist."""
@@ -55,6 +86,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(PartsOptions(classes=2, train=10, test=5, size=96), folder / "DATA")
     for source, name in zip(sorted((folder / "DATA" / "images").iterdir()), ("badger", "fox"), strict=True):
         shutil.copytree(source, folder / "my_photos" / name)
+        shutil.copytree(source, folder / "more_photos" / source.name)
         (folder / "new_photos").mkdir(exist_ok=True)
         for image in sorted(source.iterdir())[:3]:
             shutil.copy(image, folder / "new_photos")
