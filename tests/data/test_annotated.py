@@ -400,3 +400,47 @@ def test_only_what_a_person_has_looked_at(tmp_path: Path):
     for name in ("reviewed.json", "reviewed.label-studio.json"):
         dataset = read(tmp_path / name)
         assert len(dataset.samples) == 3 and not any("predictions" in note for note in dataset.notes)
+
+
+def test_tags_are_classes_only_where_there_are_no_boxes(tmp_path: Path):
+    for name in "abc":
+        (tmp_path / f"{name}.jpg").touch()
+    box = '<box label="fox" occluded="0" xtl="1" ytl="2" xbr="9" ybr="8"></box>'
+    images = [
+        f'<image id="{k}" name="{name}.jpg"><tag label="{t}"/>{{}}</image>' for k, (name, t) in enumerate(("ax", "by"))
+    ]
+    (tmp_path / "x.xml").write_text(f"<annotations>{''.join(images).format('', '')}</annotations>")
+    assert read(tmp_path / "x.xml").classes == ("x", "y")
+    (tmp_path / "x.xml").write_text(f"<annotations>{''.join(images).format(box, '')}</annotations>")
+    dataset = read(tmp_path / "x.xml")
+    assert dataset.classes == ("fox",) and "1 image without a box left out" in dataset.notes
+    choice = {"type": "choices", "value": {"choices": ["x"]}}
+    task = {"annotations": [{"result": [choice]}], "data": {"image": "/data/upload/1/a.jpg"}}
+    (tmp_path / "x.json").write_text(json.dumps([{"id": 1, **task}]))
+    assert read(tmp_path / "x.json").classes == ("x",)
+
+
+def test_images_that_no_list_of_splits_names(tmp_path: Path):
+    text = "<annotation><object><name>fox</name><bndbox>{}</bndbox></object></annotation>"
+    corners = "<xmin>1</xmin><ymin>3</ymin><xmax>10</xmax><ymax>20</ymax>"
+    for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (tmp_path / name).mkdir(parents=True)
+    for k in range(3):
+        (tmp_path / "Annotations" / f"{k}.xml").write_text(text.format(corners))
+        (tmp_path / "JPEGImages" / f"{k}.jpg").touch()
+    (tmp_path / "ImageSets" / "Main" / "val.txt").write_text("0\n2\n")
+    dataset = read(tmp_path)
+    assert dataset.counts() == {"val": 2} and dataset.notes == ("1 image in no split left out",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("annotations/notes.json", '{"who": "me"}'), ("data.yaml", "outs: [a]\nnames: x\n"), ("x.xml", "<a/>")],
+)
+def test_class_folders_beside_files_of_another_kind(name: str, text: str, tmp_path: Path):
+    for path in ("fox/1.png", "owl/1.png"):
+        (tmp_path / path).parent.mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    assert read(tmp_path).classes == ("fox", "owl")

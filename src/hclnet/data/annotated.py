@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -109,14 +109,22 @@ def as_dataset(
             f"{len(missing):,} of the {len(listed):,} images of {shown(root)} are not there, such as "
             f"{shown(missing[0])}. They were looked for in {places}. Move the images, or the file, so that they are."
         )
-    labels = {k: _label(one) for k, one in enumerate(listed)}
-    chosen = [(one, label) for k, one in enumerate(listed) if (label := labels[k])]
-    several = sum(one.label is None and len({name for name, _ in one.boxes}) > 1 for one in listed)
-    left_out = dict(_left_out(several, len(listed) - len(chosen) - several))
+    given = [one for one in listed if one.split] or listed  # lists of splits may leave images out
+    chosen = [(one, label) for one in given if (label := _label(one))]
+    several = sum(one.label is None and len({name for name, _ in one.boxes}) > 1 for one in given)
+    left_out = [
+        f"{number:,} image{'' if number == 1 else 's'} {why} left out"
+        for number, why in (
+            (several, "with boxes of several classes"),
+            (len(given) - len(chosen) - several, "without a box"),
+            (len(listed) - len(given), "in no split"),
+        )
+        if number
+    ]
     if not chosen:
         raise ValueError(
-            f"{shown(root)}, read as {kind}, has no image of one class: {'; '.join(left_out.values())}. hclnet needs "
-            "one class for each image: list them in a manifest."
+            f"{shown(root)}, read as {kind}, has no image of one class: {'; '.join(left_out)}. hclnet needs one class "
+            "for each image: list them in a manifest."
         )
     classes = sorted({label for _, label in chosen}, key=in_order)
     splits = _splits(home, chosen, seed)
@@ -130,7 +138,15 @@ def as_dataset(
             if one.size is not None:
                 ground_truth.sizes[key] = one.size
     made = (made_note("no splits in it", seed),) if splits else ()
-    return DataSet(root, kind, tuple(classes), tuple(samples), ground_truth, (*made, *left_out.values(), *notes))
+    return DataSet(root, kind, tuple(classes), tuple(samples), ground_truth, (*made, *left_out, *notes))
+
+
+def labels_alone(images: Sequence[Annotated]) -> list[Annotated]:
+    """The images, with classes of their own only where none has boxes: beside boxes a tag is something else, such as
+    `blurred`.
+    """
+    any_boxes = any(one.boxes for one in images)
+    return [replace(one, label=None) if any_boxes else one for one in images]
 
 
 def unreadable(file: Path, what: str, why: str) -> ValueError:
@@ -150,12 +166,6 @@ def head(file: Path, size: int = 4096) -> str:
 def _label(one: Annotated) -> str | None:
     names = {name for name, _ in one.boxes}
     return one.label if one.label is not None else next(iter(names)) if len(names) == 1 else None
-
-
-def _left_out(several: int, unknown: int) -> Iterator[tuple[str, str]]:
-    for number, why in ((several, "with boxes of several classes"), (unknown, "without a box")):
-        if number:
-            yield why, f"{number:,} image{'' if number == 1 else 's'} {why} left out"
 
 
 def _splits(home: Path, chosen: Sequence[tuple[Annotated, str]], seed: int) -> dict[str, str]:

@@ -21,11 +21,14 @@ LOOKED_FOR = (
     "_annotations.coco.json, or <split>/_annotations.coco.json"
 )
 
+_HEAD = 1 << 16  # bytes of a file in which one of these keys comes, behind `info` and `licenses`
+_KEYS = re.compile(r'\{.*"(images|annotations|categories)"\s*:', re.S)
+
 
 def recognize(root: Path) -> bool:
     if root.is_file():
         return root.suffix.lower() == ".json" and head(root).startswith("{")
-    return any(head(file).startswith("{") for file in _files(root))
+    return any(_KEYS.match(head(file, _HEAD)) for file in _files(root))
 
 
 def read(root: Path, seed: int = 0) -> DataSet:

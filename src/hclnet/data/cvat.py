@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from hclnet.data.annotated import Annotated, Places, as_dataset, head, unreadable
+from hclnet.data.annotated import Annotated, Places, as_dataset, head, labels_alone, unreadable
 from hclnet.data.splits import split_of
 from hclnet.types import Box, DataSet
 
@@ -22,7 +22,8 @@ def recognize(root: Path) -> bool:
 
 
 def read(root: Path, seed: int = 0) -> DataSet:
-    """The data set. Of an image without a box, outlines and masks are taken by their extent; a tag is its class.
+    """The data set. Of an image without a box, outlines and masks are taken by their extent. Where no image has one, a
+    tag is the class of an image.
 
     Raises:
         ValueError: the file is not as it has to be, has tracks of a video, or images are not there.
@@ -34,7 +35,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
     except (ElementTree.ParseError, KeyError, ValueError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise unreadable(file, KIND, reason) from None
-    return as_dataset(root, KIND, images, seed, places)
+    return as_dataset(root, KIND, labels_alone(images), seed, places)
 
 
 def _images(file: Path, places: Places) -> Iterator[Annotated]:

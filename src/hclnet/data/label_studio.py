@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hclnet.data.annotated import Annotated, Places, as_dataset, head, unreadable
+from hclnet.data.annotated import Annotated, Places, as_dataset, head, labels_alone, unreadable
 from hclnet.data.files import read_text
 from hclnet.types import Box, DataSet
 
@@ -28,7 +28,8 @@ def recognize(root: Path) -> bool:
 def read(root: Path, seed: int = 0) -> DataSet:
     """The data set. Of several annotations of a task the last one counts that was not skipped.
 
-    Where no task has an annotation, as in a file that hclnet wrote, the predictions count, and a note says so.
+    Where no task has a box, a choice is the class of an image. Where no task has an annotation, as in a file that
+    hclnet wrote, the predictions count, and a note says so.
 
     Raises:
         ValueError: the file is not as it has to be, or images are not there.
@@ -46,7 +47,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
     notes = [] if corrected else ["no task has an annotation: these are predictions"]
     if open_:
         notes.append(f"{open_:,} task{'' if open_ == 1 else 's'} without an annotation left out")
-    return as_dataset(root, KIND, images, seed, places, notes)
+    return as_dataset(root, KIND, labels_alone(images), seed, places, notes)
 
 
 def _counted(task: dict[str, Any]) -> list[dict[str, Any]]:
@@ -65,7 +66,7 @@ def _image(task: dict[str, Any], places: Places, key: str) -> Annotated:
     choices = {name for one in regions if one.get("type") == "choices" for name in one["value"]["choices"]}
     names = list(_names(task["data"]))
     path = next((path for name in names if (path := places.find(name, shorten=True))), None)
-    label = next(iter(choices)) if len(choices) == 1 and not boxes else None
+    label = next(iter(choices)) if len(choices) == 1 else None
     return Annotated(names[0], path, boxes, next(iter(sizes), None), None, label)
 
 

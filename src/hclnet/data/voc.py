@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from hclnet.data.annotated import Annotated, Places, as_dataset, head, unreadable
-from hclnet.data.files import files_in, image_files, read_lines, shown
+from hclnet.data.files import files_in, image_files, read_lines
 from hclnet.data.splits import split_of
 from hclnet.types import Box, DataSet
 
@@ -95,9 +95,9 @@ def _image(file: Path, home: Path, stem: str, by_stem: dict[str, list[Path]], sp
 
 def _boxes(root: ElementTree.Element) -> Iterator[tuple[str, Box]]:
     for element in root.iter("object"):
-        name = element.findtext("name")
+        name = (element.findtext("name") or "").strip()
         corners = [element.findtext(f"bndbox/{corner}") for corner in ("xmin", "ymin", "xmax", "ymax")]
         if not name or None in corners:
             raise ValueError(f"an object has no {'name' if not name else 'box'}")
         x0, y0, x1, y1 = (float(value or "") for value in corners)
-        yield shown(name), (x0 - 1, y0 - 1, x1, y1)
+        yield name, (x0 - 1, y0 - 1, x1, y1)

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hclnet.data.annotated import Annotated, Places, as_dataset, unreadable
+from hclnet.data.annotated import Annotated, Places, as_dataset, head, unreadable
 from hclnet.data.files import image_files, is_image_name, read_lines, read_text, shown
 from hclnet.types import FRACTIONS, Box, DataSet
 
@@ -26,7 +27,9 @@ _SPLITS = {"train": "train", "val": "val", "validation": "val", "valid": "val", 
 def recognize(root: Path) -> bool:
     if root.is_file():
         return root.suffix.lower() in (".yaml", ".yml")
-    return _file(root) is not None
+    file = _file(root)
+    text = head(file) if file else ""
+    return all(re.search(rf"^({keys})\s*:", text, re.M) for keys in ("names", "|".join(_SPLITS)))
 
 
 def read(root: Path, seed: int = 0) -> DataSet:

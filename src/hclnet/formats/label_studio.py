@@ -80,8 +80,8 @@ def _regions(one: ImageResult, k: int, found: ObjectResult) -> Iterator[dict[str
     label = [plain(found.label)]
     box = {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0, "rotation": 0, "rectanglelabels": label}
     yield {"id": _id(one, k), "from_name": BOXES, "type": "rectanglelabels", "value": box, **about}
-    for n, points in enumerate(polygons(found, one.size), 1):
-        percent = [[100 * x / width, 100 * y / height] for x, y in points]
+    for n, points in enumerate(polygons(found), 1):
+        percent = [[round(100 * x, 4), round(100 * y, 4)] for x, y in points]
         outline = {"points": percent, "closed": True, "polygonlabels": label}
         yield {"id": _id(one, k, n), "from_name": OUTLINES, "type": "polygonlabels", "value": outline, **about}
 
