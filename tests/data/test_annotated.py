@@ -444,3 +444,11 @@ def test_class_folders_beside_files_of_another_kind(name: str, text: str, tmp_pa
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text)
     assert read(tmp_path).classes == ("fox", "owl")
+
+
+def test_a_folder_of_results_is_no_data_and_its_files_are(tmp_path: Path):
+    results = as_results(hostile.localizations(tmp_path / "photos"), (), tmp_path / "photos")
+    write_formats(results, ["json"], Target(tmp_path / "out"))
+    journal(tmp_path / "out", tmp_path / "photos")
+    with pytest.raises(ValueError, match=r"give one of its files as DATA, such as .*out/boxes\.json\."):
+        read(tmp_path / "out")

@@ -50,6 +50,25 @@ def test_an_image_that_somebody_has_put_there_stays(results: Results, tmp_path: 
         assert (tmp_path / "out" / "yolo" / "images" / "a.jpg").read_text() == "mine"
 
 
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+def test_folders_that_are_called_like_files(kind: str, tmp_path: Path):
+    names = (
+        "a.jpeg",
+        "x.txt.jpg",
+        "y.xml.jpg",
+        "deep/a.jpeg/b.jpeg",
+        "deep/x.txt/c.jpg",
+        "deep/y.xml/c.jpg",
+        "deep/x.jpg",
+    )
+    photos = tmp_path / "photos"
+    results = as_results(hostile.localizations(photos, names=names), (), photos)
+    moved = [replace(one, name=one.name.removeprefix("deep/")) for one in results.images]
+    (folder,) = write_formats(replace(results, images=tuple(moved)), [kind], Target(tmp_path / "out"))
+    found = [path for path in folder.rglob("*") if path.suffix in (".jpg", ".jpeg") and path.is_file()]
+    assert {path.resolve() for path in found} == {one.file.resolve() for one in results.images}
+
+
 def test_images_that_are_not_there(results: Results, tmp_path: Path):
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     (folder,) = write_formats(results, ["yolo"], Target(tmp_path / "out"))

@@ -27,7 +27,7 @@ from hclnet.data import (
     yolo,
 )
 from hclnet.data.files import folders_in, shown
-from hclnet.data.foreign import foreign_layout, maybe_manifest, unread_files
+from hclnet.data.foreign import foreign_layout, maybe_manifest, our_results, unread_files
 from hclnet.data.rules import as_trained, checked, for_training
 from hclnet.data.splits import ALL, split_of
 from hclnet.types import DataSet
@@ -74,7 +74,7 @@ def read(root: str | Path, seed: int = 0, as_classes: bool = False) -> DataSet:
     looked = "\n".join(f"  - {reader.KIND}: {reader.LOOKED_FOR}" for reader in READERS)
     inside = [p for p in folders_in(root) if any(reader.recognize(p) for reader in READERS)]
     below = f"\nDo you mean {' or '.join(map(shown, inside[:3]))}?" if inside else ""
-    hint = foreign_layout(root) or below or maybe_manifest(root) or unread_files(root)
+    hint = our_results(root) or foreign_layout(root) or below or maybe_manifest(root) or unread_files(root)
     raise ValueError(
         f"{root} is not a data set that hclnet knows.\nLooked for:\n{looked}\nFound: {_contents(root)}.{hint}"
     )

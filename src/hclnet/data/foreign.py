@@ -13,6 +13,15 @@ from hclnet.data.sniff import UNKNOWN, what_it_is
 _LISTS = (".csv", ".parquet")
 
 
+def our_results(root: Path) -> str:
+    """A sentence, with a space before it, about files in a folder of located images; empty if it is none."""
+    names = ("reviewed.json", "boxes.json", "coco.json", "boxes.csv")
+    found = [root / name for name in names if (root / name).is_file()]
+    if not (root / "located.jsonl").is_file() or not found:
+        return ""
+    return f" These are results of hclnet: give one of its files as DATA, such as {shown(found[0])}."
+
+
 def foreign_layout(root: Path) -> str:
     """A sentence, with a space before it, about the layout that a folder seems to have; empty if it seems to have none.
 

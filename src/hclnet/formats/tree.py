@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
+from hclnet.data.files import SUFFIXES
 from hclnet.formats.names import Names
 from hclnet.formats.results import Results
 from hclnet.storage import clear_parts, unwritable, whole, write_json
@@ -83,6 +84,11 @@ def tree(folder: Path) -> Iterator[Tree]:
     made.close()
 
 
+def _like_a_file(folder: str) -> bool:
+    """Whether a folder may be called like a file beside it: `a.jpeg/b.jpeg` beside `a.jpeg`."""
+    return PurePosixPath(folder).suffix.lower() in SUFFIXES | {".txt", ".xml"}
+
+
 def _made_in(folder: Path) -> set[str]:
     """What the call before has made in a folder."""
     try:
@@ -103,6 +109,6 @@ def stems_of(results: Results, reserved: Collection[str] = ()) -> list[str]:
     names, stems = Names(), []
     for one in results.images:
         *folders, file = PurePosixPath(one.name.lstrip("/")).parts
-        safe = [f"{folder}_" if folder.lower() in reserved else folder for folder in folders]
+        safe = [f"{name}_" if name.lower() in reserved or _like_a_file(name) else name for name in folders]
         stems.append(names.free("/".join([*safe, PurePosixPath(file).stem])))
     return stems
