@@ -23,5 +23,9 @@ def test_the_command(
         and "1 boxes in 1 images: other/coco.json, other/coco-results.json, other/boxes.json" in done.stdout
     )
     assert '"photos/a.jpg"' in Path("other/coco.json").read_text()
+    Path("photos/a.jpg").rename("photos/b.jpg")
+    assert "not where they were" not in hclnet("convert", "--format", "csv").stderr
+    gone = hclnet("convert", "--format", "csv,yolo")
+    assert gone.exit_code == 0 and "1 of 1 images are not where they were located" in gone.stderr
     missing = hclnet("convert", "nowhere")
     assert missing.exit_code == 2 and "nowhere has no results" in missing.stderr

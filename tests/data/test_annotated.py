@@ -314,6 +314,21 @@ def test_coco_that_is_not_as_it_has_to_be(changes: dict, said: str, tmp_path: Pa
         ("x.xml", "<annotations><image>", "can't be read as CVAT for images"),
         ("x.xml", "<annotations><track/></annotations>", "tracks of a video; export it as CVAT for images 1.1"),
         ("x.xml", "<annotations></annotations>", "has no image"),
+        ("x.xml", '<annotations><image name="a" width="inf" height="1"/></annotations>', "can't be read as CVAT"),
+        (
+            "x.xml",
+            '<!DOCTYPE z [<!ENTITY a "'
+            + "A" * 99
+            + '">'
+            + "".join(f'<!ENTITY {b} "{f"&{a};" * 99}">' for a, b in zip("abcde", "bcdef"))
+            + "]><annotations>&f;</annotations>",
+            "can't be read as CVAT",
+        ),
+        (
+            "x.json",
+            '{"images": [{"id": [1], "file_name": "a"}], "annotations": [], "categories": []}',
+            "COCO detection",
+        ),
         ("x.xml", "<html></html>", "is a file and not a manifest"),
         ("data.yaml", "names: [a", "can't be read as YAML"),
         ("data.yaml", "path: x", "it needs names, and train, val or test"),

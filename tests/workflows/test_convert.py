@@ -46,6 +46,12 @@ def test_all_that_a_folder_has_located_is_in_the_files(located: Path, trained: P
     assert names == ["more/a.jpg", "photos/a.jpg", "photos/b.jpg", "photos/c d/ü.jpg", "photos/z.jpg"]
 
 
+def test_an_image_that_was_named_in_two_ways_is_there_once(located: Path, trained: Path):
+    hclnet.locate_files(Path("photos/a.jpg").resolve(), trained, located, device="cpu", save=["masks"])
+    hclnet.locate_files("photos/../photos/a.jpg", trained, located, device="cpu", save=["masks"])
+    assert [one.name for one in read_results(located).images] == ["a.jpg", "b.jpg", "c d/ü.jpg", "z.jpg"]
+
+
 def test_names_are_relative_to_the_root_of_the_last_call(located: Path, trained: Path, monkeypatch: pytest.MonkeyPatch):
     assert [one.name for one in read_results(located).images] == ["a.jpg", "b.jpg", "c d/ü.jpg", "z.jpg"]
     here = Path.cwd()

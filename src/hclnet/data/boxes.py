@@ -31,7 +31,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
         rows = json.loads(read_text(root))
         reviewed = any(row.get("reviewed") for row in rows)
         images = [_image(row, places) for row in rows if row.get("reviewed") or not reviewed]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise unreadable(root, KIND, reason) from None
     notes = [] if reviewed else ["nobody has looked at these boxes: they are predictions"]

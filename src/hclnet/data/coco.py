@@ -51,7 +51,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
         try:
             images += _images(data, places, split)
             crowds += sum(bool(one.get("iscrowd")) for one in data["annotations"])
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
             raise unreadable(file, "COCO detection data", reason) from None
     notes = [f"{crowds:,} box{'es' * (crowds > 1)} of crowds left out"] if crowds else []

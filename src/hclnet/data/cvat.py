@@ -32,7 +32,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
     places = Places.beside(file)
     try:
         images = list(_images(file, places))
-    except (ElementTree.ParseError, KeyError, ValueError) as error:
+    except (ElementTree.ParseError, KeyError, ValueError, OverflowError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise unreadable(file, KIND, reason) from None
     return as_dataset(root, KIND, labels_alone(images), seed, places)

@@ -41,7 +41,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
         open_ = sum(not _counted(task) for task in tasks) if corrected else 0
         chosen = [task for task in tasks if not corrected or _counted(task)]
         images = [_image(task, places, "annotations" if corrected else "predictions") for task in chosen]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise unreadable(root, "an export of Label Studio", reason) from None
     notes = [] if corrected else ["no task has an annotation: these are predictions"]

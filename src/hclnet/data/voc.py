@@ -84,7 +84,7 @@ def _image(file: Path, home: Path, stem: str, by_stem: dict[str, list[Path]], sp
         root = ElementTree.parse(file).getroot()
         boxes = list(_boxes(root))
         width, height = (int(float(root.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, OverflowError) as error:
         raise unreadable(file, KIND, str(error)) from None
     named = root.findtext("filename") or stem
     found = by_stem.get(stem, [])

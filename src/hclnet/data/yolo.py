@@ -122,7 +122,7 @@ def _box(file: Path, number: int, words: list[str], names: dict[int, str]) -> tu
         if len(values) < 6 or len(values) % 2:
             raise ValueError
         return label, (min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2]))
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         raise ValueError(
             f"{shown(file)}, line {number}: {shown(' '.join(words)[:60])} is no box of a known class. A line is the "
             "class's number, and center, width and height as fractions of the image."

@@ -22,11 +22,13 @@ class Converted:
         images: how many images are in each of the files.
         boxes: and how many boxes.
         written: the files and folders.
+        missing: how many of the images are not where they were located: `yolo/` and `voc/` have no links to them.
     """
 
     images: int
     boxes: int
     written: list[Path]
+    missing: int = 0
 
 
 def convert(
@@ -57,7 +59,8 @@ def convert(
     check_writable(out)
     with locked(out, "converting"):
         written = write_formats(results, formats, Target(out))
-    return Converted(len(results.images), sum(len(one.objects) for one in results.images), written)
+    missing = sum(not one.file.is_file() for one in results.images)
+    return Converted(len(results.images), sum(len(one.objects) for one in results.images), written, missing)
 
 
 def read_results(folder: Path, image_root: str | Path | None = None) -> Results:
@@ -71,6 +74,7 @@ def read_results(folder: Path, image_root: str | Path | None = None) -> Results:
         raise ValueError(
             f"{shown(folder)} has no results: there is no {FILE} in it. Name a folder that `hclnet locate` made."
         )
-    found = sorted((row for row in rows.values() if "left_out" not in row), key=file_of)
+    last = {file_of(row): row for row in rows.values() if "left_out" not in row}  # an image may have been named twice
+    found = [last[file] for file in sorted(last)]
     root = None if image_root is None else given_root(image_root, {row["path"]: file_of(row) for row in found})
     return results_of(header, found, root)

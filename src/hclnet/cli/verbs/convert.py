@@ -20,5 +20,9 @@ def convert(
     from hclnet.cli.words import listed, split
     from hclnet.workflows.convert import convert
 
-    found = convert(located, split(formats), out, image_root=image_root)
+    kinds = split(formats)
+    found = convert(located, kinds, out, image_root=image_root)
+    if found.missing and {"yolo", "voc"} & {*kinds}:
+        said = f"{found.missing:,} of {found.images:,} images are not where they were located: no links to them."
+        typer.secho(said, fg="yellow", err=True)
     typer.echo(f"{found.boxes:,} boxes in {found.images:,} images: {listed(found.written)}")
