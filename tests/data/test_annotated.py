@@ -467,3 +467,18 @@ def test_a_folder_of_results_is_no_data_and_its_files_are(tmp_path: Path):
     journal(tmp_path / "out", tmp_path / "photos")
     with pytest.raises(ValueError, match=r"give one of its files as DATA, such as .*out/boxes\.json\."):
         read(tmp_path / "out")
+
+
+def test_a_name_is_not_taken_for_that_of_another_folder(tmp_path: Path):
+    """Names have a folder more than the disk, all the same one: `trip/b.jpg`, which is gone, is not `b.jpg`."""
+    box = '<box label="fox" occluded="0" xtl="1" ytl="2" xbr="9" ybr="8"></box>'
+    names = ("photos/a.jpg", "photos/trip/b.jpg")
+    images = [f'<image id="{k}" name="{name}">{box}</image>' for k, name in enumerate(names)]
+    (tmp_path / "x.xml").write_text(f"<annotations>{''.join(images)}</annotations>")
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match=r"1 of the 2 images of .* are not there, such as photos/trip/b\.jpg"):
+        read(tmp_path / "x.xml")
+    (tmp_path / "trip").mkdir()
+    (tmp_path / "b.jpg").rename(tmp_path / "trip" / "b.jpg")
+    assert {s.id for s in read(tmp_path / "x.xml").samples} == {"a.jpg", "trip/b.jpg"}

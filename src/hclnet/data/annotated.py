@@ -53,6 +53,7 @@ class Places:
     """
 
     folders: list[Path] = field(default_factory=list)
+    _dropped: int | None = field(default=None, repr=False)  # first folders that names have and the disk has not
 
     @classmethod
     def beside(cls, file: Path, *others: Path) -> Places:
@@ -67,14 +68,17 @@ class Places:
 
         Args:
             name: relative or absolute.
-            shorten: try the name without its first folders too.
+            shorten: try the name without its first folders too. How many that are, the first image that is found
+                decides: all have the same ones.
         """
         for wanted in dict.fromkeys((name, name.replace("\\", "/"))):
             parts = PurePosixPath(wanted).parts
-            for start in range(len(parts) if shorten else 1):
+            starts = [0] if not shorten else range(len(parts)) if self._dropped is None else [self._dropped]
+            for start in starts:
                 for folder in self.folders:
                     path = folder.joinpath(*parts[start:])
                     if _is_file(path):
+                        self._dropped = start if shorten else self._dropped
                         return Path(os.path.normpath(path))
         return None
 
@@ -164,8 +168,10 @@ def head(file: Path, size: int = 4096) -> str:
 
 
 def _label(one: Annotated) -> str | None:
+    if one.label is not None:
+        return one.label
     names = {name for name, _ in one.boxes}
-    return one.label if one.label is not None else next(iter(names)) if len(names) == 1 else None
+    return names.pop() if len(names) == 1 else None
 
 
 def _splits(home: Path, chosen: Sequence[tuple[Annotated, str]], seed: int) -> dict[str, str]:

@@ -65,21 +65,23 @@ def _image(task: dict[str, Any], places: Places, key: str) -> Annotated:
     sizes = {(int(one["original_width"]), int(one["original_height"])) for one in regions if "original_width" in one}
     choices = {name for one in regions if one.get("type") == "choices" for name in one["value"]["choices"]}
     names = list(_names(task["data"]))
-    path = next((path for name in names if (path := places.find(name, shorten=True))), None)
+    found_at = (places.find(name, shorten) for name, shorten in names)
     label = next(iter(choices)) if len(choices) == 1 else None
-    return Annotated(names[0], path, boxes, next(iter(sizes), None), None, label)
+    return Annotated(names[0][0], next(filter(None, found_at), None), boxes, next(iter(sizes), None), None, label)
 
 
-def _names(data: dict[str, Any]) -> Iterator[str]:
-    """What the image of a task may be called: the name that hclnet gave it, and its address."""
+def _names(data: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """What the image of a task may be called, and whether that may have more folders than there are on the disk: the
+    name that hclnet gave it, its address, and the name of a file before it was uploaded.
+    """
     if isinstance(data.get("name"), str) and "image" in data:
-        yield data["name"]
+        yield data["name"], False
     address = next((data[key] for key in ("image", *data) if isinstance(data.get(key), str)), "")
     parts = urlsplit(address)
     path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0].lstrip("/")
-    yield path
+    yield path, True
     if match := _UPLOADED.fullmatch(PurePosixPath(path).name):
-        yield match[1]
+        yield match[1], False
 
 
 def _boxes(regions: Sequence[dict[str, Any]], kind: str) -> Iterator[tuple[str, Box]]:
