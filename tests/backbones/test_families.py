@@ -34,7 +34,6 @@ FAMILIES = {
     "eva02": "eva02_tiny_patch14_224",
 }
 PLAIN = {"vit", "dinov2", "deit", "eva02"}  # of one resolution, with a class token
-NEED_TOKENS: set[str] = set()
 NEED_RESOLUTIONS = {"adl", "spg"}
 
 HEAVY = {"densenet", "dinov2", "swin", "vgg"}
@@ -180,7 +179,7 @@ def test_folded_it_computes_the_same(family):
 
 
 def unfit(family, method):
-    return (method in NEED_RESOLUTIONS and family in PLAIN) or (method in NEED_TOKENS and family not in PLAIN)
+    return (method in NEED_RESOLUTIONS and family in PLAIN) or (bool(get_method(method).needs) and family not in PLAIN)
 
 
 @pytest.mark.parametrize("method", method_names())

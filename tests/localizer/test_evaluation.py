@@ -14,7 +14,7 @@ from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.foreground import ForegroundScore
 from hclnet.maps.fused import fuse_branches
-from hclnet.methods import method_names
+from hclnet.methods import get_method, method_names
 from hclnet.types import GroundTruth, MaskFiles, Records, Sample
 from reference import labelling, wsoleval
 
@@ -40,7 +40,9 @@ def scene(tmp_path_factory):
 
 
 def random_localizer(method="hclnet", classes=NAMES, **options):
-    config = RunConfig(data="", method=method, options=options, size=64, device="cpu", seed=1, precision="float32")
+    transformer = {"backbone": "timm:test_vit", "weights": "none"} if get_method(method).needs else {}
+    common = {"size": 64, "device": "cpu", "seed": 1, "precision": "float32"}
+    config = RunConfig(data="", method=method, options=options, **common, **transformer)
     return Localizer.from_config(config, classes)
 
 

@@ -30,14 +30,25 @@ OPTIONS = {
         {"classify": "mean", "branches": 3},
     ],
     "adl": [{"stage": "head"}],
+    "scm": [{"layers": 1, "iterations": 1}],
+    "trilite": [{"kernel": 3, "background": 0.5}],
     "bas": [{"guidance": 0.0}, {"top_k": 2}, {"top_k": 99}],
     "spg": [{"b2_high": 0.9, "b1_low": 0.3}],
 }
 # Every choice of options on one backbone, every backbone with the defaults.
 DEFAULT = RunConfig(data="").backbone
 VARIANTS = [(name, options) for name in method_names() for options in OPTIONS.get(name, [])]
-CASES = [(name, {}, backbone) for name, backbone in product(method_names(), BACKBONES)]
-CASES += [(name, options, DEFAULT) for name, options in VARIANTS]
+TRANSFORMER = "timm:test_vit"  # for what needs one; other families are in tests/backbones/test_families.py
+
+
+def home(name):
+    """The backbone that a method is tested on where one will do."""
+    return TRANSFORMER if get_method(name).needs else DEFAULT
+
+
+CASES = [(name, {}, backbone) for name, backbone in product(method_names(), BACKBONES) if not get_method(name).needs]
+CASES += [(name, {}, TRANSFORMER) for name in method_names() if name not in ("adl", "spg")]
+CASES += [(name, options, home(name)) for name, options in VARIANTS]
 SIZE, BATCH, CLASSES = 64, 4, 3
 
 every_case = pytest.mark.parametrize(
@@ -58,7 +69,8 @@ def built(backbone):
 def features(backbone):
     """As large as the backbone's, but drawn: a backbone with random weights makes nearly the same of all images."""
     with torch.no_grad():
-        found = built(backbone)(torch.zeros(BATCH, 3, SIZE, SIZE), list(built(backbone).info))
+        told = [*built(backbone).info, *built(backbone).extras]
+        found = built(backbone)(torch.zeros(BATCH, 3, SIZE, SIZE), told)
     g = torch.Generator().manual_seed(0)
     return {stage: torch.randn(x.shape, generator=g).relu() for stage, x in found.items()}
 
@@ -95,7 +107,7 @@ def test_it_says_what_it_is(name):
     with pytest.raises(
         ValueError, match=rf"Options of {name}: nonsense.*It has {', '.join(method.Options.model_fields)}"
     ):
-        build_method(name, built(DEFAULT), CLASSES, {"nonsense": 1})
+        build_method(name, built(home(name)), CLASSES, {"nonsense": 1})
 
 
 @every_method
@@ -227,8 +239,8 @@ def test_bfloat16_features_give_float32_maps(name, options, backbone):
 @every_method
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
 def test_it_computes_in_the_precision_of_its_weights_whatever_the_features(name, dtype):
-    method = build(name, {}, DEFAULT).train()
-    rounded = {stage: x.to(dtype) for stage, x in read(method, DEFAULT).items()}
+    method = build(name, {}, home(name)).train()
+    rounded = {stage: x.to(dtype) for stage, x in read(method, home(name)).items()}
     asked = torch.tensor([0, 1, 2, 0])
     found, expected = (method(of, asked) for of in (rounded, {stage: x.float() for stage, x in rounded.items()}))
     assert all(torch.equal(value, tensors(expected)[key]) for key, value in tensors(found).items())
@@ -236,7 +248,7 @@ def test_it_computes_in_the_precision_of_its_weights_whatever_the_features(name,
 
 def saved_cases():
     """All methods and options with the one backbone; the files of the others are large, and one method tells."""
-    return [case for case in CASES if case[2] == DEFAULT or case[0] == "hclnet"]
+    return [case for case in CASES if case[2] in (DEFAULT, TRANSFORMER) or case[0] == "hclnet"]
 
 
 @pytest.mark.precision
@@ -263,6 +275,6 @@ def test_what_is_saved_is_what_is_loaded(name, options, backbone, tmp_path):
 
 @every_method
 def test_the_start_is_a_function_of_the_seed(name):
-    first, again, other = (build(name, {}, DEFAULT, seed).state_dict() for seed in (0, 0, 1))
+    first, again, other = (build(name, {}, home(name), seed).state_dict() for seed in (0, 0, 1))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not all(torch.equal(first[key], other[key]) for key in first)

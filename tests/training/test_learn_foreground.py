@@ -16,7 +16,7 @@ from hclnet.maps.augmentation import View
 from hclnet.maps.foreground import fit_foreground, fit_to_outlines
 from hclnet.maps.fused import fuse_branches
 from hclnet.maps.outlines import SIDE, outline
-from hclnet.methods import method_names
+from hclnet.methods import get_method, method_names
 from hclnet.training.foreground import learn_foreground, learn_missing
 
 pytestmark = pytest.mark.precision
@@ -33,7 +33,7 @@ def untrained(method="hclnet", **settings):
     return Localizer.from_config(config, ("a", "b", "c"))
 
 
-@pytest.mark.parametrize("method", method_names())
+@pytest.mark.parametrize("method", [name for name in method_names() if not get_method(name).needs])
 def test_every_method_teaches_it_of_the_stage_that_it_names_and_a_finer_one(method, samples):
     localizer = untrained(method)
     learned = learn_foreground(localizer, samples, [64])[64]
@@ -47,6 +47,22 @@ def test_every_method_teaches_it_of_the_stage_that_it_names_and_a_finer_one(meth
     assert 1 / 13 <= found.agreement <= 1
     (by_threshold,) = localizer.with_inference(box="fixed:0.2").locate(samples[0].path).objects
     assert by_threshold.agreement is None
+
+
+@pytest.mark.parametrize("method", [name for name in method_names() if get_method(name).needs])
+def test_where_there_is_no_finer_stage_it_is_learned_of_one(method, samples, tmp_path):
+    localizer = untrained(method, backbone="timm:test_vit", weights="none")
+    learned = learn_foreground(localizer, samples, [64])[64]
+    info, (stage,) = localizer.backbone.info, localizer.network.foreground_stages
+    assert stage == localizer.method.foreground_feature == localizer.backbone.last
+    assert learned.weight.shape == (3, info[stage].channels) and learned.fine.shape == (3, 0)
+    localizer.foreground = {64: learned}
+    localizer.save(tmp_path)
+    for one in (localizer, Localizer.load(tmp_path, "cpu")):
+        answer = one.network(next(image_batches([samples[0].path], 64, 1)))
+        assert answer.foreground.shape == (1, 4, 4) and answer.foreground.isfinite().all() and answer.outlined
+        (found,) = one.locate(samples[0].path).objects
+        assert 1 / 13 <= found.agreement <= 1
 
 
 def test_it_is_learnt_from_the_outlines_that_the_maps_of_the_labels_start(samples):

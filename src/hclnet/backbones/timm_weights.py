@@ -63,11 +63,16 @@ def _timms(name: str) -> str:
 
 
 def hub(name: str, backbone: Backbone) -> dict[str, Tensor]:
+    """The weights of a model for its backbone; see `fetched`."""
+    return fetched(name, backbone.name)
+
+
+def fetched(name: str, title: str) -> dict[str, Tensor]:
     """The weights of a model, that timm names after it, from timm's hub or the disk that they were kept on.
 
     Args:
         name: timm's of the model, with or without the tag of the weights.
-        backbone: that they are for.
+        title: of the model, in messages.
 
     Raises:
         ValueError: there are none, they are neither there nor to be had, or they are gated; the message says what to
@@ -77,7 +82,7 @@ def hub(name: str, backbone: Backbone) -> dict[str, Tensor]:
     repository = config.hf_hub_id
     if not (repository or config.url):
         raise ValueError(
-            f"timm has no weights of {backbone.name}. Give a file of your own with --weights FILE, or start from "
+            f"timm has no weights of {title}. Give a file of your own with --weights FILE, or start from "
             f"random weights with --weights none."
         )
     try:
@@ -92,13 +97,13 @@ def hub(name: str, backbone: Backbone) -> dict[str, Tensor]:
         return tensors
     except errors.GatedRepoError:
         raise ValueError(
-            f"The weights of {backbone.name} are gated: accept their terms at {_HUB}/{repository}, log in with "
+            f"The weights of {title} are gated: accept their terms at {_HUB}/{repository}, log in with "
             f"`hf auth login` and call this again; or give a file with --weights FILE."
         ) from None
     except Exception as error:  # a network can fail in any way
         place = f"{_HUB}/{repository}" if repository else config.url
         raise ValueError(
-            f"The weights of {backbone.name} are not on this machine and can't be had from timm's hub "
+            f"The weights of {title} are not on this machine and can't be had from timm's hub "
             f"({reason_of(error)}). Fetch them where there is a network, from {place}, and give the file with "
             f"--weights FILE, or copy the hub's cache and set HF_HOME; or start from random weights with "
             f"--weights none."

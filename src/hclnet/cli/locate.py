@@ -21,7 +21,7 @@ def locate_images(
         ValueError: as `hclnet.locate_files`, which has the other options.
     """
     kinds = [kind for kind in split(save) if kind != "none"]
-    if model is None:
+    if model is None and options.get("classifier") is None:
         typer.echo("No --model: the packaged ImageNet classifier with CAM, 1000 classes.")
     found = locate_files(
         images,

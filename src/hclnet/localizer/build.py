@@ -34,8 +34,6 @@ def imagenet(device: str | torch.device) -> Localizer:
     Raises:
         ValueError: the package with the weights is missing, or the device can't be used.
     """
-    from timm.data import ImageNetInfo
-
     found = resolve_device(device)
     backbone = build_backbone("efficientnet_lite0")
     method = build_method("cam", backbone, 1000, {"convs": 0, "stage": "head"})
@@ -46,9 +44,15 @@ def imagenet(device: str | torch.device) -> Localizer:
     with torch.no_grad():
         layer.weight.copy_(weight[:, :, None, None])
         layer.bias.copy_(bias)
+    return Localizer(backbone, method, imagenet_names(), 224, Inference()).to(found)
+
+
+def imagenet_names() -> tuple[str, ...]:
+    """The names of ImageNet's 1000 classes, each of its own."""
+    from timm.data import ImageNetInfo
+
     info = ImageNetInfo()
     names = [info.index_to_description(k).split(",")[0] for k in range(1000)]
     synsets = [info.index_to_label_name(k) for k in range(1000)]
     # Two classes are called crane, two maillot: their WordNet ids tell them apart.
-    unique = tuple(n if names.count(n) == 1 else f"{n} ({s})" for n, s in zip(names, synsets))
-    return Localizer(backbone, method, unique, 224, Inference()).to(found)
+    return tuple(n if names.count(n) == 1 else f"{n} ({s})" for n, s in zip(names, synsets))

@@ -19,7 +19,7 @@ from hclnet.config import Inference, RunConfig, readable
 from hclnet.device import resolve_device, resolve_precision
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.foreground import ForegroundScore
-from hclnet.methods import Method, build_method
+from hclnet.methods import Method, build_method, method_names
 from hclnet.storage import whole, write_json
 from hclnet.types import Gray
 
@@ -29,7 +29,16 @@ _WEIGHTS, _SETTINGS = "model.safetensors", "localizer.json"
 
 
 def save(localizer: Localizer, folder: Path) -> None:
-    """Write `model.safetensors` and `localizer.json`; each is replaced whole or not at all."""
+    """Write `model.safetensors` and `localizer.json`; each is replaced whole or not at all.
+
+    Raises:
+        ValueError: it is that of a classifier.
+    """
+    if localizer.method.name not in method_names() or localizer.backbone.last == "features":
+        raise ValueError(
+            "The localizer of a classifier is not saved: make it anew from the model, with Localizer.from_classifier "
+            "or --classifier."
+        )
     settings = {
         "format": _FORMAT,
         "hclnet": __version__,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -243,3 +243,35 @@ class Localizer:
         from hclnet.localizer import build
 
         return build.imagenet(device)
+
+    @classmethod
+    def from_classifier(
+        cls,
+        model: torch.nn.Module,
+        class_names: Sequence[str],
+        *,
+        size: int | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        device: str | torch.device = "auto",
+    ) -> Localizer:
+        """A localizer of a classifier that is trained, without any training of its own.
+
+        Its own head gives the class maps: global average pooling and a linear layer, with a layer norm in between or
+        not (CAM), or a linear layer on a class token (coupled as in TS-CAM). Probabilities are the classifier's. It
+        takes over the model, which it moves, and it can't be saved: make it anew from the model.
+
+        Args:
+            model: of timm or torchvision, or another one that takes normalized images, b x 3 x h x w, and returns
+                logits, b x c.
+            class_names: in the order of the logits.
+            size: side of the square that images are resized to, pixels; the model's own, or 224.
+            mean, std: of the input, per channel, for images in 0..1; the model's own, or ImageNet's.
+            device: auto, cpu, cuda, cuda:N or mps.
+
+        Raises:
+            ValueError: names and logits are not equally many, or the head is another one; the message says so.
+        """
+        from hclnet.localizer import classifier
+
+        return classifier.from_classifier(model, class_names, size=size, mean=mean, std=std, device=device)

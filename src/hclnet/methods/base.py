@@ -51,6 +51,7 @@ class Method(nn.Module):
             be cached.
         hooks_features: it changes what stages put out while training. With `--tune heads` only the stages that it reads
             can be changed, so that it acts only there.
+        needs: what it asks of a backbone besides stages: `ATTENTION`, `CLASS_TOKEN`. They can be among `in_features`.
         frozen_note: what a frozen backbone (`--tune heads`) leaves of the method, where that is not all of it; people
             read it.
     """
@@ -61,11 +62,17 @@ class Method(nn.Module):
     fusion: ClassVar[str | None] = None
     augments_batches: ClassVar[bool] = False
     hooks_features: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
     frozen_note: ClassVar[str] = ""
     options: Strict
 
     def __init__(self, backbone: Backbone, classes: int, options: Strict) -> None:
         super().__init__()
+        if lacking := [name for name in self.needs if name not in backbone.extras]:
+            raise ValueError(
+                f"{self.name} needs a transformer that has a class token ({', '.join(lacking)}), such as "
+                f"timm:deit_small_patch16_224, and {backbone.name} is none. Take another method or backbone."
+            )
         self.options = options
         self.in_features: tuple[str, ...] = (backbone.last,)
         self.num_classes = classes

@@ -34,6 +34,8 @@ from hclnet.stopping import Stopping
 from hclnet.storage import Unwritable, check_writable, clear_parts, locked
 from hclnet.text import shown
 from hclnet.types import Localization, Log
+from hclnet.workflows.classifier import classifier_localizer
+from hclnet.workflows.classifier import learn_from as learn_foreground_from
 
 KINDS = PICTURES
 """Pictures that `locate_files` draws."""
@@ -79,6 +81,11 @@ def locate_files(
     class_text: str | None = None,
     image_root: str | Path | None = None,
     overwrite: bool = False,
+    classifier: str | None = None,
+    weights: str | Path | None = None,
+    classes_file: str | Path | None = None,
+    learn_from: str | Path | None = None,
+    size: int | None = None,
     **inference: Unpack[InferenceSettings],
 ) -> Located:
     """Box many images, and write the boxes and pictures of them into a folder.
@@ -102,6 +109,12 @@ def locate_files(
         image_root: the folder that names in these files are relative to; the one that was located by default, and of
             several the one that they have in common.
         overwrite: drop what another model or other settings have left in `out`, in place of refusing.
+        classifier: in place of a run, `timm:` and the name of a model of timm: its own head gives the class maps; see
+            `Localizer.from_classifier`.
+        weights: of the classifier, a file; those that timm names after the model by default.
+        classes_file: text with the names of the classifier's classes, one in each line, in the order of its outputs.
+        learn_from: a folder of images without labels, from which the classifier's foreground score is learned.
+        size: side of the square that the classifier sees, pixels; its own by default.
         inference: settings of maps and boxes, such as `box="fixed:0.2"`.
 
     Raises:
@@ -115,16 +128,26 @@ def locate_files(
     out, kinds = Path(out), set(as_names("save", save, KINDS, none=True))
     found = find_images(as_arguments(images), out)
     root = _root(found.images, image_root)
-    localizer = Localizer.imagenet(device) if model is None else Localizer.load(model, device)
+    if classifier is None:
+        _only_for_a_classifier(weights=weights, classes_file=classes_file, learn_from=learn_from, size=size)
+        localizer = Localizer.imagenet(device) if model is None else Localizer.load(model, device)
+    else:
+        if model is not None:
+            raise ValueError("--model and --classifier exclude each other: boxes come from one of them.")
+        localizer = classifier_localizer(classifier, weights, classes_file, size, device)
     if changes := {k: v for k, v in inference.items() if v is not None}:
         localizer = localizer.with_inference(**changes)
     localizer.check_sizes()
+    if learn_from is not None:
+        learn_foreground_from(localizer, learn_from, log)
     named = None if class_text is None else split_names(class_text, localizer.classes)
     if classes is not None or named is None:
         classes = as_classes(classes, localizer.classes)
     if named is not None:
         classes = as_classes([*(classes or ()), *named], localizer.classes)
-    header = _header(localizer, "imagenet" if model is None else os.fspath(model), top, classes, max_objects, root)
+    header = _header(
+        localizer, classifier or ("imagenet" if model is None else os.fspath(model)), top, classes, max_objects, root
+    )
     for folder in (out, *(out / kind for kind in sorted(kinds))):
         check_writable(folder)
     work = _Work(localizer, top, classes, max_objects, out, kinds, found.left_out)
@@ -242,6 +265,12 @@ class _Work:
 
 class _LeftOut(Exception):
     """An image that is left out; the message says why."""
+
+
+def _only_for_a_classifier(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"--{name.replace('_', '-')} belongs to --classifier, which is not given.")
 
 
 def _header(

@@ -15,6 +15,24 @@ def locate(
     model: Annotated[
         Path | None, typer.Option(help="A run folder.", show_default="the packaged ImageNet classifier with CAM")
     ] = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option(metavar="timm:NAME", help="A classifier of yours in place of a run: its own head gives the maps."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="The classifier's, a file.", show_default="those of the classifier's name")
+    ] = None,
+    classes_file: Annotated[
+        Path | None, typer.Option(help="Names of the classifier's classes, one a line.", show_default="ImageNet's")
+    ] = None,
+    learn_from: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Images without labels that teach the classifier what objects look like."),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=32, help="Side of the square that the classifier sees, px.", show_default="its own"),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Box the K most probable classes.")] = 1,
     out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("located"),
     formats: Formats = "json,coco",
@@ -53,5 +71,7 @@ def locate(
 
     maps = settings_of_maps(settings, box, fusion)
     maps |= {"max_objects": max_objects, "min_score": min_score, "image_root": image_root, "overwrite": overwrite}
+    maps |= {"classifier": classifier, "weights": weights, "classes_file": classes_file, "learn_from": learn_from}
+    maps |= {"size": size}
     named = {"classes": class_names or None, "class_text": classes}
     raise typer.Exit(locate_images(images, model, out, top, formats, save, device or "auto", **named, **maps))

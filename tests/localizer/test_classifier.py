@@ -1,0 +1,218 @@
+"""A classifier that is trained locates without any training of its own: its logits, and its own head's class maps."""
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+from typer.testing import CliRunner
+
+import hclnet
+from hclnet.cli.app import app
+from hclnet.localizer.localizer import Localizer
+
+NAMES = ("wren", "owl", "kite")
+IMAGE = np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8)
+TIMM = ["test_resnet", "test_convnext", "test_vit", "test_efficientnet", "test_byobnet", "test_nfnet"]
+TORCHVISION = ["resnet18", "mobilenet_v2", "shufflenet_v2_x0_5"]
+
+
+def built(name, **more):
+    torch.manual_seed(0)
+    if name in TIMM:
+        model = timm.create_model(name, num_classes=3, **more)
+    else:
+        model = getattr(torchvision.models, name)(weights=None, num_classes=3)
+    for module in model.modules():  # as after a training
+        if isinstance(module, nn.LayerNorm | nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.1)
+        if isinstance(module, nn.Linear) and module.out_features == 3:
+            nn.init.normal_(module.weight, std=0.1)
+            nn.init.normal_(module.bias)
+    return model.eval()
+
+
+def seen(model, localizer, image, size):
+    """An image as the model itself would be given it."""
+    square = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    x = torch.from_numpy(square.copy()).permute(2, 0, 1)[None].float() / 255
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (localizer.backbone.mean, localizer.backbone.std))
+    with torch.no_grad():
+        return model((x - mean) / std)
+
+
+@pytest.mark.parametrize("name", [*TIMM, *TORCHVISION])
+def test_probabilities_are_the_classifiers_and_maps_are_its_heads(name):
+    model = built(name)
+    localizer = Localizer.from_classifier(model, NAMES, size=96 if name in TORCHVISION else None, device="cpu")
+    size = localizer.size
+    square = np.random.default_rng(1).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    found = localizer.locate(square, top=3)
+    expected = seen(model, localizer, square, size).softmax(1)[0].numpy()
+    network = localizer.network
+    with torch.inference_mode():
+        output = network.output(network.features(square[None]))
+    np.testing.assert_allclose(output.logits.softmax(1)[0].numpy(), expected, atol=1e-3)
+    assert len(found.objects) == 3 and np.isfinite(found.heatmap).all()
+    if name != "test_vit":  # a global mean of the class maps is what the head says
+        torch.testing.assert_close(output.branches[0].logits(), output.logits, atol=1e-4, rtol=1e-3)
+
+
+def test_the_map_of_a_resnet_is_cam():
+    model = built("test_resnet")
+    localizer = Localizer.from_classifier(model, NAMES, device="cpu")
+    square = np.random.default_rng(1).integers(0, 256, (1, 160, 160, 3), dtype=np.uint8)
+    network = localizer.network
+    x = torch.from_numpy(square).permute(0, 3, 1, 2).float() / 255
+    x = (x - torch.tensor(localizer.backbone.mean).view(3, 1, 1)) / torch.tensor(localizer.backbone.std).view(3, 1, 1)
+    with torch.no_grad():
+        features = model.forward_features(x)
+        expected = torch.einsum("bdhw,d->bhw", features, model.fc.weight[1]) + model.fc.bias[1]
+        found = network.output(network.features(square)).branches[0].of(torch.tensor([1]))
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_map_of_a_transformer_is_coupled_with_its_attention():
+    model = built("test_vit", dynamic_img_size=True)
+    localizer = Localizer.from_classifier(model, NAMES, size=64, device="cpu")
+    square = np.random.default_rng(1).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
+    with torch.no_grad():
+        x = torch.from_numpy(square).permute(0, 3, 1, 2).float() / 127.5 - 1
+        tokens, rows = model._pos_embed(model.patch_embed(x)), []
+        for block in model.blocks:  # the attention of each block from its own input, in plain arithmetic
+            normed, attn = block.norm1(tokens), block.attn
+            q, k, _ = attn.qkv(normed).view(1, -1, 3, attn.num_heads, attn.head_dim).permute(2, 0, 3, 1, 4)
+            rows.append((q[:, :, :1] @ k.transpose(2, 3) * attn.scale).softmax(3)[:, :, 0, 1:].mean(1))
+            tokens = block(tokens)
+        attention = torch.stack(rows).mean(0).view(1, 4, 4)
+        patches = model.norm(tokens)[:, 1:]
+        expected = attention * model.head(patches)[..., 2].view(1, 4, 4)
+        output = localizer.network.output(localizer.network.features(square), torch.tensor([2]))
+        logits = model(x)
+    torch.testing.assert_close(output.branches[0].of(torch.tensor([2])), expected, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(output.logits, logits, rtol=1e-3, atol=1e-4)
+
+
+class Odd(nn.Module):
+    def __init__(self, head):
+        super().__init__()
+        self.convolution, self.head = nn.Conv2d(3, 4, 3, stride=2), head
+
+    def forward(self, x):
+        return self.head(self.convolution(x))
+
+
+TWO = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5), nn.GELU(), nn.Linear(5, 3))
+FLAT = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
+MAPS = nn.Conv2d(4, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "model, message",
+    [
+        (Odd(TWO), "Odd can't be located with .* more than global pooling and a linear layer"),
+        (Odd(FLAT), "more than global pooling"),
+        (Odd(MAPS), "it gives no logits"),
+        (timm.create_model("deit_tiny_distilled_patch16_224", num_classes=3), "not those of a linear layer"),
+        (torchvision.models.VisionTransformer(64, 16, 1, 2, 8, 8, num_classes=3), "attention can't be had.*timm:NAME"),
+    ],
+)
+def test_another_head_is_refused(model, message):
+    with pytest.raises(ValueError, match=message):
+        Localizer.from_classifier(model, NAMES, size=64 if not hasattr(model, "pretrained_cfg") else None, device="cpu")
+
+
+def test_names_and_logits_are_equally_many():
+    with pytest.raises(ValueError, match="ResNet tells 3 classes apart, and 2 names are given"):
+        Localizer.from_classifier(built("test_resnet"), NAMES[:2], device="cpu")
+    with pytest.raises(ValueError, match="Each class needs a name of its own"):
+        Localizer.from_classifier(built("test_resnet"), ("a", "a", "b"), device="cpu")
+
+
+def test_a_model_that_does_not_take_the_size_says_so():
+    model = torchvision.models.VisionTransformer(64, 16, 1, 2, 8, 8, num_classes=3)
+    with pytest.raises(ValueError, match=r"VisionTransformer does not take images of 224 px: .*Name a size"):
+        Localizer.from_classifier(model, NAMES, device="cpu")
+
+
+def test_it_is_not_saved(tmp_path):
+    localizer = Localizer.from_classifier(built("test_resnet"), NAMES, device="cpu")
+    with pytest.raises(ValueError, match="is not saved: make it anew"):
+        localizer.save(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(2)
+    for k in range(4):
+        Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8).repeat(10, 0).repeat(10, 1)).save(
+            folder / f"{k}.png"
+        )
+    (tmp_path / "names.txt").write_text("wren\nowl\n\nkite\n")
+    return tmp_path
+
+
+def command(folder, *words):
+    arguments = ["locate", str(folder / "photos"), "--out", str(folder / "out"), "--device", "cpu", *words]
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+def test_the_command_takes_weights_and_names(photos, name):
+    model = built(name)
+    torch.save({"state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, photos / "mine.pth")
+    files = ("--weights", str(photos / "mine.pth"), "--classes-file", str(photos / "names.txt"))
+    result = command(photos, "--classifier", f"timm:{name}", *files)
+    assert result.exit_code == 0, result.output
+    assert "packaged ImageNet" not in result.output and (photos / "out" / "boxes.json").is_file()
+    localizer = Localizer.from_classifier(model, NAMES, device="cpu")
+    found = hclnet.locate_files(
+        photos / "photos", classifier=f"timm:{name}", weights=photos / "mine.pth", classes_file=photos / "names.txt",
+        out=photos / "again", device="cpu", save=[],
+    )  # fmt: skip
+    for one in found.localizations:
+        ((ours,), (theirs,)) = one.objects, localizer.locate(one.path).objects
+        assert ours.label == theirs.label and ours.box == pytest.approx(theirs.box, abs=1e-3)
+    again = command(photos, "--classifier", f"timm:{name}", *files)
+    assert again.exit_code == 0
+
+
+def test_a_folder_of_images_teaches_it_what_objects_look_like(photos):
+    save_file(built("test_resnet").state_dict(), photos / "w")
+    files = ("--weights", str(photos / "w"), "--classes-file", str(photos / "names.txt"), "--size", "96")
+    result = command(photos, "--classifier", "timm:test_resnet", *files, "--learn-from", str(photos / "photos"))
+    assert result.exit_code == 0, result.output
+    assert "learned from 4 images" in result.output
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--classifier", "resnet50"], "write timm: and a name"),
+        (["--classifier", "timm:nonsense"], "timm has no model 'nonsense'"),
+        (["--classifier", "timm:test_resnet", "--model", "x"], "exclude each other"),
+        (["--classes-file", "names.txt"], "--classes-file belongs to --classifier"),
+        (["--learn-from", "x"], "--learn-from belongs to --classifier"),
+        (["--classifier", "timm:test_resnet", "--weights", "W"], "nobody knows what its classes are called"),
+        (["--classifier", "timm:test_resnet", "--weights", "W", "--classes-file", "two.txt"], "3 classes apart, and 2"),
+        (["--classifier", "timm:test_resnet", "--weights", "W", "--classes-file", "same.txt"], "has 'a' twice"),
+        (["--classifier", "timm:test_resnet", "--weights", "W", "--classes-file", "empty.txt"], "is empty"),
+        (["--classifier", "timm:test_resnet", "--weights", "W", "--classes-file", "no.txt"], "can't be read: No such"),
+        (["--classifier", "timm:test_vit", "--weights", "W", "--classes-file", "names.txt"], "does not hold the class"),
+        (["--classifier", "timm:gmlp_ti16_224", "--size", "96"], "takes images of 224 px only, not of 96"),
+    ],
+)
+def test_what_is_missing_is_said(photos, monkeypatch, words, message):
+    monkeypatch.chdir(photos)
+    save_file(built("test_resnet").state_dict(), photos / "W")
+    for name, text in {"two": "a\nb\n", "same": "a\nb\na\n", "empty": "\n"}.items():
+        (photos / f"{name}.txt").write_text(text)
+    result = command(photos, *words)
+    assert result.exit_code == 2 and message in " ".join(result.output.split()), result.output
