@@ -1,11 +1,11 @@
 """Which of timm's models are backbones: the smallest one of each of its modules, with one image.
 
-    python benchmarks/timm_models.py [--out FILE] [MODULES...]       # ten minutes and 4 GB of memory for all of them
+    python benchmarks/timm_models.py [--out FILE] [MODULES...]       # ten minutes, 4 GB of memory for all of them
 
-Of each module in `timm.list_modules()` the model with the fewest parameters is built with random weights, as `--backbone
-timm:NAME` builds it, and sees one image; then one patch of the image changes, and the place of the largest change of the
-last stage is compared with the patch. A line for each: what it has, or why it is refused. A refusal that is no sentence
-but a failure counts as one.
+Of each module in `timm.list_modules()` the model with the fewest parameters is built with random weights, as
+`--backbone timm:NAME` builds it, and sees one image; then one patch of the image changes, and the place of the largest
+change of the last stage is compared with the patch. A line for each: what it has, or why it is refused. A refusal that
+is no sentence but a failure counts as one.
 """
 
 from __future__ import annotations
