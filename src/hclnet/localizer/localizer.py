@@ -266,7 +266,8 @@ class Localizer:
                 logits, b x c.
             class_names: in the order of the logits.
             size: side of the square that images are resized to, pixels; the model's own, or 224.
-            mean, std: of the input, per channel, for images in 0..1; the model's own, or ImageNet's.
+            mean: of the input, per channel, for images in 0..1; the model's own, or ImageNet's.
+            std: the standard deviation, likewise.
             device: auto, cpu, cuda, cuda:N or mps.
 
         Raises:
