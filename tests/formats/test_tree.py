@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -69,6 +70,33 @@ def test_folders_that_are_called_like_files(kind: str, tmp_path: Path):
     assert {path.resolve() for path in found} == {one.file.resolve() for one in results.images}
 
 
+def test_an_image_that_somebody_put_in_the_place_of_a_link_stays(results: Results, tmp_path: Path):
+    (folder,) = write_formats(results, ["yolo"], Target(tmp_path / "out"))
+    (folder / "images" / "a.jpg").unlink()
+    (folder / "images" / "a.jpg").write_text("mine")
+    for images in (results.images, results.images[1:]):
+        write_formats(replace(results, images=images), ["yolo"], Target(tmp_path / "out"))
+        assert (folder / "images" / "a.jpg").read_text() == "mine"
+
+
+def test_after_a_stop_nothing_of_before_is_left(results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (folder,) = write_formats(replace(results, images=results.images[:2]), ["yolo"], Target(tmp_path / "out"))
+    few = files(folder)
+    calls = []
+
+    def stopped(self: tree.Tree, name: str, image: Path) -> None:
+        calls.append(name)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(tree.Tree, "link", stopped)
+        write_formats(results, ["yolo"], Target(tmp_path / "out"))
+    assert files(folder) > few
+    write_formats(replace(results, images=results.images[:2]), ["yolo"], Target(tmp_path / "out"))
+    assert files(folder) == few
+
+
 def test_images_that_are_not_there(results: Results, tmp_path: Path):
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     (folder,) = write_formats(results, ["yolo"], Target(tmp_path / "out"))
@@ -89,7 +117,8 @@ def test_where_there_are_no_links_images_are_copied(results: Results, tmp_path: 
 def test_a_list_of_files_that_somebody_wrote_removes_nothing_outside(results: Results, tmp_path: Path):
     (folder,) = write_formats(results, ["yolo"], Target(tmp_path / "out"))
     (tmp_path / "dear.txt").write_text("dear")
-    (folder / tree._MADE).write_text(f'["../../dear.txt", "{(tmp_path / "dear.txt").as_posix()}", 3]')
+    outside = {"../../dear.txt": "file", (tmp_path / "dear.txt").as_posix(): "file"}
+    (folder / tree._MADE).write_text(json.dumps(outside))
     write_formats(results, ["yolo"], Target(tmp_path / "out"))
     assert (tmp_path / "dear.txt").is_file()
     (folder / tree._MADE).write_text("no list")

@@ -11,9 +11,10 @@ from pathlib import Path, PurePosixPath
 from hclnet.data.files import SUFFIXES
 from hclnet.formats.names import Names
 from hclnet.formats.results import Results
-from hclnet.storage import clear_parts, unwritable, whole, write_json
+from hclnet.storage import Unwritable, clear_parts, unwritable, whole, write_json
 
 _MADE = "hclnet-files.json"  # by this name `data.files` knows that the images here are links to others
+_FILE, _LINK = "file", "link"
 
 
 class Tree:
@@ -23,8 +24,8 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._made: set[str] = set()
         self._before = _made_in(folder)
+        self._made: dict[str, str] = {}  # by name, what it is
 
     def write(self, name: str, text: str) -> None:
         """A file of text, by its name with slashes.
@@ -34,37 +35,39 @@ class Tree:
         """
         with whole(self.folder / name, durable=False, sweep=False) as part:
             part.write_bytes(text.encode("utf-8", "surrogateescape"))
-        self._made.add(name)
+        self._made[name] = _FILE
 
-    def link(self, name: str, image: Path) -> bool:
-        """Have an image here, as a link or, where there are none, as a copy; whether it is there then.
+    def link(self, name: str, image: Path) -> None:
+        """Have an image here, as a link or, where there are none, as a copy; if it is there to be linked.
 
         Raises:
             Unwritable: it can't be.
         """
         here = self.folder / name
-        if here.is_file() and not here.is_symlink() and name not in self._before:
-            return True
-        if not image.is_file():
-            return False
+        anothers = here.is_file() and not here.is_symlink() and self._before.get(name) != _FILE
+        if anothers or not image.is_file():
+            return
         try:
             here.parent.mkdir(parents=True, exist_ok=True)
             here.unlink(missing_ok=True)
             try:
                 here.symlink_to(image)
+                self._made[name] = _LINK
             except OSError:  # on Windows links are for developers
                 shutil.copyfile(image, here)
+                self._made[name] = _FILE
         except OSError as error:
             raise unwritable(here, error) from error
-        self._made.add(name)
-        return True
 
-    def close(self) -> None:
-        """Remove what is left of the call before."""
-        for name in self._before - self._made:
-            with suppress(OSError):
-                (self.folder / name).unlink(missing_ok=True)
-        write_json(self.folder / _MADE, sorted(self._made))
+    def close(self, complete: bool) -> None:
+        """Remember what was made; and if that is everything, remove what is left of the call before."""
+        left = {name: kind for name, kind in self._before.items() if name not in self._made}
+        for name, kind in left.items() if complete else ():
+            path = self.folder / name
+            if kind == _FILE or path.is_symlink():
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+        write_json(self.folder / _MADE, self._made if complete else left | self._made)
 
 
 @contextmanager
@@ -80,8 +83,13 @@ def tree(folder: Path) -> Iterator[Tree]:
         raise unwritable(folder, error) from error
     clear_parts(folder, deep=True)
     made = Tree(folder)
-    yield made
-    made.close()
+    try:
+        yield made
+    except BaseException:
+        with suppress(Unwritable):
+            made.close(complete=False)
+        raise
+    made.close(complete=True)
 
 
 def _like_a_file(folder: str) -> bool:
@@ -89,14 +97,14 @@ def _like_a_file(folder: str) -> bool:
     return PurePosixPath(folder).suffix.lower() in SUFFIXES | {".txt", ".xml"}
 
 
-def _made_in(folder: Path) -> set[str]:
+def _made_in(folder: Path) -> dict[str, str]:
     """What the call before has made in a folder."""
     try:
-        names = json.loads((folder / _MADE).read_text(encoding="utf-8"))
+        found = json.loads((folder / _MADE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return set()
-    listed = names if isinstance(names, list) else []
-    return {name for name in listed if isinstance(name, str) and not {"..", "/"} & {*PurePosixPath(name).parts}}
+        return {}
+    named = found if isinstance(found, dict) else {}
+    return {name: kind for name, kind in named.items() if not {"..", "/"} & {*PurePosixPath(name).parts}}
 
 
 def stems_of(results: Results, reserved: Collection[str] = ()) -> list[str]:
