@@ -482,3 +482,17 @@ def test_a_name_is_not_taken_for_that_of_another_folder(tmp_path: Path):
     (tmp_path / "trip").mkdir()
     (tmp_path / "b.jpg").rename(tmp_path / "trip" / "b.jpg")
     assert {s.id for s in read(tmp_path / "x.xml").samples} == {"a.jpg", "trip/b.jpg"}
+
+
+@pytest.mark.parametrize("file", ["reviewed.csv", "reviewed.parquet", "reviewed.json", "reviewed.label-studio.json"])
+def test_an_image_in_which_a_person_saw_nothing_spoils_no_file(file: str, tmp_path: Path):
+    folder = tmp_path / "photos"
+    rows = as_results(hostile.localizations(folder), ("badger, big", "fox"), folder).images
+    empty = replace(rows[0], objects=(), label=None, score=None)
+    looked = tuple(replace(one, reviewed=True) for one in (empty, *rows[1:3]))
+    journal(tmp_path, folder)
+    write_formats(Results(looked, (), root=folder), FILES, Target(tmp_path, "reviewed"))
+    assert len(read(tmp_path / file).samples) == 2
+    write_formats(Results(looked[:1], (), root=folder), FILES, Target(tmp_path, "reviewed"))
+    with pytest.raises(ValueError, match=r"has no row below its header|has no image of one class"):
+        read(tmp_path / file)

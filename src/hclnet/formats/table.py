@@ -1,7 +1,7 @@
 """`boxes.csv` and `boxes.parquet`: a row for each box, and one for each image without a box.
 
 Both are manifests that `hclnet.read` takes, so predictions can become somebody's ground truth: `path` is relative to
-the table's folder.
+the table's folder. An image in which a person saw nothing has no class, and so no row.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def write_parquet(results: Results, target: Target) -> list[Path]:
     from pyarrow import parquet
 
     path = target.path("boxes.parquet")
-    columns = zip(COLUMNS.items(), zip(*_rows(results, path.parent)) if results.images else [[]] * len(COLUMNS))
+    rows = list(_rows(results, path.parent))
+    columns = zip(COLUMNS.items(), zip(*rows) if rows else [[]] * len(COLUMNS))
     try:
         table = pyarrow.table({name: pyarrow.array(list(values), kind) for (name, kind), values in columns})
     except UnicodeEncodeError:
@@ -78,7 +79,7 @@ def check_parquet() -> None:
 def _rows(results: Results, folder: Path) -> Iterator[tuple[Any, ...]]:
     for one in results.images:
         path = _from(folder, one)
-        if not one.objects:
+        if not one.objects and one.label is not None:  # a manifest has a class for each image
             yield path, one.label, None, None, None, None, _rounded(one.score, 6), None, None, one.name
         for found in one.objects:
             box = (round(v, 2) for v in found.box)
