@@ -290,6 +290,7 @@ def test_position_embeddings_are_interpolated_where_they_lie():
         ("vit_base_patch16_224.in1k/..", "timm has no weights"),
         ("", "timm has no model ''"),
         ("test_vit.", "no weights '' of test_vit; there are r160_in1k"),
+        ("inception_v3", r"timm:inception_v3 can't be a backbone: its features do not lie where its strides say\."),
         ("eva_giant_patch14_224", ""),
     ],
 )

@@ -96,7 +96,12 @@ class _Probe:
                 shapes = self.shapes(side)
         except Exception:  # a model can refuse a size in any way
             return False
-        return all(abs(h - side / stride) <= 1 for (_, h, _), stride in zip(shapes, self.reductions))
+        return _agree(shapes, side, self.reductions)
+
+
+def _agree(shapes: Sequence[tuple[int, int, int]], side: int, strides: Sequence[int]) -> bool:
+    """Whether features of an image have the strides, but for what convolutions without padding cut off."""
+    return all(abs(h - side / stride) <= max(3, side / stride / 30) for (_, h, _), stride in zip(shapes, strides))
 
 
 def intermediates(model: nn.Module, images: Tensor, indices: Sequence[int] | None, normed: bool, **more: Any) -> Any:
@@ -239,8 +244,9 @@ def _shapes(probe: _Probe) -> tuple[list[tuple[int, int, int]], list[dict[str, A
     info = list(getattr(told, "info", told))
     if any(h < 2 or w < 2 for _, h, w in shapes):
         raise Unusable("its features have no place in the image")
-    if len(info) == len(shapes):
-        probe.reductions = [int(one["reduction"]) for one in info]
+    told_strides = [int(one["reduction"]) for one in info]
+    if len(info) == len(shapes) and _agree(shapes, probe.native, told_strides):
+        probe.reductions = told_strides
     else:
         probe.reductions = [round(probe.native / h) for _, h, _ in shapes]
     if not probe.fits(probe.native):
