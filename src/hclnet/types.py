@@ -55,11 +55,13 @@ class GroundTruth:
         masks: of any size.
         sizes: width and height of the picture that the boxes were drawn in, where they came with it: an annotator may
             have seen a larger one; `FRACTIONS` of boxes that are fractions. `boxes_in` is to be asked, it heeds this.
+        unchanged: of images whose boxes a model made, and a person has accepted as they are, the model's fingerprint.
     """
 
     boxes: dict[str, Float[np.ndarray, "n 4"]] = field(default_factory=dict)
     masks: dict[str, MaskFiles] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    unchanged: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.boxes or self.masks)
@@ -67,7 +69,8 @@ class GroundTruth:
     def without(self, ids: Collection[str]) -> GroundTruth:
         """That of all other samples."""
         boxes = {key: box for key, box in self.boxes.items() if key not in ids}
-        return GroundTruth(boxes, {key: mask for key, mask in self.masks.items() if key not in ids}, self.sizes)
+        masks = {key: mask for key, mask in self.masks.items() if key not in ids}
+        return GroundTruth(boxes, masks, self.sizes, {k: v for k, v in self.unchanged.items() if k not in ids})
 
     def size_of(self, sample_id: str) -> tuple[int, int] | None:
         """Width and height of the picture that the boxes were drawn in; None if not known, or they are fractions."""

@@ -175,6 +175,21 @@ def test_the_boxes_of_the_levels_are_those_of_the_heatmap(client: TestClient):
         assert picture.size == (folders.SIDE, folders.SIDE) and picture.mode == "P"
 
 
+def test_heatmaps_of_8_bits_will_do(tmp_path: Path):
+    out = folders.made(tmp_path, 1)
+    (out / "heatmaps").rename(out / "heatmaps-8bit")
+    file = out / "heatmaps-8bit" / "badger" / "0000.png"
+    with Image.open(file) as image:
+        fine = np.asarray(image)
+    Image.fromarray((fine / 257).round().astype(np.uint8)).save(file)
+    journal = out / "located.jsonl"
+    journal.write_text(journal.read_text().replace('["heatmaps"]', '["heatmaps-8bit"]'))
+    review = Review(open_folder(out))
+    (boxes,) = review.heat_boxes(0)
+    review.close()
+    assert iou(np.array(boxes[127:128]), np.array([folders.true_box(0, (320, 240))]))[0, 0] > 0.9
+
+
 def test_of_several_objects_each_has_its_own_levels(tmp_path: Path):
     size, root = (200, 100), tmp_path / "photos"
     folders.draw(root / "a.png", size, 0)

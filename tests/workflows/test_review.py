@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+import hclnet
 from hclnet.formats import WRITERS
 from hclnet.review.decisions import Decision, Decisions, Marked
 from hclnet.storage import Busy, locked
@@ -114,3 +116,42 @@ def test_without_the_packages_of_the_page_it_says_which_extra_has_them(
 def test_it_needs_no_torch():
     code = "import sys, hclnet.workflows.review, hclnet.review.server; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def test_what_was_reviewed_is_ground_truth_and_what_was_not_changed_is_said(
+    trained: Path, birds: Path, tmp_path: Path, ended: list[tuple]
+):
+    run, out = shutil.copytree(trained, tmp_path / "run"), tmp_path / "located"
+    hclnet.locate_files(birds / "images", run, out, save=[], device="cpu")
+    journal = Decisions(out)
+    rows = [json.loads(line) for line in (out / "located.jsonl").read_text().splitlines()[1:]]
+    kept = 0
+    for k, row in enumerate(rows):
+        found = [Marked(o["label"], tuple(o["box"]), 0) for o in row["objects"]]
+        if k % 3 == 2 or not found:
+            width, height = row["size"]
+            found = [Marked(row["asked"][0], (0.0, 0.0, width / 2, height / 2), 0)]
+        else:
+            kept += 1
+        journal.add(row["path"], Decision("accepted", tuple(found)), "w")
+    journal.close()
+    review(out)
+    data = hclnet.read(out / "reviewed.json")
+    assert len(data.samples) == 18 and len(data.ground_truth.boxes) == 18
+    assert {*data.ground_truth.unchanged.values()} == {hclnet.load(run, "cpu").fingerprint()}
+    assert len(data.ground_truth.unchanged) == kept > 5
+    gone = next(iter(data.ground_truth.unchanged))
+    assert len(data.ground_truth.without({gone}).unchanged) == kept - 1
+    said: list[str] = []
+    found = hclnet.calibrate(run, out / "reviewed.json", split="all", device="cpu", log=said.append)
+    assert found.images == 18 and f"boxes of {kept} of these 18 images are this model's own" in "".join(said)
+    said.clear()
+    scored = hclnet.evaluate(run, out / "reviewed.json", "all", device="cpu", report=False, box="auto", log=said.append)
+    assert f"boxes of {kept} of these 18 images are this model's own" in "".join(said)
+    assert (scored.records.iou > 0.99).sum() >= kept  # right because they are its own
+    # Another model is not favored, and is not said to be.
+    text = (out / "reviewed.json").read_text()
+    (out / "reviewed.json").write_text(text.replace(hclnet.load(run, "cpu").fingerprint(), "0" * 64))
+    said.clear()
+    hclnet.evaluate(run, out / "reviewed.json", "all", device="cpu", report=False, log=said.append)
+    assert "own" not in "".join(said)

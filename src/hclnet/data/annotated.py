@@ -34,6 +34,7 @@ class Annotated:
         size: width and height, where the file says them; `types.FRACTIONS` of boxes that are fractions.
         split: train, val or test; None where none is given.
         label: the class of the image as a whole, where the file has one.
+        unchanged: the fingerprint of the model whose boxes they are, if a person has accepted them as they are.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Annotated:
     size: tuple[int, int] | None = None
     split: str | None = None
     label: str | None = None
+    unchanged: str = ""
 
 
 @dataclass(slots=True)
@@ -141,6 +143,8 @@ def as_dataset(
             ground_truth.boxes[key] = np.array(own, dtype=np.float64)
             if one.size is not None:
                 ground_truth.sizes[key] = one.size
+            if one.unchanged:
+                ground_truth.unchanged[key] = one.unchanged
     made = (made_note("no splits in it", seed),) if splits else ()
     return DataSet(root, kind, tuple(classes), tuple(samples), ground_truth, (*made, *left_out, *notes))
 

@@ -45,4 +45,6 @@ def _image(row: dict[str, Any], places: Places) -> Annotated:
     width, height = row["size"]
     if any(len(box) != 4 for _, box in boxes):
         raise ValueError(f"a box of {name} has not four numbers")
-    return Annotated(name, path, boxes, (int(width), int(height)), None, row.get("label"))  # type: ignore[arg-type]
+    as_they_were = all(found.get("source") == "model" for found in row["objects"])
+    model = str(row.get("model", "")) if as_they_were else ""
+    return Annotated(name, path, boxes, (int(width), int(height)), None, row.get("label"), model)  # type: ignore[arg-type]

@@ -12,6 +12,8 @@ from hclnet.formats.journal import FILE, read_journal
 from hclnet.text import shown
 from hclnet.types import Box
 
+_HEATMAPS = ("heatmaps", "heatmaps-8bit")  # the finer ones first
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -146,7 +148,8 @@ def _listed(row: dict[str, Any], file: Path, name: str, folder: Path) -> Listed:
         )
         for one in row["objects"]
     )
-    heatmap = folder / "heatmaps" / f"{row['name']}.png" if "heatmaps" in row.get("pictures", ()) else None
+    kinds = [kind for kind in _HEATMAPS if kind in row.get("pictures", ())]
+    heatmap = folder / kinds[0] / f"{row['name']}.png" if kinds else None
     return Listed(row["path"], name, file, tuple(row["size"]), row["asked"][0], found, heatmap)
 
 

@@ -20,6 +20,7 @@ from hclnet.progress import bar
 from hclnet.randomness import random_states_kept
 from hclnet.storage import locked, write_json
 from hclnet.types import DataSet, Log
+from hclnet.workflows.datasets import told_of_unchanged
 from hclnet.workflows.runs import Opened, open_run
 
 
@@ -78,6 +79,7 @@ def calibrate(
                 f"{dataset.root} has no ground-truth box for any image of its split {chosen}. Name data that has "
                 "some with --data, or use the rule auto, which takes none."
             )
+        told_of_unchanged(dataset, chosen, localizer.fingerprint(), log)
         doubts: list[str] = []
         with bar("Scoring") as progress:
             (records,) = evaluate_localizer(

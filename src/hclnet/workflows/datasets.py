@@ -70,6 +70,25 @@ def check_same_data(dataset: DataSet, out: Path, split: str, skip: bool, log: Lo
     return expected or len(dataset.split(split)) + skipped
 
 
+def told_of_unchanged(dataset: DataSet, split: str, fingerprint: str, log: Log | None) -> None:
+    """Say how many ground-truth boxes are a model's own, which a person has accepted as they were: they favor it.
+
+    Args:
+        dataset: that it is scored on.
+        split: of it.
+        fingerprint: of the model.
+        log: called with a line about them.
+    """
+    scored = dataset.split(split)
+    own = [s.id for s in scored if dataset.ground_truth.unchanged.get(s.id) == fingerprint]
+    if log and own:
+        log(
+            f"The ground-truth boxes of {len(own):,} of these {counted(len(scored), 'image')} are this model's own, "
+            f"such as of {shown(own[0])}: a person has accepted them unchanged. They favor the model and the rule that "
+            "made them, and metrics of boxes are too high."
+        )
+
+
 def in_classes_of(
     dataset: DataSet, classes: tuple[str, ...], split: str, ignore_unknown: bool = False, log: Log | None = None
 ) -> DataSet:

@@ -17,6 +17,7 @@ from hclnet.randomness import random_states_kept
 from hclnet.report import ImageMaps, write
 from hclnet.storage import locked
 from hclnet.types import DataSet, Log, Records
+from hclnet.workflows.datasets import told_of_unchanged
 from hclnet.workflows.pages import evaluation_page
 from hclnet.workflows.runs import open_run
 from hclnet.workflows.summary import summary, write_class_table, write_metrics
@@ -87,6 +88,7 @@ def evaluate(
     opened = open_run(run, data, split, device, on_bad_image, log, as_classes, ignore_unknown_classes, **inference)
     localizer, dataset, scored = opened.localizer, opened.dataset, opened.split
     samples = dataset.split(scored)
+    told_of_unchanged(dataset, scored, localizer.fingerprint(), log)
     maps: list[ImageMaps] = []
     keep = (lambda _, one: maps.append(one)) if report else None
     home = Path(out) if out else opened.home(protocol)
