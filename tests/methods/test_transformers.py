@@ -144,13 +144,15 @@ def test_a_side_that_is_even_is_refused(backbone):
 
 
 @pytest.mark.slow
-def test_each_learns_on_drawn_birds_from_nothing(tmp_path):
-    """The transformer too, which was trained on nothing else."""
+def test_each_learns_on_drawn_birds_from_nothing(tmp_path, monkeypatch):
+    """The transformer too, which was trained on nothing else; its own head classifies without a training."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
     import small_transformer
 
-    rows = small_transformer.run(tmp_path, ("ts_cam", "scm", "trilite"), images=80, epochs=40)
-    assert [row.name for row in rows] == ["the classifier itself", "ts_cam", "scm", "trilite"]
+    monkeypatch.setattr("hclnet.training.foreground.IMAGES", 16)  # of the box rule, which is not looked at here
+    own, *rows = small_transformer.run(tmp_path, ("ts_cam", "scm", "trilite"))
+    assert own.name == "the classifier itself" and own.top1 > 0.4
+    assert [row.name for row in rows] == ["ts_cam", "scm", "trilite"]
     for row in rows:
         assert row.top1 > 0.4, row  # chance: 0.25
         assert row.inside > row.outside, row
