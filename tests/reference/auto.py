@@ -64,23 +64,23 @@ def by_foreground(levels, cells):
 
 
 def consensus_masks(levels, cells):
-    """Masks of the thresholds, and the weight of each pixel."""
+    """Masks of the cuts, and the weight of each pixel."""
     height, width = levels.shape
     score = bilinear(cells.astype(float), height, width)
-    together, weight = np.zeros((height, width)), np.zeros((height, width))
-    for y in range(height):
-        for x in range(width):
-            heat = max(float(levels[y, x]), 1e-4)
-            likely = 1 / (1 + math.exp(-3 * score[y, x]))
-            together[y, x], weight[y, x] = heat ** (1 / 3) * likely, (heat * likely) ** 2
-    together /= together.max()
-    return [together > 0.1 + 0.05 * step for step in range(13)], weight
+    heat = [[max(float(levels[y, x]), 1e-4) for x in range(width)] for y in range(height)]
+    likely = [[1 / (1 + math.exp(-3 * score[y, x])) for x in range(width)] for y in range(height)]
+    masks = []
+    for power in (0, 1 / 2, 1):
+        together = np.array([[h**power * p for h, p in zip(*rows)] for rows in zip(heat, likely)])
+        together /= together.max()
+        masks += [together > tenths / 10 for tenths in range(1, 8)]
+    return masks, np.array([[(h * p) ** 2 for h, p in zip(*rows)] for rows in zip(heat, likely)])
 
 
 def agreement(levels, cells, box):
     masks, _ = consensus_masks(levels, cells)
     overlaps = [[labelling.iou(labelling.bounding_box(p), box) for p in labelling.components(m)] for m in masks]
-    return sum(max(of) >= 0.5 for of in overlaps) / 13
+    return sum(max(of) >= 0.5 for of in overlaps) / 21
 
 
 def by_consensus(levels, cells):

@@ -1,16 +1,17 @@
 """What the class map and a foreground score learned from outlines say together: a box, and the pixels of the object.
 
 The map says where the class is and is blurred; the foreground score has the edges of objects, of other things too.
-The score's logistic function is a probability, and the map weights it. Two weights are needed: which of several things
-is the object, the map knows better, and where it ends, the foreground score does. So the pixels of things are those
-where the probability times the *cube root* of the map is above a threshold, and of these things the object is the one
-with the greatest sum of the squares of the probability times the *whole* map.
+The score's logistic function is a probability, and a power of the map weights it. How much the map should say differs
+from image to image: beside a thing that lies against the object it must say much, and where it covers a part of the
+object it must say little. So each of three powers is tried: 0, which leaves the score alone, 1/2 and 1. The pixels of
+things are those where the product is above a threshold, and of these things the object is the one with the greatest sum
+of the squares of the probability times the *whole* map: which of several things is the object, the map knows better.
 
-No threshold is right for all images. Many are tried, each gives a box, and the box that most others overlap by half is
-taken: the mean of these. Where map and foreground score agree on an object, nearly all thresholds give its box; where
-one of them says little, the other one decides.
+No threshold is right for all images either. Each power is cut at several, each cut gives a box, and the box that most
+others overlap by half is taken: the mean of these. Where map and foreground score agree on an object, nearly all cuts
+give its box; where one of them says little, the other one decides.
 
-The share of thresholds that agree with a box, `agreement`, says how far it can be trusted.
+The share of cuts that agree with a box, `agreement`, says how far it can be trusted.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ from jaxtyping import Bool, Float32, Float64, Real, UInt8
 
 from hclnet.boxes.geometry import iou
 
-_THRESHOLDS = np.arange(0.1, 0.71, 0.05, dtype=np.float32)  # of the maximum
+_POWERS = (0.0, 0.5, 1.0)  # of the map
+_THRESHOLDS = np.arange(0.1, 0.71, 0.1, dtype=np.float32)  # of the maximum
 _ODDS = 3.0  # log-odds of an object at a foreground score of 1, its mean distance from 0
-_POWER = 1 / 3  # of the map
 _LEAST = 1e-4  # levels, in place of 0
 _OVERLAP = 0.5  # IoU of boxes that agree
 
 
 class Consensus(NamedTuple):
-    """What most thresholds agree on.
+    """What most cuts agree on.
 
     Attributes:
         box: half-open, map pixels.
-        pixels: of objects, at the middle one of the thresholds that agree.
-        components: boxes of all components, a threshold at a time.
+        pixels: of objects, at the middle one of the cuts that agree, in order of power and threshold.
+        components: boxes of all components, a cut at a time.
     """
 
     box: Float64[np.ndarray, " 4"]
@@ -44,7 +45,7 @@ class Consensus(NamedTuple):
     components: tuple[Float64[np.ndarray, "_ 4"], ...]
 
     def agreement(self, box: Real[np.ndarray, " 4"]) -> float:
-        """The share of thresholds, 0..1, at which a component's box has an IoU of at least 0.5 with a box.
+        """The share of cuts, 0..1, at which a component's box has an IoU of at least 0.5 with a box.
 
         Args:
             box: half-open, map pixels.
@@ -64,13 +65,20 @@ def consensus(levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, 
     # As logarithms, so that nothing is lost where the foreground score is far below 0 all over the image.
     heat = np.log(np.maximum(levels.astype(np.float32), _LEAST))
     likely = -np.logaddexp(0, -_ODDS * foreground, dtype=np.float32)
-    together, weight = (np.exp(of - of.max()) for of in (np.float32(_POWER) * heat + likely, 2 * (heat + likely)))
-    heaviest, components = zip(*(heaviest_component(together > t, weight) for t in _THRESHOLDS))
+    weight = np.exp(2 * (heat + likely - (heat + likely).max()))
+    cuts = [cut for power in _POWERS for cut in _cuts(np.float32(power) * heat + likely)]
+    heaviest, components = zip(*(heaviest_component(cut, weight) for cut in cuts))
     boxes = np.stack(heaviest)
     agree = iou(boxes, boxes) >= _OVERLAP
     votes = agree.sum(1)
     voters = np.flatnonzero(agree[votes.argmax()])
-    return Consensus(boxes[voters].mean(0), together > _THRESHOLDS[voters[len(voters) // 2]], components)
+    return Consensus(boxes[voters].mean(0), cuts[voters[len(voters) // 2]], components)
+
+
+def _cuts(logarithm: Float32[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
+    """Where a value is above each of the thresholds."""
+    values = np.exp(logarithm - logarithm.max())
+    return [values > threshold for threshold in _THRESHOLDS]
 
 
 def heaviest_component(
