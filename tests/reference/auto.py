@@ -63,39 +63,45 @@ def by_foreground(levels, cells):
     return agreement.index(best), moved
 
 
-def consensus_masks(levels, cells):
-    """Masks of the cuts, and the weight of each pixel."""
+def consensus_cuts(levels, cells, first):
+    """Mask of each cut, the weight of each pixel with it, and how near a pixel comes to a threshold."""
     height, width = levels.shape
     score = bilinear(cells.astype(float), height, width)
-    heat = [[max(float(levels[y, x]), 1e-4) for x in range(width)] for y in range(height)]
-    likely = [[1 / (1 + math.exp(-3 * score[y, x])) for x in range(width)] for y in range(height)]
-    masks = []
-    for power in (0, 1 / 2, 1):
-        together = np.array([[h**power * p for h, p in zip(*rows)] for rows in zip(heat, likely)])
-        together /= together.max()
-        masks += [together > tenths / 10 for tenths in range(1, 8)]
-    return masks, np.array([[(h * p) ** 2 for h, p in zip(*rows)] for rows in zip(heat, likely)])
+    likely = 1 / (1 + np.exp(-3 * score))
+    maps = [levels.astype(float)]
+    if first is not None and first.any():
+        maps.append(bilinear(first.astype(float), height, width))
+    cuts, nearest = [], 1.0
+    for of in maps:
+        heat = np.maximum(of / of.max(), 1e-6)
+        for power in (0, 1 / 2, 1):
+            together = heat**power * likely
+            together /= together.max()
+            for tenths in range(1, 8):
+                nearest = min(nearest, np.abs(together - tenths / 10).min())
+                cuts.append((together > tenths / 10, (heat * likely) ** 2))
+    return cuts, nearest
 
 
-def agreement(levels, cells, box):
-    masks, _ = consensus_masks(levels, cells)
-    overlaps = [[labelling.iou(labelling.bounding_box(p), box) for p in labelling.components(m)] for m in masks]
-    return sum(max(of) >= 0.5 for of in overlaps) / 21
+def agreement(levels, cells, first, box):
+    cuts, _ = consensus_cuts(levels, cells, first)
+    overlaps = [[labelling.iou(labelling.bounding_box(p), box) for p in labelling.components(m)] for m, _ in cuts]
+    return sum(max(of) >= 0.5 for of in overlaps) / len(cuts)
 
 
-def by_consensus(levels, cells):
-    """Level, box and pixels."""
+def by_consensus(levels, cells, first):
+    """Level, box and pixels, and how near a pixel comes to a threshold."""
     if not levels.any():
-        return 0, [0, 0, 0, 0], None
-    masks, weight = consensus_masks(levels, cells)
+        return 0, [0, 0, 0, 0], None, 1.0
+    cuts, nearest = consensus_cuts(levels, cells, first)
     boxes = []
-    for mask in masks:
+    for mask, weight in cuts:
         parts = labelling.components(mask)
         sums = [sum(weight[p] for p in pixels) for pixels in parts]
         boxes.append(labelling.bounding_box(parts[sums.index(max(sums))]))
     agree = [[k for k, other in enumerate(boxes) if labelling.iou(box, other) >= 0.5] for box in boxes]
     voters = max(agree, key=len)
-    pixels = masks[voters[len(voters) // 2]]
+    pixels = cuts[voters[len(voters) // 2]][0]
     agreement = []
     of_levels = boxes_by_level(levels)
     for t in range(256):
@@ -103,7 +109,7 @@ def by_consensus(levels, cells):
         share = Fraction(int((mask & pixels).sum()), int((mask | pixels).sum()))
         agreement.append(share if of_levels[t][2] > of_levels[t][0] else Fraction(0))
     mean = [sum(boxes[k][i] for k in voters) / len(voters) for i in range(4)]
-    return agreement.index(max(agreement)), mean, pixels
+    return agreement.index(max(agreement)), mean, pixels, nearest
 
 
 def by_map(levels):

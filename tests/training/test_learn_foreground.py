@@ -74,7 +74,7 @@ def test_it_is_learnt_from_the_outlines_that_the_maps_of_the_labels_start(sample
         features = network.features(images, stages=["stage3", "stage5"])
         output = network.output({"stage5": features["stage5"]}, labels)
         fused = fuse_branches(output, localizer.inference, "addition")
-        scores = fit_foreground([(features["stage5"], fused.grid)])(features["stage5"], labels).numpy()
+        scores = fit_foreground([(features["stage5"], fused.branches[:, 0])])(features["stage5"], labels).numpy()
         drawn = [outline(load_square(s.path, SIDE), score) for s, score in zip(samples, scores)]
         # One image a batch, as they are seen on a processor.
         ones = [slice(i, i + 1) for i in range(len(drawn))]

@@ -11,6 +11,9 @@ No threshold is right for all images either. Each power is cut at several, each 
 others overlap by half is taken: the mean of these. Where map and foreground score agree on an object, nearly all cuts
 give its box; where one of them says little, the other one decides.
 
+A method with several branches has several maps. The later ones are made to cover what the first one leaves out, and
+flood textures and what surrounds small objects. So the fused map and that of the first branch vote alike.
+
 The share of cuts that agree with a box, `agreement`, says how far it can be trusted.
 """
 
@@ -27,7 +30,7 @@ from hclnet.boxes.geometry import iou
 _POWERS = (0.0, 0.5, 1.0)  # of the map
 _THRESHOLDS = np.arange(0.1, 0.71, 0.1, dtype=np.float32)  # of the maximum
 _ODDS = 3.0  # log-odds of an object at a foreground score of 1, its mean distance from 0
-_LEAST = 1e-4  # levels, in place of 0
+_LEAST = 1e-6  # of the maximum, in place of 0
 _OVERLAP = 0.5  # IoU of boxes that agree
 
 
@@ -53,21 +56,33 @@ class Consensus(NamedTuple):
         return float(np.mean([(iou(of, box[None]) >= _OVERLAP).any() for of in self.components]))
 
 
-def consensus(levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, "h w"]) -> Consensus | None:
+def consensus(
+    levels: UInt8[np.ndarray, "h w"],
+    foreground: Float32[np.ndarray, "h w"],
+    first: Float32[np.ndarray, "h w"] | None = None,
+) -> Consensus | None:
     """The box of the map and the foreground score together; None if the map is zero.
 
     Args:
         levels: the level map.
         foreground: the foreground score, interpolated to it.
+        first: the map of the first branch, interpolated to it, 0 to 1; None if there are no others.
     """
     if not levels.any():
         return None
     # As logarithms, so that nothing is lost where the foreground score is far below 0 all over the image.
-    heat = np.log(np.maximum(levels.astype(np.float32), _LEAST))
     likely = -np.logaddexp(0, -_ODDS * foreground, dtype=np.float32)
-    weight = np.exp(2 * (heat + likely - (heat + likely).max()))
-    cuts = [cut for power in _POWERS for cut in _cuts(np.float32(power) * heat + likely)]
-    heaviest, components = zip(*(heaviest_component(cut, weight) for cut in cuts))
+    cuts, found = [], []
+    for of in (levels, first):
+        if of is None or not of.any():
+            continue
+        heat = np.log(np.maximum(of.astype(np.float32) / of.max(), _LEAST))
+        weight = _exponential(2 * (heat + likely))
+        for power in _POWERS:
+            together = _exponential(np.float32(power) * heat + likely)
+            cuts += [together > threshold for threshold in _THRESHOLDS]
+        found += [heaviest_component(cut, weight) for cut in cuts[len(found) :]]
+    heaviest, components = zip(*found)
     boxes = np.stack(heaviest)
     agree = iou(boxes, boxes) >= _OVERLAP
     votes = agree.sum(1)
@@ -75,10 +90,9 @@ def consensus(levels: UInt8[np.ndarray, "h w"], foreground: Float32[np.ndarray, 
     return Consensus(boxes[voters].mean(0), cuts[voters[len(voters) // 2]], components)
 
 
-def _cuts(logarithm: Float32[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
-    """Where a value is above each of the thresholds."""
-    values = np.exp(logarithm - logarithm.max())
-    return [values > threshold for threshold in _THRESHOLDS]
+def _exponential(logarithms: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """With a maximum of 1."""
+    return np.exp(logarithms - logarithms.max())
 
 
 def heaviest_component(

@@ -37,12 +37,13 @@ class Evidence:
         grid: the map that it was made of, at feature resolution.
         foreground: the foreground score of each cell of the features, over the whole image; above 0 on objects.
         outlined: whether it was learned from outlines: then its edges are those of objects.
+        first: the map of the first of several branches, at feature resolution, 0 to 1; None if there is only one.
         pixels: the image, squashed to the size of the level map; or a function that reads it.
         features: of the stage that the foreground score reads, d x gh x gw, over the whole image.
         boxes: as of the attribute, for a protocol with components of its own; or a function that computes them.
 
     Attributes:
-        levels, grid, foreground, outlined, features: as given.
+        levels, grid, foreground, outlined, first, features: as given.
     """
 
     def __init__(
@@ -52,12 +53,13 @@ class Evidence:
         grid: Real[np.ndarray, "fh fw"] | None = None,
         foreground: Float32[np.ndarray, "gh gw"] | None = None,
         outlined: bool = False,
+        first: Real[np.ndarray, "fh fw"] | None = None,
         pixels: Pixels | Callable[[], Pixels] | None = None,
         features: Float32[np.ndarray, "d fgh fgw"] | None = None,
         boxes: Boxes | Callable[[], Boxes] | None = None,
     ) -> None:
         self.levels, self.grid, self.features = levels, grid, features
-        self.foreground, self.outlined = foreground, outlined
+        self.foreground, self.outlined, self.first = foreground, outlined, first
         self._pixels, self._boxes = pixels, boxes
 
     @cached_property
@@ -92,14 +94,18 @@ class Evidence:
         zero."""
         if self._foreground_map is None or not self.outlined:
             return None
-        return consensus(self.levels, self._foreground_map)
+        return consensus(self.levels, self._foreground_map, self._enlarged(self.first))
 
     @cached_property
     def _foreground_map(self) -> Float32[np.ndarray, "h w"] | None:
         """The foreground score, interpolated to the level map."""
-        if self.foreground is None:
+        return self._enlarged(self.foreground)
+
+    def _enlarged(self, map: Real[np.ndarray, "_ _"] | None) -> Float32[np.ndarray, "h w"] | None:
+        """A map over the whole image, interpolated to the level map."""
+        if map is None:
             return None
-        return cv2.resize(self.foreground, self.levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(map.astype(np.float32), self.levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
     def with_boxes(self, boxes: Boxes) -> Evidence:
         """The same, with other boxes of the largest components."""
@@ -109,6 +115,7 @@ class Evidence:
             grid=self.grid,
             foreground=self.foreground,
             outlined=self.outlined,
+            first=self.first,
             pixels=pixels,
             features=self.features,
             boxes=boxes,

@@ -74,7 +74,8 @@ class MapRow(NamedTuple):
 
     def draw(self, scoring: Scoring, square: Square | None) -> Drawn:
         """Its heatmap and levels, and what box rules need besides."""
-        return draw(self.map, scoring, square, self.foreground, self.features, self.grid, self.outlined)
+        of_score = (self.foreground, self.features, self.grid, self.outlined)
+        return draw(self.map, scoring, square, *of_score, self.branches)
 
 
 def map_rows(answer: Answer) -> list[MapRow]:

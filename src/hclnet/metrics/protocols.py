@@ -118,6 +118,7 @@ def draw(
     features: Float32[np.ndarray, "d fgh fgw"] | None = None,
     grid: Real[np.ndarray, "fh fw"] | None = None,
     outlined: bool = False,
+    branches: Real[np.ndarray, "k fh fw"] | None = None,
 ) -> Drawn:
     """A map as a heatmap and as levels: the one place where these are made, for `locate`, `evaluate` and `score`.
 
@@ -127,6 +128,7 @@ def draw(
         square: reads the image squashed to a side, for box rules that need it.
         foreground, features, outlined: for box rules that need them, see `hclnet.boxes.Evidence`.
         grid: the map at feature resolution, where `map` is not.
+        branches: that it was fused from, 0 to 1, at feature resolution.
 
     Raises:
         ValueError: the map is not finite.
@@ -137,6 +139,7 @@ def draw(
         grid=map if grid is None else grid,
         foreground=foreground,
         outlined=outlined,
+        first=branches[0] if branches is not None and len(branches) > 1 else None,
         features=features,
         pixels=partial(square, scoring.map_size) if square else None,
     )

@@ -55,9 +55,10 @@ def learn_foreground(
 ) -> dict[int, ForegroundScore]:
     """What the localizer's maps of the labelled images teach about objects, by side; nothing if they are all flat.
 
-    It is learned from the method's own fusion whatever the settings of maps and boxes are, so that one training serves
-    all of them, but for the size that images are seen at: features change with it. Images of the class that is no
-    object teach nothing.
+    It is learned from the maps of the method's first branch whatever the settings of maps and boxes are, so that one
+    training serves all of them, but for the size that images are seen at: features change with it. The first branch
+    learns nothing but the classes; those that complement it flood textures and what surrounds small objects. Images of
+    the class that is no object teach nothing.
 
     Args:
         localizer: trained.
@@ -128,7 +129,7 @@ class _Lesson:
         for features in self._features(view):
             of = features[view][stage]
             (answer,) = network.heads(features, self._labels(done, len(of)), [variant])
-            yield of, resized(answer.grid, of.shape[2:])
+            yield of, resized(answer.branches[:, 0], of.shape[2:])
             done += len(of)
             report(done, len(self.images))
 
