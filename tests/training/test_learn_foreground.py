@@ -97,7 +97,7 @@ def test_cached_features_and_other_settings_of_maps_make_no_difference(samples):
 
 
 def test_images_without_an_object_teach_nothing(samples):
-    localizer = untrained().with_inference(background_class="b")
+    localizer = untrained(method="cam").with_inference(background_class="b")
     kept = [s for s in samples if s.label != 1]
     learned, expected = (learn_foreground(localizer, of, [64])[64] for of in (samples, kept))
     assert torch.equal(learned.weight, expected.weight) and torch.equal(learned.fine, expected.fine)
