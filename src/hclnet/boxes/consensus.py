@@ -72,7 +72,9 @@ def consensus(
         return None
     # As logarithms, so that nothing is lost where the foreground score is far below 0 all over the image.
     likely = -np.logaddexp(0, -_ODDS * foreground, dtype=np.float32)
-    cuts, found = [], []
+    cuts: list[Bool[np.ndarray, "h w"]] = []
+    heaviest: list[Float64[np.ndarray, " 4"]] = []
+    components: list[Float64[np.ndarray, "_ 4"]] = []
     for of in (levels, first):
         if of is None or not of.any():
             continue
@@ -80,14 +82,16 @@ def consensus(
         weight = _exponential(2 * (heat + likely))
         for power in _POWERS:
             together = _exponential(np.float32(power) * heat + likely)
-            cuts += [together > threshold for threshold in _THRESHOLDS]
-        found += [heaviest_component(cut, weight) for cut in cuts[len(found) :]]
-    heaviest, components = zip(*found)
+            for threshold in _THRESHOLDS:
+                cuts.append(together > threshold)
+                box, boxes = heaviest_component(cuts[-1], weight)
+                heaviest.append(box)
+                components.append(boxes)
     boxes = np.stack(heaviest)
     agree = iou(boxes, boxes) >= _OVERLAP
     votes = agree.sum(1)
     voters = np.flatnonzero(agree[votes.argmax()])
-    return Consensus(boxes[voters].mean(0), cuts[voters[len(voters) // 2]], components)
+    return Consensus(boxes[voters].mean(0), cuts[voters[len(voters) // 2]], tuple(components))
 
 
 def _exponential(logarithms: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
