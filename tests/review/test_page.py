@@ -440,6 +440,7 @@ def test_orders_choices_and_the_overview(folder, serve, visit):
     press(tab, "End")
     wait(tab, "document.querySelector('#end').hidden === false")
     assert tab.inner_text("#end-text") == "No image is in this choice."
+    assert tab.inner_text("#chosen") == "0 of 30 images."
     press(tab, "Home")
     wait(tab, "document.querySelector('#end').hidden")
     sure = sum(row["objects"][0]["score"] >= 0.55 for row in rows)

@@ -9,10 +9,11 @@ $("#level").addEventListener("input", () => review.atLevel(heat.boxAtLevel()));
 
 function choose() {
   const label = $("#label").value;
-  order.by = $("#by").value;
-  order.label = label ? label.slice(1) : null; // a class may be called anything, also nothing
-  order.score = Number($("#score").value);
-  review.inTurn(review.choose);
+  const wanted = { by: $("#by").value, label: label ? label.slice(1) : null, score: Number($("#score").value) };
+  review.inTurn(() => {
+    Object.assign(order, wanted); // not before what was begun with another order is done
+    return review.choose();
+  });
 }
 
 const score = () => ($("#score-value").textContent = `${Math.round(100 * Number($("#score").value))} %`);
