@@ -75,9 +75,10 @@ def test_images_that_have_moved_are_found_and_named_as_before(tmp_path: Path, en
     review(folder, tmp_path / "moved")
     (row,) = json.loads((folder / "reviewed.json").read_text())
     assert row["name"] == "badger/0000.jpg" and row["file"] == str(tmp_path / "moved" / "badger" / "0000.jpg")
-    review(folder, tmp_path / "moved", image_root=tmp_path)
+    review(folder, tmp_path / "moved", image_root=tmp_path, formats=["json", "label-studio"])
     (row,) = json.loads((folder / "reviewed.json").read_text())
     assert row["name"] == "moved/badger/0000.jpg"
+    assert f"?d={tmp_path.name}/moved/badger/0000.jpg" in (folder / "reviewed.label-studio.json").read_text()
 
 
 def test_what_can_not_be_is_refused_before_anything_is_served(tmp_path: Path, ended: list[tuple]):

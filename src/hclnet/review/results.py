@@ -53,7 +53,7 @@ def reviewed_results(
         label = objects[0].label if objects else nothing
         moved = replace(before, file=one.file, name=name, label=label, score=None, objects=objects, reviewed=True)
         images.append(moved)
-    return replace(found, images=images)
+    return replace(found, images=images, root=root or found.root)
 
 
 def _object(one: Listed, before: ImageResult, marked: Marked) -> ObjectResult:
