@@ -206,7 +206,7 @@ class LocatedObject:
             heatmap in its box, of the highest peak in any.
         box: in image pixels.
         mask: its pixels, in the heatmap's resolution over the whole image; None where it was not kept.
-        agreement: how far the box can be trusted: the share of thresholds, 0..1, whose box overlaps it by half
+        agreement: how far the box can be trusted: the share of cuts of the map, 0..1, whose box overlaps it by half
             (`hclnet.boxes.consensus`); None where the box rule can't say.
     """
 
