@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import numpy as np
 import torch
 
 import hclnet.localizer.network as network
+from hclnet.boxes.geometry import iou
 from hclnet.data import read
 from hclnet.localizer.localizer import Localizer
 from hclnet.types import Box, DataSet
@@ -36,13 +38,11 @@ def locate(localizer: Localizer, data: DataSet, dtype: torch.dtype) -> list[tupl
     return [(one.label, one.box) for one in found]
 
 
-def iou(a: Box | None, b: Box | None) -> float:
-    """Of two boxes; 1 for none and none."""
+def overlap(a: Box | None, b: Box | None) -> float:
+    """IoU of two boxes; 1 for none and none."""
     if a is None or b is None:
         return float(a is b)
-    width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    both = max(width, 0) * max(height, 0)
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+    return float(iou(np.array([a], dtype=float), np.array([b], dtype=float))[0, 0])
 
 
 if __name__ == "__main__":
@@ -58,5 +58,5 @@ if __name__ == "__main__":
         for precision in (torch.float16, torch.bfloat16):
             pairs = list(zip(plain, locate(one, dataset, precision)))
             boxes, labels = (sum(a[k] != b[k] for a, b in pairs) for k in (1, 0))
-            least = min(iou(a[1], b[1]) for a, b in pairs)
+            least = min(overlap(a[1], b[1]) for a, b in pairs)
             print(f"| {run} | {str(precision)[6:]} | {len(pairs)} | {boxes} | {labels} | {least:.3f} |", flush=True)

@@ -180,3 +180,27 @@ def test_first_run(printed: Printed, birds: Path):
     told = dict(line.split(": ") for line in lines if not line.startswith(" "))
     assert {"train", "evaluate", "train + evaluate"} <= set(told)
     assert 0 < float(told["evaluate"].split()[0]) < float(told["train + evaluate"].split()[0])
+
+
+def test_half_features(printed: Printed, trained: Path, birds: Path):
+    rows = cells(printed("half_features", birds, trained))
+    assert [row[:3] for row in rows] == [[str(trained), half, "6"] for half in ("float16", "bfloat16")]
+    for _, _, images, boxes, labels, least in rows:
+        assert 0 <= int(labels) <= int(images) and 0 <= int(boxes) <= int(images)
+        assert 0 <= float(least) <= 1 and (int(boxes) > 0 or float(least) == 1)
+
+
+def test_timm_models(printed: Printed, tmp_path: Path):
+    lines = printed("timm_models", "visformer", "inception_v3", "--out", tmp_path / "table.md")
+    works, refused = (line for line in lines if line.startswith("| ") and not line.startswith("| module"))
+    assert works.startswith("| visformer | visformer_tiny | ") and works.count("|") == 11
+    assert refused.startswith("| inception_v3 | inception_v3 | ") and "refused: " in refused and refused.endswith(". |")
+    assert lines[-1] == "1 of 2 work, 1 are refused, 0 fail."
+    assert lines[-1] in (tmp_path / "table.md").read_text(encoding="utf-8")
+
+
+def test_small_transformer(printed: Printed, tmp_path: Path):
+    few = ("--size", 64, "--classes", 2, "--images", 5, "--epochs", 2, "--methods", "cam")
+    rows = cells(printed("small_transformer", "--work", tmp_path, *few))
+    assert [row[0] for row in rows] == ["the classifier itself", "cam"]
+    assert all(0 <= float(cell) <= 100 for row in rows for cell in row[1:])

@@ -280,7 +280,10 @@ def test_reproduce(hclnet: Run, birds: Path, tmp_path: Path):
         (("locate", "nowhere.jpg"), "nowhere.jpg is not a file or a folder, and matches nothing."),
         (("locate", "{empty}"), "There is no image in the folder"),
         (("locate", "{file}", "--format", "xml"), "--format xml: there are json, coco"),
-        (("locate", "{file}", "--save", "films"), "--save films: there are overlays, heatmaps, masks and none"),
+        (
+            ("locate", "{file}", "--save", "films"),
+            "there are overlays, heatmaps, heatmaps-8bit, masks and none",
+        ),
         (("locate", "{file}", "--model", "{empty}"), "holds no localizer"),
         (("locate", "{file}", "--model", "{run}", "--box", "fixed:7"), "share of the maximum"),
     ],
