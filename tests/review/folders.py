@@ -99,4 +99,4 @@ def made(
         rows.append(row(file, root, size, [(label, box, 0.5 + 0.004 * (k % 100), certain)], label, heatmaps))
         if heatmaps:
             heat(out / "heatmaps" / f"{rows[-1]['name']}.png", size, k)
-    return write(out, rows)
+    return write(out, rows, image_root=str(root))

@@ -119,6 +119,47 @@ def test_it_needs_no_torch():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
 
 
+FILES = ("json", "coco.json", "csv", "parquet", "cvat.xml", "label-studio.json")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_files_say_which_boxes_are_the_models_own(file: str, tmp_path: Path, ended: list[tuple]):
+    """Only those that a person has accepted unchanged, and all boxes of the image are."""
+    folder = folders.made(tmp_path, 5)
+    decide(folder, "accepted", "accepted")
+    rows = [json.loads(line) for line in (folder / "located.jsonl").read_text().splitlines()[1:]]
+    journal = Decisions(folder)
+    for k, row in enumerate(rows[2:], 2):
+        ((label, box),) = ((found["label"], tuple(found["box"])) for found in row["objects"])
+        own, drawn = Marked(label, box, 0), Marked(label, (1.0, 2.0, 30.0, 40.0))
+        marked = {2: (drawn,), 3: (own, drawn), 4: (Marked(label, (*box[:3], box[3] + 9.0), 0),)}[k]
+        journal.add(row["path"], Decision("accepted", marked), "w")
+    journal.close()
+    review(folder, formats=tuple(WRITERS))
+    data = hclnet.read(folder / f"reviewed.{file}")
+    assert len(data.samples) == 5 and {len(boxes) for boxes in data.ground_truth.boxes.values()} == {1, 2}
+    own = {sample.path.name: sample.id for sample in data.samples if sample.id in data.ground_truth.unchanged}
+    assert own.keys() == {Path(row["path"]).name for row in rows[:2]}
+    assert {*data.ground_truth.unchanged.values()} == {"f" * 64}
+    # What nobody has looked at has been accepted by nobody.
+    located = "boxes." if file in ("json", "csv", "parquet") else ""
+    hclnet.convert(folder, list(WRITERS))
+    assert not hclnet.read(folder / f"{located}{file}").ground_truth.unchanged
+
+
+def test_an_export_of_label_studio_says_which_predictions_were_submitted_unchanged(tmp_path: Path):
+    """As Label Studio writes it: annotations that were made of the predictions, some of them changed."""
+    folder = folders.made(tmp_path, 3)
+    hclnet.convert(folder, ["label-studio"])
+    tasks = json.loads((folder / "label-studio.json").read_text())
+    for task, origin in zip(tasks, ("prediction", "prediction-changed", "manual")):
+        regions = [{**region, "origin": origin} for region in task["predictions"][0]["result"]]
+        task["annotations"] = [{"id": 1, "was_cancelled": False, "result": regions}]
+    (folder / "export.json").write_text(json.dumps(tasks))
+    unchanged = hclnet.read(folder / "export.json").ground_truth.unchanged
+    assert [Path(name).name for name in unchanged] == [Path(tasks[0]["data"]["name"]).name]
+
+
 def test_what_was_reviewed_is_ground_truth_and_what_was_not_changed_is_said(
     trained: Path, birds: Path, tmp_path: Path, ended: list[tuple]
 ):

@@ -94,6 +94,9 @@ def _elsewhere(file: Path) -> Iterator[Path]:
 def _images(data: dict[str, Any], places: Places, split: str | None) -> Iterator[Annotated]:
     names = {category["id"]: str(category["name"]) for category in data["categories"]}
     boxes: dict[Any, list[tuple[str, Box]]] = defaultdict(list)
+    not_the_models = set()  # images with a box that no model made, or that nobody has looked at
+    info = data.get("info")
+    model = info.get("model") if isinstance(info, dict) else None
     for one in data["annotations"]:
         if one.get("iscrowd") or "bbox" not in one:
             continue
@@ -103,8 +106,11 @@ def _images(data: dict[str, Any], places: Places, split: str | None) -> Iterator
         if not all(map(math.isfinite, (x, y, width, height))):
             raise ValueError(f"the box of annotation {one.get('id')} is not finite")
         boxes[one["image_id"]].append((names[one["category_id"]], (x, y, x + width, y + height)))
+        if one.get("source") != "model":
+            not_the_models.add(one["image_id"])
     for image in data["images"]:
         name = str(image["file_name"])
         width, height = image.get("width"), image.get("height")
         size = (int(width), int(height)) if width and height else None
-        yield Annotated(name, places.find(name), boxes.get(image["id"], ()), size, split)
+        unchanged = "" if image["id"] in not_the_models else str(model or "")
+        yield Annotated(name, places.find(name), boxes.get(image["id"], ()), size, split, unchanged=unchanged)

@@ -13,6 +13,9 @@ BOX = ("x0", "y0", "x1", "y1")
 OWN = ("path", "label", "split", *BOX, "mask", "ignore")
 """The names of columns as they are written here."""
 
+OF_MODEL = ("source", "model")
+"""Columns that tables of reviewed boxes have: whose a box is, and the model that made it."""
+
 _OTHERS = {
     "path": ("file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img", "img_path"),
     "label": ("class", "class_name", "classname", "category", "category_name", "label_name"),
@@ -80,6 +83,8 @@ def columns_of(file: Path, columns: Sequence[str], split: str | None = None) -> 
     has = f"it has {', '.join(shown(c) for c in columns if c) or 'none'}"
     if missing := [name for name in ("path", "label") if name not in wanted.values()]:
         raise ValueError(f"{shown(file)} has no column {' and no column '.join(missing)}; {has}. Rename the columns.")
+    if all(columns.count(name) == 1 for name in OF_MODEL):
+        wanted |= {name: name for name in OF_MODEL}
     if twice := [column for column in wanted if columns.count(column) > 1]:
         raise ValueError(f"{shown(file)} has the column {twice[0]} twice. Rename one of the two.")
     if "ignore" in wanted and "mask" not in wanted:

@@ -39,9 +39,12 @@ def read(root: Path, seed: int = 0) -> DataSet:
 
 
 def _images(file: Path, places: Places) -> Iterator[Annotated]:
+    model = ""
     for _, element in ElementTree.iterparse(file, events=("end",)):
         if element.tag == "track":
             raise ValueError("it has tracks of a video; export it as CVAT for images 1.1")
+        if element.tag == "hclnet":
+            model = element.text or ""
         if element.tag != "image":
             continue
         name = element.attrib["name"]
@@ -54,7 +57,8 @@ def _images(file: Path, places: Places) -> Iterator[Annotated]:
         tags = {tag.attrib["label"] for tag in element.iter("tag")}
         label = next(iter(tags)) if len(tags) == 1 else None
         split = split_of(element.get("subset", ""))
-        yield Annotated(name, places.find(name, shorten=True), boxes, size, split, label)
+        unchanged = model if all(shape.get("source") == "auto" for shape in element.iter("box")) else ""
+        yield Annotated(name, places.find(name, shorten=True), boxes, size, split, label, unchanged)
         element.clear()
 
 

@@ -67,7 +67,11 @@ def _image(task: dict[str, Any], places: Places, key: str) -> Annotated:
     names = list(_names(task["data"]))
     found_at = (places.find(name, shorten) for name, shorten in names)
     label = next(iter(choices)) if len(choices) == 1 else None
-    return Annotated(names[0][0], next(filter(None, found_at), None), boxes, next(iter(sizes), None), None, label)
+    # Once a region is changed, Label Studio calls its origin `prediction-changed`.
+    as_predicted = key == "annotations" and all(one.get("origin") == "prediction" for one in regions)
+    model = str(task["data"].get("model") or "") if as_predicted else ""
+    path = next(filter(None, found_at), None)
+    return Annotated(names[0][0], path, boxes, next(iter(sizes), None), None, label, model)
 
 
 def _names(data: dict[str, Any]) -> Iterator[tuple[str, bool]]:

@@ -33,6 +33,7 @@ class _Image:
     label: str
     split: str
     boxes: list[list[float]] = field(default_factory=list)
+    models: set[str] = field(default_factory=set)  # that made the boxes; empty where no model did
     masks: list[Path] = field(default_factory=list)
     ignore: Path | None = None
 
@@ -80,7 +81,9 @@ def read(root: Path, seed: int = 0) -> DataSet:
     samples = tuple(Sample(key, i.path, index[i.label], i.split) for key, i in images.items())
     boxes = {key: np.array(i.boxes, dtype=np.float64) for key, i in images.items() if i.boxes}
     masks = {key: MaskFiles(tuple(i.masks), i.ignore) for key, i in images.items() if i.masks}
-    return DataSet(root, KIND, tuple(classes), samples, GroundTruth(boxes, masks), tuple(notes))
+    unchanged = {key: next(iter(i.models)) for key, i in images.items() if len(i.models) == 1 and "" not in i.models}
+    truth = GroundTruth(boxes, masks, unchanged=unchanged)
+    return DataSet(root, KIND, tuple(classes), samples, truth, tuple(notes))
 
 
 def _file(root: Path) -> Path:
@@ -123,6 +126,7 @@ def _add(images: dict[str, _Image], home: Path, number: int, row: Row, has_split
             )
     if box := _box(row, extents):
         image.boxes.append(box)
+        image.models.add(row["model"] if row.get("source") == "model" else "")
     if row.get("mask"):
         image.masks.append(_existing(home, row["mask"], "mask"))
     if row.get("ignore"):

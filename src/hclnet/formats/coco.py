@@ -27,7 +27,11 @@ def coco_dataset(results: Results) -> dict[str, Any]:
             about = {"id": len(annotations) + 1, "image_id": image_id, "category_id": category[found.label]}
             annotations.append(about | _annotation(found, one.size))
     return {
-        "info": {"description": "Boxes located by hclnet from class labels", "version": results.model_version},
+        "info": {
+            "description": "Boxes located by hclnet from class labels",
+            "version": results.model_version,
+            "model": results.fingerprint,
+        },
         "licenses": [],
         "images": images,
         "categories": [{"id": k, "name": name} for name, k in category.items()],

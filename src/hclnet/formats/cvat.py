@@ -39,7 +39,8 @@ def document(results: Results) -> ElementTree.Element:
     """The annotations of all images."""
     root = ElementTree.Element("annotations")
     ElementTree.SubElement(root, "version").text = "1.1"
-    task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
+    meta = ElementTree.SubElement(root, "meta")
+    task = ElementTree.SubElement(meta, "task")
     about = {"name": results.model_version, "size": str(len(results.images)), "mode": "annotation"}
     for tag, text in about.items():
         ElementTree.SubElement(task, tag).text = plain(text)
@@ -56,6 +57,8 @@ def document(results: Results) -> ElementTree.Element:
             ElementTree.SubElement(attribute, "input_type").text = declared["input_type"]
             ElementTree.SubElement(attribute, "default_value")
             ElementTree.SubElement(attribute, "values")
+    if any(image.reviewed for image in results.images):  # boxes whose source is `auto` are this model's, and accepted
+        ElementTree.SubElement(meta, "hclnet").text = results.fingerprint
     for number, image in enumerate(results.images):
         _add_image(root, number, image)
     return root

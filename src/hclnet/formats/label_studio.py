@@ -54,7 +54,8 @@ def _task(one: ImageResult, results: Results) -> dict[str, Any]:
     path = f"{results.root.name}/{one.name}" if results.root and results.root.name else one.name
     address = f"/data/local-files/?d={quote(path, safe='/', errors='surrogateescape')}"
     regions = [region for k, found in enumerate(one.objects) for region in _regions(one, k, found)]
-    data = {"image": address, "name": one.name}  # the name comes back with what is exported
+    # Name and model come back with what is exported.
+    data = {"image": address, "name": one.name, "model": results.fingerprint}
     if one.reviewed:
         return {"data": data, "annotations": [{"result": regions}]}
     scores = [found.score for found in one.objects if found.score is not None]

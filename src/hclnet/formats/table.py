@@ -28,13 +28,17 @@ COLUMNS = {
     "score": "float64",
     "agreement": "float64",
     "source": "string",
+    "model": "string",
     "name": "string",
 }
 """Of the tables, with their types in Parquet."""
 
 
 def write_csv(results: Results, target: Target) -> list[Path]:
-    """Boxes are x0, y0, x1, y1 in pixels of the upright image, 0-based, half-open; what is not known is empty."""
+    """Boxes are x0, y0, x1, y1 in pixels of the upright image, 0-based, half-open; what is not known is empty.
+
+    Where a person has accepted a box unchanged, `model` is the fingerprint of the model that made it.
+    """
     path = target.path("boxes.csv")
     lines = io.StringIO(newline="")
     writer = csv.writer(lines, lineterminator="\n")
@@ -80,11 +84,12 @@ def _rows(results: Results, folder: Path) -> Iterator[tuple[Any, ...]]:
     for one in results.images:
         path = _from(folder, one)
         if not one.objects and one.label is not None:  # a manifest has a class for each image
-            yield path, one.label, None, None, None, None, _rounded(one.score, 6), None, None, one.name
+            yield path, one.label, None, None, None, None, _rounded(one.score, 6), None, None, None, one.name
         for found in one.objects:
             box = (round(v, 2) for v in found.box)
             score, agreement = _rounded(found.score, 6), _rounded(found.agreement, 3)
-            yield path, found.label, *box, score, agreement, found.source, one.name
+            model = results.fingerprint if found.source == "model" else None
+            yield path, found.label, *box, score, agreement, found.source, model, one.name
 
 
 def _from(folder: Path, one: ImageResult) -> str:
