@@ -143,7 +143,7 @@ def unwritable(path: Path, error: OSError) -> Unwritable:
 
 
 @contextmanager
-def locked(folder: str | Path, work: str) -> Iterator[None]:
+def locked(folder: str | Path, work: str, elsewhere: bool = True) -> Iterator[None]:
     """Have a folder to this process while the block lasts; the folder is made if need be.
 
     The lock is one of the operating system and goes with its process, however that ends. The process may take it again
@@ -152,6 +152,7 @@ def locked(folder: str | Path, work: str) -> Iterator[None]:
     Args:
         folder: that results are written to.
         work: what for, such as `training`; shown to a second process.
+        elsewhere: whether the second one could take another folder by `--out`.
 
     Raises:
         Busy: another process has it; the message says which, since when, and for what.
@@ -168,7 +169,7 @@ def locked(folder: str | Path, work: str) -> Iterator[None]:
                 lock.acquire()
             _held[key] = _held.get(key, 0) + 1
     except Timeout:
-        raise Busy(_told(folder)) from None
+        raise Busy(_told(folder, elsewhere)) from None
     except OSError as error:
         raise unwritable(folder, error) from error
     try:
@@ -192,13 +193,14 @@ def _say(folder: Path, work: str) -> None:
         write_json(folder / _ABOUT, {**about, "work": work})
 
 
-def _told(folder: Path) -> str:
+def _told(folder: Path, elsewhere: bool) -> str:
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         who = f"process {about['process']} on {about['host']} ({about['work']}, since {about['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         who = "another process"
-    return f"{shown(folder)} is in use by {who}. Wait until it has finished, or name another folder with --out."
+    or_else = ", or name another folder with --out" if elsewhere else ""
+    return f"{shown(folder)} is in use by {who}. Wait until it has finished{or_else}."
 
 
 def _short(name: str) -> str:

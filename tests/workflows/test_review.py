@@ -96,7 +96,7 @@ def test_what_can_not_be_is_refused_before_anything_is_served(tmp_path: Path, en
     )
     holder = subprocess.Popen([sys.executable, "-c", program, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     holder.stdout.readline()
-    with pytest.raises(Busy, match="is in use by process"):
+    with pytest.raises(Busy, match=r"is in use by process .* Wait until it has finished\.$"):
         review(folder)
     holder.communicate(b"\n")
     with locked(folder, "review"):

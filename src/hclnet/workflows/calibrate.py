@@ -140,7 +140,7 @@ def calibrate_rejection(
 def _alone(run: Path) -> Iterator[None]:
     """The run to this process, if there is one."""
     home = run.parent if (run.parent / "localizer" / "localizer.json").is_file() and run.name == "localizer" else run
-    with locked(home, "calibration") if home.is_dir() else nullcontext():
+    with locked(home, "calibration", elsewhere=False) if home.is_dir() else nullcontext():
         yield
 
 

@@ -80,7 +80,12 @@ def review(
     server, uvicorn = (_needed(name) for name in ("hclnet.review.server", "uvicorn"))
     folder = open_folder(located, images)
     check_writable(folder.path)
-    with locked(folder.path, "review"), _listening(port) as listening, closing(Review(folder)) as session, Stopping():
+    with (
+        locked(folder.path, "review", elsewhere=False),
+        _listening(port) as listening,
+        closing(Review(folder)) as session,
+        Stopping(),
+    ):
         writing = threading.Lock()
 
         def write() -> list[Path]:
