@@ -346,6 +346,13 @@ def test_the_heatmap_and_its_levels(folder, serve, visit):
     assert widths == sorted(widths) and len(set(widths)) == 3
     press(tab, "Enter")  # also while the slider has the focus
     assert written(folder, image, "accepted")[0][1:] == pytest.approx(larger[0])
+    second = another(tab, image)
+    press(tab, "n")
+    another(tab, second)
+    press(tab, "ArrowLeft")
+    shown(tab, second)
+    press(tab, "]")
+    wait(tab, "document.querySelector('#hint').textContent === 'There is no box. D draws one.'")
 
 
 def test_without_a_heatmap_it_says_how_to_get_one(tmp_path, serve, visit):

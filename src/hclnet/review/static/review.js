@@ -229,7 +229,8 @@ const actions = {
 
 function step(by) {
   if (!now.image.heatmap) return say("There is no heatmap of this image.");
-  const box = now.objects.length ? heat.stepLevel(by, now.objects[now.selected].box) : null;
+  if (!now.objects.length) return say("There is no box. D draws one.");
+  const box = heat.stepLevel(by, now.objects[now.selected].box);
   if (box) atLevel(box);
   else say("There is no other box in this direction.");
 }
