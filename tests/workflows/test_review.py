@@ -123,6 +123,21 @@ FILES = ("json", "coco.json", "csv", "parquet", "cvat.xml", "label-studio.json")
 
 
 @pytest.mark.parametrize("file", FILES)
+def test_images_that_have_moved_are_found_from_the_files(file: str, tmp_path: Path, ended: list[tuple]):
+    """From those with paths at once; from those with names in the folder of the images."""
+    folder = folders.made(tmp_path, 3)
+    decide(folder, "accepted", "accepted", "accepted")
+    moved = (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    review(folder, moved, formats=tuple(WRITERS))
+    written = folder / f"reviewed.{file}"
+    if file not in ("json", "csv", "parquet"):
+        with pytest.raises(ValueError, match=r"3 of the 3 images of .* are not there"):
+            hclnet.read(written)
+        written = written.rename(moved / written.name)
+    assert {sample.path.resolve().parents[1] for sample in hclnet.read(written).samples} == {moved.resolve()}
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_files_say_which_boxes_are_the_models_own(file: str, tmp_path: Path, ended: list[tuple]):
     """Only those that a person has accepted unchanged, and all boxes of the image are."""
     folder = folders.made(tmp_path, 5)
