@@ -162,6 +162,18 @@ def test_files_say_which_boxes_are_the_models_own(file: str, tmp_path: Path, end
     assert not hclnet.read(folder / f"{located}{file}").ground_truth.unchanged
 
 
+def test_an_outline_that_a_person_drew_is_not_the_models(tmp_path: Path, ended: list[tuple]):
+    folder = folders.made(tmp_path, 2)
+    decide(folder, "accepted", "empty")
+    review(folder, formats=("cvat",))
+    file = folder / "reviewed.cvat.xml"
+    drawn = '<polygon label="fox" source="manual" points="1,2;30,2;30,40" /></image>'
+    start, end = file.read_text().replace(" />\n</annotations>", "></image>\n</annotations>").rsplit("</image>", 1)
+    file.write_text(start + drawn + end)
+    data = hclnet.read(file)
+    assert len(data.ground_truth.boxes) == 2 and len(data.ground_truth.unchanged) == 1
+
+
 def test_an_export_of_label_studio_says_which_predictions_were_submitted_unchanged(tmp_path: Path):
     """As Label Studio writes it: annotations that were made of the predictions, some of them changed."""
     folder = folders.made(tmp_path, 3)

@@ -57,7 +57,8 @@ def _images(file: Path, places: Places) -> Iterator[Annotated]:
         tags = {tag.attrib["label"] for tag in element.iter("tag")}
         label = next(iter(tags)) if len(tags) == 1 else None
         split = split_of(element.get("subset", ""))
-        unchanged = model if all(shape.get("source") == "auto" for shape in element.iter("box")) else ""
+        shapes = [shape for shape in element if shape.tag in ("box", "polygon", "mask")]
+        unchanged = model if all(shape.get("source") == "auto" for shape in shapes) else ""
         yield Annotated(name, places.find(name, shorten=True), boxes, size, split, label, unchanged)
         element.clear()
 
