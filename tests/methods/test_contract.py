@@ -47,7 +47,7 @@ def home(name):
 
 
 CASES = [(name, {}, backbone) for name, backbone in product(method_names(), BACKBONES) if not get_method(name).needs]
-CASES += [(name, {}, TRANSFORMER) for name in method_names() if name not in ("adl", "spg")]
+CASES += [(name, {}, TRANSFORMER) for name in method_names() if get_method(name).needs or name == "hclnet"]
 CASES += [(name, options, home(name)) for name, options in VARIANTS]
 SIZE, BATCH, CLASSES = 64, 4, 3
 

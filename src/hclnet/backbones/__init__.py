@@ -200,10 +200,8 @@ def _load_file(architecture: Architecture, backbone: Backbone, path: Path) -> No
 def _recognize(tensors: _Tensors) -> str | None:
     """The backbone that tensors fit, if there is one."""
     for name, architecture in BACKBONES.items():
-        with torch.device("meta"):  # names and shapes, without memory for them
-            backbone = architecture.build(architecture.default_stride)
         try:
-            fit(backbone, tensors)
+            fit(skeleton(name, architecture.default_stride, 1), tensors)
             return name
         except Misfit:
             pass
