@@ -31,14 +31,14 @@ def folded(backbone: _Walked, stages: Sequence[str], side: int) -> _Walked:
     weights = next(copy.parameters())
     image = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(weights.device, weights.dtype)
     with torch.inference_mode(False), torch.no_grad():
-        pairs, before = _pairs(copy, image, stages)
-        for convolution, name in pairs:
-            _fold(copy, convolution, name)
         try:
+            pairs, before = _pairs(copy, image, stages)
+            for convolution, name in pairs:
+                _fold(copy, convolution, name)
             after = copy(image, stages)
-        except (AttributeError, RuntimeError):  # the model reads a batch norm that is not there any more
-            after = {}
-    same = all(stage in after and _equal(after[stage], value) for stage, value in before.items())
+        except (AttributeError, RuntimeError):  # the image is too small, or a batch norm is read that is not there now
+            before = after = {}
+    same = bool(after) and all(_equal(after[stage], value) for stage, value in before.items())
     return copy if same else deepcopy(backbone).eval().requires_grad_(False)
 
 

@@ -81,7 +81,8 @@ class SCM(Method):
     In training the semantic maps and the min-max normalized attention of the class token pass `layers` diffusion
     blocks, and the global mean of the maps that come out is classified: its cross entropy is the loss. At test the
     blocks are dropped, and maps and classification are TS-CAM's: what the blocks teach is in the transformer. So the
-    method asks for `--tune all`; under a frozen backbone only the semantic maps can learn from it.
+    method asks for `--tune all`; under a frozen backbone only the semantic maps can learn from it. The published code
+    min-max normalizes the attention at test too; the paper says of its maps there that they are coupled as TS-CAM's.
     """
 
     name = "scm"
