@@ -10,6 +10,7 @@ from huggingface_hub import constants, errors
 from safetensors.torch import save_file
 
 from hclnet.backbones import build_backbone
+from hclnet.backbones.timm_weights import fetched
 
 TINY = "vit_tiny_patch16_224"
 DINO = "vit_small_patch14_reg4_dinov2"
@@ -65,7 +66,13 @@ def test_torchvisions_names_of_a_transformer(tmp_path):
     torch.testing.assert_close(found, x.transpose(1, 2).unflatten(2, (14, 14)), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name, timms", [("resnet18", "resnet18"), ("mobilenet_v3_small", "mobilenetv3_small_100")])
+@pytest.mark.parametrize(
+    "name, timms",
+    [
+        pytest.param("resnet18", "resnet18", marks=pytest.mark.slow),
+        ("mobilenet_v3_small", "mobilenetv3_small_100"),
+    ],
+)
 def test_torchvisions_names_of_convolutional_networks(tmp_path, name, timms):
     torch.manual_seed(0)
     model = getattr(torchvision.models, name)(weights=None).eval()
@@ -81,6 +88,7 @@ def test_torchvisions_names_of_convolutional_networks(tmp_path, name, timms):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dinov2s_own_names(tmp_path):
     """Its position embeddings have a place for the class token, and its registers another name."""
     torch.manual_seed(0)
@@ -179,6 +187,10 @@ def test_without_the_hub_the_error_says_what_to_do(hub):
         ValueError, match=r"of timm:test_vit are not.*huggingface\.co/timm/test_vit\.r160_in1k.*--weights "
     ):
         build_backbone("timm:test_vit")
+    with pytest.raises(ValueError, match=r"copy the hub's cache and set HF_HOME\.$"):
+        fetched("test_vit", "a classifier", random=False)
+    with pytest.raises(ValueError, match=r"--weights FILE\.$"):
+        fetched("test_vit4", "a classifier", random=False)
 
 
 def test_gated_weights_say_how_they_are_to_be_had(monkeypatch):

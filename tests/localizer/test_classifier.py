@@ -109,6 +109,8 @@ class Odd(nn.Module):
 TWO = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5), nn.GELU(), nn.Linear(5, 3))
 FLAT = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3))
 MAPS = nn.Conv2d(4, 3, 1)
+POOLED = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+DEEP = [nn.BatchNorm2d(4), *(nn.Conv2d(4, 4, 3, stride=2) for _ in range(5)), *POOLED]  # nothing is left of 64 px
 
 
 @pytest.mark.parametrize(
@@ -119,11 +121,70 @@ MAPS = nn.Conv2d(4, 3, 1)
         (Odd(MAPS), "it gives no logits"),
         (timm.create_model("deit_tiny_distilled_patch16_224", num_classes=3), "not those of a linear layer"),
         (torchvision.models.VisionTransformer(64, 16, 1, 2, 8, 8, num_classes=3), "attention can't be had.*timm:NAME"),
+        # Its blocks attend to channels, and its class token comes after them: that is no attention to patches.
+        (timm.create_model("xcit_nano_12_p16_224", num_classes=3, depth=1), r"attention can't be had\. [^T]*layer\.$"),
     ],
 )
 def test_another_head_is_refused(model, message):
     with pytest.raises(ValueError, match=message):
         Localizer.from_classifier(model, NAMES, size=64 if not hasattr(model, "pretrained_cfg") else None, device="cpu")
+
+
+class Tokens(nn.Module):
+    """With a token before the patches that its head leaves out, and no word about it."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches, self.token = nn.Conv2d(3, 4, 16, 16), nn.Parameter(torch.randn(1, 1, 4))
+        self.norm, self.head = nn.LayerNorm(4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = self.norm(torch.cat([self.token.expand(len(x), -1, -1), x], 1))
+        return self.head(x[:, 1:].mean(1))
+
+
+def test_the_maps_leave_out_the_tokens_that_the_head_leaves_out():
+    torch.manual_seed(0)
+    model = Tokens()
+    network = Localizer.from_classifier(model, NAMES, size=64, device="cpu").network
+    square = np.random.default_rng(1).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
+    with torch.no_grad():
+        output = network.output(network.features(square), torch.tensor([1]))
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (network.backbone.mean, network.backbone.std))
+        x = model.patches((torch.from_numpy(square).permute(0, 3, 1, 2).float() / 255 - mean) / std)
+        expected = model.head(model.norm(x.permute(0, 2, 3, 1)))[..., 1]
+    torch.testing.assert_close(output.branches[0].of(torch.tensor([1])), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_network_that_takes_no_small_images_is_not_folded_on_one():
+    localizer = Localizer.from_classifier(Odd(nn.Sequential(*DEEP)), NAMES, size=256, device="cpu")
+    assert np.isfinite(localizer.locate(IMAGE).heatmap).all()
+
+
+def test_images_are_brought_to_a_size_that_patches_tile():
+    localizer = Localizer.from_classifier(built("test_vit", dynamic_img_size=True), NAMES, size=64, device="cpu")
+    assert localizer.backbone.side is None
+    square = np.random.default_rng(1).integers(0, 256, (1, 75, 75, 3), dtype=np.uint8)
+    assert localizer.network.features(square)["features"].shape[2:] == (5, 5)
+    fixed = Localizer.from_classifier(built("test_vit", dynamic_img_size=False), NAMES, device="cpu")
+    with pytest.raises(ValueError, match="takes images of 160 px only, not of 320"):
+        fixed.with_inference(scales=(2.0,)).locate(IMAGE)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"class_names": "abc"}, "Each class needs a name of its own: give a list"),
+        ({"size": 0}, "size=0: it has to be a whole number, 1 or more"),
+        ({"mean": (0.5, 0.5)}, r"mean=\(0.5, 0.5\): it is three numbers, of red, green and blue"),
+        ({"std": (1, 1, 1, 1)}, r"std=\(1, 1, 1, 1\): it is three numbers"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused(change, message):
+    given = {"model": Odd(POOLED), "class_names": NAMES, "size": 64, "device": "cpu", **change}
+    with pytest.raises(ValueError, match=message):
+        Localizer.from_classifier(**given)
 
 
 def test_names_and_logits_are_equally_many():
@@ -164,7 +225,7 @@ def command(folder, *words):
     return CliRunner().invoke(app, arguments)
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+@pytest.mark.parametrize("name", ["test_resnet", pytest.param("test_vit", marks=pytest.mark.slow)])
 def test_the_command_takes_weights_and_names(photos, name):
     model = built(name)
     torch.save({"state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, photos / "mine.pth")
@@ -192,12 +253,29 @@ def test_a_folder_of_images_teaches_it_what_objects_look_like(photos):
     assert "learned from 4 images" in result.output
 
 
+def test_what_is_asked_is_checked_before_anything_is_learned(photos):
+    save_file(built("test_resnet").state_dict(), photos / "w")
+    files = ("--weights", str(photos / "w"), "--classes-file", str(photos / "names.txt"), "--size", "96")
+    learning = (*files, "--learn-from", str(photos / "photos"))
+    result = command(photos, "--classifier", "timm:test_resnet", *learning, "--class", "lynx")
+    assert result.exit_code == 2 and "No such class: lynx" in result.output
+    assert "learned" not in result.output
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
         (["--classifier", "resnet50"], "write timm: and a name"),
         (["--classifier", "timm:nonsense"], "timm has no model 'nonsense'"),
         (["--classifier", "timm:test_resnet", "--model", "x"], "exclude each other"),
+        (
+            ["--classifier", "timm:test_resnet", "--weights", "none", "--classes-file", "names.txt"],
+            "random weights knows no class: give the file",
+        ),
+        (
+            ["--classifier", "timm:test_resnet", "--weights", "n", "--classes-file", "names.txt"],
+            "There is no file n: giv",
+        ),
         (["--classes-file", "names.txt"], "--classes-file belongs to --classifier"),
         (["--learn-from", "x"], "--learn-from belongs to --classifier"),
         (["--classifier", "timm:test_resnet", "--weights", "W"], "nobody knows what its classes are called"),

@@ -57,7 +57,7 @@ class TimmStages(nn.Module):
             if change is not None:
                 stack.enter_context(self._changed(change, run[-1]))
             indices = [found.stages[name][0] for name in run]
-            outputs = intermediates(self.model, self._fitting(images), indices, found.normed, **more)
+            outputs = intermediates(self.model, fitting(images, found.multiple), indices, found.normed, **more)
         features: Features = {}
         for name, output in zip(run, outputs, strict=True):
             maps, tokens = output if CLASS_TOKEN in extras else (output, None)
@@ -73,14 +73,6 @@ class TimmStages(nn.Module):
     @property
     def _prefix(self) -> int:
         return int(getattr(self.model, "num_prefix_tokens", 0))
-
-    def _fitting(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 fh fw"]:
-        """Images of the nearest size that the model takes: its patches tile them."""
-        step = self.found.multiple
-        height, width = (max(step, round(side / step) * step) for side in images.shape[2:])
-        if (height, width) == tuple(images.shape[2:]):
-            return images
-        return F.interpolate(images, (height, width), mode="bilinear", align_corners=False)
 
     def _normed(self, maps: Float[Tensor, "b d h w"]) -> Float[Tensor, "b d h w"]:
         if isinstance(self.final, nn.Identity):
@@ -104,6 +96,14 @@ class TimmStages(nn.Module):
                 module = self.model.get_submodule(self.found.modules[name])
                 stack.callback(module.register_forward_hook(partial(hook, name)).remove)
             yield
+
+
+def fitting(images: Float[Tensor, "b 3 h w"], step: int) -> Float[Tensor, "b 3 fh fw"]:
+    """Images of the nearest size whose sides are multiples of a step, such as a model's patches."""
+    height, width = (max(step, round(side / step) * step) for side in images.shape[2:])
+    if (height, width) == tuple(images.shape[2:]):
+        return images
+    return F.interpolate(images, (height, width), mode="bilinear", align_corners=False)
 
 
 def is_model(name: str) -> bool:

@@ -67,12 +67,13 @@ def hub(name: str, backbone: Backbone) -> dict[str, Tensor]:
     return fetched(name, backbone.name)
 
 
-def fetched(name: str, title: str) -> dict[str, Tensor]:
+def fetched(name: str, title: str, random: bool = True) -> dict[str, Tensor]:
     """The weights of a model, that timm names after it, from timm's hub or the disk that they were kept on.
 
     Args:
         name: timm's of the model, with or without the tag of the weights.
         title: of the model, in messages.
+        random: whether it can start from random weights, which the messages then say.
 
     Raises:
         ValueError: there are none, they are neither there nor to be had, or they are gated; the message says what to
@@ -80,10 +81,10 @@ def fetched(name: str, title: str) -> dict[str, Tensor]:
     """
     config: Any = timm.get_pretrained_cfg(name)
     repository = config.hf_hub_id
+    anew = "start from random weights with --weights none" if random else ""
     if not (repository or config.url):
         raise ValueError(
-            f"timm has no weights of {title}. Give a file of your own with --weights FILE, or start from "
-            f"random weights with --weights none."
+            f"timm has no weights of {title}. Give a file of your own with --weights FILE{anew and f', or {anew}'}."
         )
     try:
         tensors: dict[str, Tensor]
@@ -105,6 +106,5 @@ def fetched(name: str, title: str) -> dict[str, Tensor]:
         raise ValueError(
             f"The weights of {title} are not on this machine and can't be had from timm's hub "
             f"({reason_of(error)}). Fetch them where there is a network, from {place}, and give the file with "
-            f"--weights FILE, or copy the hub's cache and set HF_HOME; or start from random weights with "
-            f"--weights none."
+            f"--weights FILE, or copy the hub's cache and set HF_HOME{anew and f'; or {anew}'}."
         ) from None

@@ -7,7 +7,7 @@ found is used only if it gives the logits that the model itself gives.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,15 +19,18 @@ from torch import Tensor, nn
 from hclnet.backbones import ATTENTION, CLASS_TOKEN, Backbone, Features, StageInfo
 from hclnet.backbones.anatomy import attention_rows
 from hclnet.backbones.stages import FeatureHook
+from hclnet.backbones.timm_models import fitting
 from hclnet.config import Inference, Strict
 from hclnet.device import resolve_device
 from hclnet.localizer.localizer import Localizer
+from hclnet.localizer.request import as_count
 from hclnet.methods import Method, Output
 from hclnet.methods.cam import CAM, CAMOptions
 from hclnet.methods.ts_cam import attention_map, coupled
 
 _STAGE = "features"
 _CLOSE = 1e-3  # of the standard deviation
+_PATCHES = (14, 16, 32)  # sides that transformers have, pixels
 _SIDE = 224  # of images, pixels, where the model does not say another one
 
 Layout = Literal["maps", "channels_last", "tokens", "class_token"]
@@ -78,15 +81,22 @@ class _Found:
 
 
 class ClassifierStages(nn.Module):
-    """A whole classifier whose features are what its head reads."""
+    """A whole classifier whose features are what its head reads.
 
-    def __init__(self, model: nn.Module, found: _Found) -> None:
+    Args:
+        model: the classifier.
+        found: what its head reads.
+        step: images are resized to a multiple of this, pixels.
+    """
+
+    def __init__(self, model: nn.Module, found: _Found, step: int) -> None:
         super().__init__()
-        self.model, self.found = model, found
+        self.model, self.found, self.step = model, found, step
 
     def walk(self, images: Float[Tensor, "b 3 h w"], wanted: Collection[str], change: FeatureHook | None) -> Features:
         """Features of the wanted stages, as `hclnet.backbones.Backbone.forward` has them."""
         found, seen, rows = self.found, list[Tensor](), list[Tensor]()
+        images = fitting(images, self.step)
         handle = self.model.get_submodule(found.module).register_forward_hook(lambda _m, _i, out: seen.append(out))
         try:
             if found.layout == "class_token":
@@ -135,22 +145,22 @@ def from_classifier(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     name: str | None = None,
-    side: int | None = None,
     device: str | torch.device = "auto",
 ) -> Localizer:
     """A localizer of a trained classifier; see `Localizer.from_classifier`."""
     found_device = resolve_device(str(device))
-    classes = tuple(class_names)
+    classes = () if isinstance(class_names, str) else tuple(class_names)
     if not classes or len(set(classes)) != len(classes):
-        raise ValueError("Each class needs a name of its own, in the order of the classifier's outputs.")
+        raise ValueError("Each class needs a name of its own: give a list, in the order of the classifier's outputs.")
     config = getattr(model, "pretrained_cfg", None) or {}
     title = name or type(model).__name__
-    size = size or (config["input_size"][-1] if config else _SIDE)
+    size = as_count("size", (config["input_size"][-1] if config else _SIDE) if size is None else size)
     model = model.to("cpu").float().eval().requires_grad_(False)
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode(False), torch.no_grad():
         linear, found = _look(model, images, title, len(classes))
-        stages = ClassifierStages(model, found)
+        step, side = _sizes(model, size)
+        stages = ClassifierStages(model, found, step)
         maps = stages.walk(images, (), None)
         channels, grid = maps[_STAGE].shape[1], maps[_STAGE].shape[2]
         stride = max(1, round(size / grid))
@@ -159,9 +169,9 @@ def from_classifier(
             extras = {ATTENTION: StageInfo(maps[ATTENTION].shape[1], stride), CLASS_TOKEN: StageInfo(channels, 0)}
         backbone = Backbone(
             title, stages, {_STAGE: StageInfo(channels, stride)}, _STAGE, channels,
-            _three(mean or config.get("mean", IMAGENET_DEFAULT_MEAN)),
-            _three(std or config.get("std", IMAGENET_DEFAULT_STD)), model,
-            extras=extras, side=side or (None if _sees(model, size + 32) else size), changeable=False,
+            _three("mean", config.get("mean", IMAGENET_DEFAULT_MEAN) if mean is None else mean),
+            _three("std", config.get("std", IMAGENET_DEFAULT_STD) if std is None else std), model,
+            extras=extras, side=side, changeable=False,
         )  # fmt: skip
         method = _head(backbone, linear, len(classes))
         if not _same(method.eval()(maps).logits, model(images)):
@@ -216,12 +226,16 @@ def _look(model: nn.Module, images: Tensor, title: str, classes: int) -> tuple[n
         if isinstance(module, nn.Linear | nn.Conv2d) and output.flatten(1).shape == logits.shape:
             if not _same(output.flatten(1), logits) or read.flatten(1).shape[1] != module.weight.flatten(1).shape[1]:
                 break
-            return module, _source(model, calls[:k], read.flatten(1), title)
+            return module, _source(model, images, calls[:k], read.flatten(1), title)
     raise ValueError(_refusal(title, "its logits are not those of a linear layer"))
 
 
 def _source(
-    model: nn.Module, calls: Sequence[tuple[str, nn.Module, Tensor, Tensor]], read: Float[Tensor, "b d"], title: str
+    model: nn.Module,
+    images: Tensor,
+    calls: Sequence[tuple[str, nn.Module, Tensor, Tensor]],
+    read: Float[Tensor, "b d"],
+    title: str,
 ) -> _Found:
     norm: nn.LayerNorm | None = None
     last = {name: k for k, (name, *_) in enumerate(calls)}
@@ -229,15 +243,17 @@ def _source(
         name, module, before, output = calls[k]
         if last[name] != k:
             continue  # it runs again later, and a hook keeps the last time
-        layout = _layout(output, read)
+        layout, prefix = _layout(output, read)
         if layout is not None:
-            prefix = int(getattr(model, "num_prefix_tokens", 1 if layout == "class_token" else 0))
+            if layout == "class_token":
+                prefix = int(getattr(model, "num_prefix_tokens", 1))
             found = _Found(name, layout, norm, prefix)
-            if layout != "class_token" or _has_attention(model):
+            if layout != "class_token" or _has_attention(model, images, prefix, output.shape[1]):
                 return found
             raise ValueError(
-                _refusal(title, "its head reads a class token, and its attention can't be had") + " Timm's models give "
-                "theirs, and hclnet reads torchvision's weights into them: --classifier timm:NAME --weights FILE."
+                _refusal(title, "its head reads a class token, and its attention can't be had")
+                + " Of torchvision's, hclnet reads the weights into timm's: --classifier timm:NAME --weights FILE."
+                * (not hasattr(model, "pretrained_cfg"))
             )
         small = output.dim() == 2 or output.shape[2:].numel() == 1
         if norm is None and isinstance(module, nn.LayerNorm) and small and _same(output.flatten(1), read):
@@ -245,28 +261,42 @@ def _source(
     raise ValueError(_refusal(title, "its head is more than global pooling and a linear layer"))
 
 
-def _layout(output: Tensor, read: Float[Tensor, "b d"]) -> Layout | None:
-    """How a module's output has what a linear layer reads; None where it does not."""
+def _layout(output: Tensor, read: Float[Tensor, "b d"]) -> tuple[Layout | None, int]:
+    """How a module's output has what a linear layer reads, None where it does not; and the tokens before the patches'
+    that it leaves out."""
     batch, channels = read.shape
     if output.dim() == 4 and output.shape[0] == batch:
         if output.shape[1] == channels and output.shape[2:].numel() > 1 and _same(output.mean((2, 3)), read):
-            return "maps"
+            return "maps", 0
         if output.shape[3] == channels and output.shape[1:3].numel() > 1 and _same(output.mean((1, 2)), read):
-            return "channels_last"
+            return "channels_last", 0
     if output.dim() == 3 and output.shape[0] == batch and output.shape[2] == channels:
         if _same(output[:, 0], read):
-            return "class_token"
+            return "class_token", 0
         for prefix in range(min(8, output.shape[1])):
             if int((output.shape[1] - prefix) ** 0.5) ** 2 == output.shape[1] - prefix and _same(
                 output[:, prefix:].mean(1), read
             ):
-                return "tokens"
-    return None
+                return "tokens", prefix
+    return None, 0
 
 
-def _has_attention(model: nn.Module) -> bool:
+def _has_attention(model: nn.Module, images: Tensor, prefix: int, tokens: int) -> bool:
+    """Whether each block tells the class token's attention to each patch, once."""
     blocks = getattr(model, "blocks", None)
-    return blocks is not None and all(hasattr(getattr(block, "attn", None), "attn_drop") for block in blocks)
+    if not isinstance(blocks, Iterable):
+        return False
+    with attention_rows(model, prefix) as rows:
+        model(images)
+    return len(rows) == len(list(blocks)) and all(row.shape[1] == tokens - prefix for row in rows)
+
+
+def _sizes(model: nn.Module, size: int) -> tuple[int, int | None]:
+    """What the sides of images have to be a multiple of, and the only side where it takes no other than `size`."""
+    for step in (1, *_PATCHES):
+        if size % step == 0 and _sees(model, size + step):
+            return step, None
+    return 1, size
 
 
 def _sees(model: nn.Module, side: int) -> bool:
@@ -283,8 +313,11 @@ def _same(one: Tensor, other: Tensor) -> bool:
     return bool((one - other).abs().max() <= _CLOSE * other.std().clamp_min(1e-6))
 
 
-def _three(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = (float(value) for value in values)
+def _three(what: str, values: Sequence[float]) -> tuple[float, float, float]:
+    try:
+        red, green, blue = (float(value) for value in values)
+    except ValueError:
+        raise ValueError(f"{what}={values}: it is three numbers, of red, green and blue.") from None
     return red, green, blue
 
 

@@ -35,7 +35,7 @@ def classifier_localizer(
 
     Args:
         name: `timm:` and timm's name of the model.
-        weights: its file; those that timm names after the model by default.
+        weights: its file; by default, or for `auto`, those that timm names after the model.
         classes_file: text with the name of a class in each line, in the order of the model's outputs; ImageNet's 1000
             names by default, where the weights are timm's.
         size: side of the square that images are resized to, pixels; the model's own by default.
@@ -48,6 +48,7 @@ def classifier_localizer(
         raise ValueError(f"--classifier {name}: write {PREFIX} and a name of timm's, such as {PREFIX}resnet50.")
     bare = name.removeprefix(PREFIX)
     found = anatomy(bare)
+    weights = None if str(weights) == "auto" else weights
     if found.side is not None and size not in (None, found.side):
         raise ValueError(f"{name} takes images of {found.side} px only, not of {size}: leave --size out.")
     classes = _names(name, classes_file, weights is not None)
@@ -55,11 +56,21 @@ def classifier_localizer(
     model: Any = timm.create_model(bare, pretrained=False, num_classes=len(classes), **options)
     if weights is None:
         source = f"The weights of {name} from timm's hub"
-        tensors = timm_weights.fetched(bare, name)
+        tensors = timm_weights.fetched(bare, name, random=False)
     else:
-        source, tensors = str(weights), read_tensors(Path(weights).expanduser())
+        source, tensors = str(weights), read_tensors(_file(weights))
     model.load_state_dict(_fitting(model, timm_weights.converted(found, tensors), source, name, len(classes)))
-    return from_classifier(model, classes, size=size, name=name, side=found.side, device=device)
+    return from_classifier(model, classes, size=size, name=name, device=device)
+
+
+def _file(weights: str | Path) -> Path:
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        what = (
+            "A classifier with random weights knows no class" if str(weights) == "none" else f"There is no file {path}"
+        )
+        raise ValueError(f"{what}: give the file of the classifier's weights with --weights FILE.")
+    return path
 
 
 def _names(name: str, file: str | Path | None, own_weights: bool) -> tuple[str, ...]:

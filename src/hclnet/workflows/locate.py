@@ -138,18 +138,18 @@ def locate_files(
     if changes := {k: v for k, v in inference.items() if v is not None}:
         localizer = localizer.with_inference(**changes)
     localizer.check_sizes()
-    if learn_from is not None:
-        learn_foreground_from(localizer, learn_from, log)
     named = None if class_text is None else split_names(class_text, localizer.classes)
     if classes is not None or named is None:
         classes = as_classes(classes, localizer.classes)
     if named is not None:
         classes = as_classes([*(classes or ()), *named], localizer.classes)
+    for folder in (out, *(out / kind for kind in sorted(kinds))):
+        check_writable(folder)
+    if learn_from is not None:
+        learn_foreground_from(localizer, learn_from, log)
     header = _header(
         localizer, classifier or ("imagenet" if model is None else os.fspath(model)), top, classes, max_objects, root
     )
-    for folder in (out, *(out / kind for kind in sorted(kinds))):
-        check_writable(folder)
     work = _Work(localizer, top, classes, max_objects, out, kinds, found.left_out)
 
     def write(journal: Journal) -> tuple[list[dict[str, Any]], list[Path]]:
