@@ -46,7 +46,7 @@ class Anatomy:
         multiple: images are resized to a multiple of this, pixels; 1: they need not be.
         side: the only side that images can have, pixels; None: any.
         normed: whether `forward_intermediates` normalizes.
-        class_token: its place among the prefix tokens; None: there is none to be had.
+        class_token: whether there is one to be had, the first of the prefix tokens.
         blocks: whose attention can be had; 0: of none.
         changeable: whether what stages put out is maps, which can be changed while walking.
     """
@@ -60,7 +60,7 @@ class Anatomy:
     multiple: int
     side: int | None
     normed: bool
-    class_token: int | None
+    class_token: bool
     blocks: int
     changeable: bool
 
@@ -269,20 +269,22 @@ def _sizes(probe: _Probe) -> tuple[int, int | None]:
     return native, None
 
 
-def _tokens(probe: _Probe, side: int) -> tuple[int | None, int]:
-    """The place of the class token among the prefix tokens, and the number of blocks whose attention can be had."""
+def _tokens(probe: _Probe, side: int) -> tuple[bool, int]:
+    """Whether there is a class token to be had, and the number of blocks whose attention can be had."""
     prefix = getattr(probe.model, "num_prefix_tokens", 0)
     if not prefix or not isinstance(getattr(probe.model, "cls_token", None), nn.Parameter):
-        return None, 0
+        return False, 0
     image = torch.zeros(1, 3, side, side, device=probe.device)
     try:
         with _unheard(), attention_rows(probe.model, prefix) as rows:
             found = intermediates(probe.model, image, None, probe.normed, return_prefix_tokens=True)
             maps, tokens = found[-1]
     except (AttributeError, TypeError, ValueError, RuntimeError):
-        return None, 0
-    told = all(row.shape[-1] == maps.shape[2] * maps.shape[3] for row in rows)
-    return (0, len(rows) if told and len(rows) == len(found) else 0) if tokens.shape[1] == prefix else (None, 0)
+        return False, 0
+    if tokens.shape[1] != prefix:
+        return False, 0
+    told = len(rows) == len(found) and all(row.shape[-1] == maps.shape[2] * maps.shape[3] for row in rows)
+    return True, len(rows) if told else 0
 
 
 @contextmanager

@@ -63,8 +63,7 @@ class TimmStages(nn.Module):
             maps, tokens = output if CLASS_TOKEN in extras else (output, None)
             features[name] = self._normed(maps)
             if tokens is not None and name == last:
-                token = tokens[:, found.class_token or 0, :, None, None]
-                features[CLASS_TOKEN] = self._normed(token)
+                features[CLASS_TOKEN] = self._normed(tokens[:, 0, :, None, None])
         if rows:
             height, width = features[last].shape[2:]
             features[ATTENTION] = torch.stack(rows, 1).unflatten(2, (height, width))
@@ -130,7 +129,7 @@ def build(name: str, output_stride: int) -> Backbone:
     info = {stage: told for stage, (_, told) in found.stages.items()}
     channels = info[found.last].channels
     extras = {}
-    if found.class_token is not None:
+    if found.class_token:
         extras[CLASS_TOKEN] = StageInfo(channels, 0)
     if found.blocks:
         extras[ATTENTION] = StageInfo(found.blocks, info[found.last].stride)
