@@ -144,6 +144,7 @@ def test_a_side_that_is_even_is_refused(backbone):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # two minutes of an idle core
 def test_each_learns_on_drawn_birds_from_nothing(tmp_path, monkeypatch):
     """The transformer too, which was trained on nothing else; its own head classifies without a training."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
