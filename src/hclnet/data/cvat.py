@@ -14,6 +14,7 @@ KIND = "CVAT for images"
 LOOKED_FOR = "an .xml file that CVAT exported as CVAT for images 1.1, or a folder with annotations.xml"
 
 _FILE = "annotations.xml"
+_MODEL = "hclnet"  # an element of the meta data: the fingerprint of the model whose boxes a person reviewed
 
 
 def recognize(root: Path) -> bool:
@@ -43,7 +44,7 @@ def _images(file: Path, places: Places) -> Iterator[Annotated]:
     for _, element in ElementTree.iterparse(file, events=("end",)):
         if element.tag == "track":
             raise ValueError("it has tracks of a video; export it as CVAT for images 1.1")
-        if element.tag == "hclnet":
+        if element.tag == _MODEL:
             model = element.text or ""
         if element.tag != "image":
             continue
