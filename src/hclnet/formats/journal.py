@@ -98,7 +98,7 @@ def read_journal(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
     begun = first[: len(_ABOUT)] == _ABOUT[: len(first)]
     if not end and begun:
         return None, {}, False  # cut off in its header
-    header = _parsed(first) if begun else None
+    header = parsed_line(first) if begun else None
     if header is None or "format" not in header:
         raise ValueError(f"{shown(path)} is not a journal of hclnet. Move it away, or name another folder with --out.")
     if header["format"] != FORMAT:
@@ -109,7 +109,7 @@ def read_journal(path: Path) -> tuple[dict[str, Any] | None, dict[str, dict[str,
     rows: dict[str, dict[str, Any]] = {}
     *lines, tail = rest.split(b"\n")
     for line in lines:
-        row = _parsed(line)
+        row = parsed_line(line)
         if row is not None and isinstance(row.get("path"), str):
             rows.pop(row["path"], None)  # in the order of what was written last
             rows[row["path"]] = row
@@ -198,7 +198,8 @@ def _line(content: dict[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def parsed_line(line: bytes) -> dict[str, Any] | None:
+    """What a line of JSON has; None if it is not one, such as the part that a killed process has left."""
     try:
         row = json.loads(line)
     except ValueError:

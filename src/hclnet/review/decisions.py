@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hclnet import __version__
+from hclnet.formats.journal import parsed_line
 from hclnet.storage import unwritable, whole
 from hclnet.text import shown
 from hclnet.types import Box
@@ -199,7 +200,7 @@ class Decisions:
             with whole(self.path) as part:
                 part.write_bytes(json.dumps({"hclnet": __version__, "reviewed": FORMAT, "seed": seed}).encode() + b"\n")
             return seed
-        header = _parsed(first)
+        header = parsed_line(first)
         if header is None or header.get("reviewed") != FORMAT or "seed" not in header:
             raise ValueError(
                 f"{shown(self.path)} is not a journal of decisions in format {FORMAT} of hclnet. Move it away."
@@ -226,11 +227,3 @@ def _content(decision: Decision) -> dict[str, Any]:
 def _decision(row: dict[str, Any], revision: int) -> Decision:
     objects = tuple(Marked(one["label"], tuple(one["box"]), one.get("of")) for one in row["objects"])
     return Decision(row["verdict"], objects, revision, row.get("shown", "chosen"), row.get("model", ""))
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return None
-    return row if isinstance(row, dict) else None

@@ -79,7 +79,7 @@ def calibrate(
                 f"{dataset.root} has no ground-truth box for any image of its split {chosen}. Name data that has "
                 "some with --data, or use the rule auto, which takes none."
             )
-        told_of_unchanged(dataset, chosen, localizer.fingerprint(), log)
+        told_of_unchanged(dataset, chosen, localizer.fingerprint, log)
         doubts: list[str] = []
         with bar("Scoring") as progress:
             (records,) = evaluate_localizer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hclnet.data import read
@@ -70,18 +70,20 @@ def check_same_data(dataset: DataSet, out: Path, split: str, skip: bool, log: Lo
     return expected or len(dataset.split(split)) + skipped
 
 
-def told_of_unchanged(dataset: DataSet, split: str, fingerprint: str, log: Log | None) -> None:
+def told_of_unchanged(dataset: DataSet, split: str, fingerprint: Callable[[], str], log: Log | None) -> None:
     """Say how many ground-truth boxes are a model's own, which a person has accepted as they were: they favor it.
 
     Args:
         dataset: that it is scored on.
         split: of it.
-        fingerprint: of the model.
+        fingerprint: gives that of the model, which takes a pass over its weights.
         log: called with a line about them.
     """
-    scored = dataset.split(split)
-    own = [s.id for s in scored if dataset.ground_truth.unchanged.get(s.id) == fingerprint]
-    if log and own:
+    unchanged = dataset.ground_truth.unchanged
+    if not (log and unchanged):
+        return
+    scored, model = dataset.split(split), fingerprint()
+    if own := [s.id for s in scored if unchanged.get(s.id) == model]:
         log(
             f"The ground-truth boxes of {len(own):,} of these {counted(len(scored), 'image')} are this model's own, "
             f"such as of {shown(own[0])}: a person has accepted them unchanged. They favor the model and the rule that "

@@ -88,7 +88,7 @@ def evaluate(
     opened = open_run(run, data, split, device, on_bad_image, log, as_classes, ignore_unknown_classes, **inference)
     localizer, dataset, scored = opened.localizer, opened.dataset, opened.split
     samples = dataset.split(scored)
-    told_of_unchanged(dataset, scored, localizer.fingerprint(), log)
+    told_of_unchanged(dataset, scored, localizer.fingerprint, log)
     maps: list[ImageMaps] = []
     keep = (lambda _, one: maps.append(one)) if report else None
     home = Path(out) if out else opened.home(protocol)
