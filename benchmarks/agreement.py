@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.classification import binary_auroc
 
-from hclnet.boxes import iou
+from hclnet_runtime.boxes import iou
 from real_options import add_options, open_chosen
 from real_runs import Part, make_parts
 

@@ -38,6 +38,9 @@ OPTIONS: dict[str, str | None] = {
     "--truth": "--ground-truth",
 }
 
+SOURCES = ("src", "runtime/src")
+"""Where the packages of a commit lie. A tree has all of them in its `src`."""
+
 # What is kept of the files that a command writes, and under which name, so that the two sides find each other's.
 KEPT = (
     (r"(?:(.*?)/)?(?:localizer/)?\w+\.safetensors", r"\1/weights.safetensors"),
@@ -178,13 +181,20 @@ def check_out(commit: str, tree: Path) -> None:
     shutil.rmtree(tree, ignore_errors=True)
     tree.mkdir(parents=True)
     if commit == ".":
-        shutil.copytree(ROOT / "src", tree / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        for folder in SOURCES:
+            shutil.copytree(
+                ROOT / folder, tree / "src", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True
+            )
     else:
         archive = tree / "src.tar"
-        archive.write_bytes(_git("archive", "--format=tar", commit, "src"))
+        there = [folder for folder in SOURCES if _git("ls-tree", commit, folder)]
+        archive.write_bytes(_git("archive", "--format=tar", commit, *there))
         with tarfile.open(archive) as files:
             files.extractall(tree, filter="data")
         archive.unlink()
+        for folder in there[1:]:
+            for package in (tree / folder).iterdir():
+                package.rename(tree / "src" / package.name)
     _stamp(tree / "src")
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 import hclnet.localizer.network as network
-from hclnet.boxes.geometry import iou
 from hclnet.data import read
 from hclnet.localizer.localizer import Localizer
 from hclnet.types import Box, DataSet
+from hclnet_runtime.boxes.geometry import iou
 
 _extract = network.extract
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 import hclnet
-from hclnet.boxes import iou
 from hclnet.data import find_split, read
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
@@ -25,6 +24,7 @@ from hclnet.metrics import change, differences, load_records, resamples, save, w
 from hclnet.settings import parse_settings, read_preset
 from hclnet.training import is_finished
 from hclnet.types import DataSet, Records
+from hclnet_runtime.boxes import iou
 
 PRECISIONS = ("float32", "bfloat16")
 SHOWN = {"gt_known": "GT-known", "max_box_acc_v2": "MaxBoxAccV2"}

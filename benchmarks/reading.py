@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hclnet.data.whole import check_whole
+from hclnet_runtime.data.whole import check_whole
 
 KINDS = {
     "PNG": ("png", {}),

@@ -15,11 +15,11 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from hclnet.data import read
-from hclnet.data.images import open_image
 from hclnet.formats.overlay import heat_picture
 from hclnet.localizer.localizer import Localizer
 from hclnet.workflows.compare import run_folder
 from hclnet.workflows.table import title
+from hclnet_runtime.data.images import open_image
 
 SIDE, GAP, LABEL = 200, 5, 84
 

@@ -39,11 +39,11 @@ from typing import Any
 import numpy as np
 
 import hclnet
-from hclnet.boxes import parse_rule
 from hclnet.metrics import METRICS, Metric, Resampled, change, differences, intervals, resamples
 from hclnet.metrics.registry import V2_IOUS, boxed, mean_share, share, total_counts, values
 from hclnet.storage import write_json, write_text
 from hclnet.types import Records
+from hclnet_runtime.boxes import parse_rule
 from real_objects import object_metrics
 from real_options import add_options, open_chosen
 from real_runs import Part, code_versions, evaluate_parts, make_parts

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hclnet.data.images import image_size
+from hclnet_runtime.data.images import image_size
 from real_sets import RealSet
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hclnet
+import hclnet_runtime
 from hclnet.config import RunConfig
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
@@ -32,8 +33,9 @@ _CHUNK = 64  # images whose heatmaps are in memory at once
 @cache
 def code_versions() -> tuple[str, str]:
     """Of the code that a training depends on, and of all code, when it is first asked for."""
-    root = Path(hclnet.__file__).parent
-    return code_digest(root, UNTRAINED), code_digest(root)
+    roots = [Path(package.__file__).parent for package in (hclnet, hclnet_runtime)]
+    trained_by, all_code = ("".join(code_digest(root, less)[:32] for root in roots) for less in (UNTRAINED, ()))
+    return trained_by, all_code
 
 
 @dataclass

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hclnet.boxes import iou, scale
 from hclnet.data import read
 from hclnet.data.identity import file_digest, images_of
 from hclnet.data.identity import fingerprint_of as data_fingerprint
-from hclnet.data.images import image_size
 from hclnet.types import DataSet, Sample
+from hclnet_runtime.boxes import iou, scale
+from hclnet_runtime.data.images import image_size
 
 KNOWN = {
     "imagenette224": "data/real/imagenette224",

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from hclnet.data.images import load_square, open_image
 from hclnet.formats.overlay import font, heat_picture
 from hclnet.localizer.pipeline import feature_batches, map_rows
 from hclnet.metrics import Hclnet
 from hclnet.storage import whole
 from hclnet.types import Records, Sample
+from hclnet_runtime.data.images import load_square, open_image
 from real_runs import Part
 
 SIDE, GAP, CAPTION, COLUMNS = 168, 8, 18, 3

@@ -26,10 +26,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from hclnet.boxes import Evidence, parse_rule
 from hclnet.metrics import Hclnet, Scoring, WsolEval, compute_metrics, intervals, resamples, weighted_metrics
 from hclnet.types import GroundTruth, Sample
 from hclnet.workflows.score import score_maps
+from hclnet_runtime.boxes import Evidence, parse_rule
 from reference import wsoleval
 
 RULES = [parse_rule("fixed:0.2")]

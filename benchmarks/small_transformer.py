@@ -25,13 +25,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from hclnet.data import read
-from hclnet.data.images import load_square
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import compute_metrics
 from hclnet.synthetic import PartsOptions, write
 from hclnet.types import DataSet
 from hclnet.workflows.train import train
+from hclnet_runtime.data.images import load_square
 
 NAME = "test_vit"
 METHODS = ("hclnet", "cam", "ts_cam", "scm", "trilite")

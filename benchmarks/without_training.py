@@ -13,10 +13,10 @@ import argparse
 import numpy as np
 import yaml
 
-from hclnet.boxes.geometry import iou
 from hclnet.data import find_split, read
 from hclnet.localizer.localizer import Localizer
 from hclnet.progress import bar
+from hclnet_runtime.boxes.geometry import iou
 
 
 def main() -> None:

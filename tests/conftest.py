@@ -11,7 +11,7 @@ from jaxtyping import install_import_hook
 # Tensors here are tiny: on more threads each step would wait for the slowest of them, the more so on a busy machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
-install_import_hook("hclnet", "typechecker.check")
+install_import_hook(["hclnet", "hclnet_runtime"], "typechecker.check")
 
 
 @pytest.fixture(autouse=True, scope="session")

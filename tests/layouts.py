@@ -10,8 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from hclnet.data.images import image_size
 from hclnet.types import DataSet, Sample
+from hclnet_runtime.data.images import image_size
 
 
 def _copy(sample: Sample, to: Path) -> None:

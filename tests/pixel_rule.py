@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hclnet.boxes import Choice, Rule
+from hclnet_runtime.boxes import Choice, Rule
 
 
 @dataclass(frozen=True, slots=True)

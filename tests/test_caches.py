@@ -11,14 +11,14 @@ from pathlib import Path
 import numba
 import pytest
 
-from hclnet import caches
-from hclnet.caches import code_folders, compiled
-from hclnet.config import cache_home
 from hclnet.data import read
 from hclnet.data.broken import find_broken
 from hclnet.localizer.cache import cache_root
 from hclnet.workflows.evaluate import evaluate
 from hclnet.workflows.train import train
+from hclnet_runtime import loops
+from hclnet_runtime.caches import cache_home
+from hclnet_runtime.loops import code_folders, compiled
 
 
 @pytest.fixture(params=["file", "below a file", "proc"])
@@ -93,7 +93,7 @@ def test_machine_code_is_kept_where_it_can_be_else_in_our_cache_else_nowhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
-    monkeypatch.setattr(caches, "code_folders", {})
+    monkeypatch.setattr(loops, "code_folders", {})
     whole = numba.core.dispatcher.FunctionCache
 
     def only_where_it_is_said(function: object) -> object:
@@ -101,16 +101,16 @@ def test_machine_code_is_kept_where_it_can_be_else_in_our_cache_else_nowhere(
 
     monkeypatch.setattr(numba.core.dispatcher, "FunctionCache", only_where_it_is_said)
     monkeypatch.setenv("HCLNET_CACHE", str(tmp_path))
-    caches._ours.cache_clear()
+    loops._ours.cache_clear()
     assert compiled()(double)(3.0) == 6
     assert list((tmp_path / "numba").rglob("*.nbc"))
-    assert caches.code_folders["double"].is_relative_to(tmp_path / "numba")
+    assert loops.code_folders["double"].is_relative_to(tmp_path / "numba")
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("HCLNET_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
-    caches._ours.cache_clear()
-    assert compiled()(double)(3.0) == 6 and caches.code_folders["double"] is None
-    caches._ours.cache_clear()
+    loops._ours.cache_clear()
+    assert compiled()(double)(3.0) == 6 and loops.code_folders["double"] is None
+    loops._ours.cache_clear()
 
 
 @pytest.mark.parametrize("act", ["_save_data", "load"])
@@ -126,15 +126,14 @@ def test_a_cache_of_machine_code_that_fails_later_is_done_without(
 
 
 def test_all_our_loops_are_kept():
-    import hclnet.boxes
-    import hclnet.methods.convolution  # noqa: F401
+    import hclnet_runtime.boxes  # noqa: F401
 
     assert len(code_folders) >= 14 and all(code_folders.values())
 
 
 def test_matplotlib_says_nothing_of_a_home_that_can_not_be_written(tmp_path: Path):
     (tmp_path / "file").write_text("x")
-    code = "import hclnet.boxes, matplotlib; matplotlib.get_cachedir(); matplotlib.get_configdir()"
+    code = "import hclnet.formats.overlay, matplotlib; matplotlib.get_cachedir(); matplotlib.get_configdir()"
     environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path / "file" / "mpl"), "TMPDIR": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")

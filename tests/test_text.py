@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from hclnet.boxes import parse_rule
-from hclnet.text import as_clause, shown
+from hclnet_runtime.boxes import parse_rule
+from hclnet_runtime.text import as_clause, shown
 
 
 @pytest.mark.parametrize(

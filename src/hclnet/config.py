@@ -6,7 +6,6 @@ What a localizer is trained with is separate from what is settled when it is use
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
@@ -118,7 +117,7 @@ class Inference(Strict):
     @classmethod
     def _there_is_such_a_rule(cls, box: str) -> str:
         if box != "auto":  # which needs no import of what compiles
-            from hclnet.boxes import parse_rule
+            from hclnet_runtime.boxes import parse_rule
 
             parse_rule(box)
         return box
@@ -127,7 +126,7 @@ class Inference(Strict):
     @classmethod
     def _there_is_such_a_normalization(cls, how: str) -> str:
         if how != "minmax":
-            from hclnet.boxes import parse_normalization
+            from hclnet_runtime.boxes import parse_normalization
 
             parse_normalization(how)
         return how
@@ -258,22 +257,6 @@ class RunConfig(Strict):
             return cls(**settings)
         except (TypeError, ValidationError) as error:
             raise ValueError(f"{path} can't be read: {readable(error)}") from None
-
-
-def cache_home() -> Path:
-    """The folder for what can be computed again: `HCLNET_CACHE`, or the user's cache folder.
-
-    Raises:
-        ValueError: none is named and the user has no home.
-    """
-    try:
-        if named := os.environ.get("HCLNET_CACHE"):
-            return Path(named).expanduser()
-        if user := os.environ.get("XDG_CACHE_HOME"):
-            return Path(user) / "hclnet"
-        return Path.home() / ".cache" / "hclnet"
-    except RuntimeError:
-        raise ValueError("There is no home folder to keep a cache in. Set HCLNET_CACHE to a folder of yours.") from None
 
 
 def readable(error: Exception) -> str:

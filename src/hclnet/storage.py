@@ -20,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from hclnet.text import shown
+from hclnet_runtime.text import shown
 
 LOCK = ".hclnet.lock"
 """The file in a folder whose lock says that a process works there. It stays when the lock is gone."""

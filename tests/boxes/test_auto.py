@@ -4,8 +4,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.boxes import Evidence, box, find_objects, parse_rule, to_levels
-from hclnet.boxes.auto import tightened
+from hclnet_runtime.boxes import Evidence, box, find_objects, parse_rule, to_levels
+from hclnet_runtime.boxes.auto import tightened
 from reference import labelling
 from reference.auto import agreement as literal_agreement
 from reference.auto import by_consensus, by_foreground, by_map

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from hclnet.boxes.contours import contours
+from hclnet_runtime.boxes.contours import contours
 
 
 def rings(side=21):

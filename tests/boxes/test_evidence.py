@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hclnet.boxes import (
+from hclnet_runtime.boxes import (
     NEEDS,
     RULES,
     Evidence,

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hclnet.boxes import iou, scale
+from hclnet_runtime.boxes import iou, scale
 from reference import labelling
 
 

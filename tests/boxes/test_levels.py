@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.boxes import normalize, steady, to_levels
+from hclnet_runtime.boxes import normalize, steady, to_levels
 
 EVERY = ("minmax", "max", "pas", "ivr:0", "ivr:35", "ivr:99.9")
 RAMP = np.arange(-2, 9, dtype=np.float32).reshape(1, 11)  # percentile p is at -2 + p / 10

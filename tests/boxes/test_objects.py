@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.boxes import Evidence, box, find_objects, parse_rule
+from hclnet_runtime.boxes import Evidence, box, find_objects, parse_rule
 from reference import labelling
 
 FIXED, AUTO = parse_rule("fixed:0.1"), parse_rule("auto")

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hclnet.boxes import RULES, box, parse_rule
+from hclnet_runtime.boxes import RULES, box, parse_rule
 from reference import labelling
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from hclnet.boxes import component_tree, iou
+from hclnet_runtime.boxes import component_tree, iou
 from reference import labelling
 
 

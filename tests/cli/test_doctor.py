@@ -77,6 +77,6 @@ def test_a_cache_that_can_not_be(examined, monkeypatch: pytest.MonkeyPatch, tmp_
 def test_machine_code_that_can_not_be_kept(examined, monkeypatch: pytest.MonkeyPatch):
     well, rows, _ = examined()
     assert well and "kept in /" in rows["compiled code"]
-    monkeypatch.setattr("hclnet.caches.code_folders", {"build": None})
+    monkeypatch.setattr("hclnet_runtime.loops.code_folders", {"build": None})
     well, rows, _ = examined()
     assert not well and "Set NUMBA_CACHE_DIR" in rows["compiled code"]

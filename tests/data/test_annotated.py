@@ -18,9 +18,9 @@ from PIL import Image
 import hostile
 from as_results import HEADER, as_results
 from hclnet.data import describe, read
-from hclnet.data.images import image_size
 from hclnet.formats import ImageResult, ObjectResult, Results, Target, write_formats
 from hclnet.types import DataSet
+from hclnet_runtime.data.images import image_size
 
 with warnings.catch_warnings():  # of their own making, at import
     warnings.simplefilter("ignore")

@@ -13,8 +13,6 @@ from PIL import Image
 
 from hclnet import load
 from hclnet.config import RunConfig
-from hclnet.data.gray import scale_of
-from hclnet.data.images import load_square, open_image, upright_rgb
 from hclnet.data.scales import described, learn_gray
 from hclnet.formats.overlay import overlay
 from hclnet.localizer.cache import cached_features
@@ -23,6 +21,8 @@ from hclnet.types import Gray, Sample
 from hclnet.workflows.evaluate import evaluate
 from hclnet.workflows.settings import make_config
 from hclnet.workflows.train import train
+from hclnet_runtime.data.gray import scale_of
+from hclnet_runtime.data.images import load_square, open_image, upright_rgb
 
 RAMP = np.linspace(0, 3000, 40 * 60).reshape(40, 60)
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hclnet.data import images
-from hclnet.data.images import MOST_PIXELS, image_size, load_square, open_image, squash, upright_rgb
+from hclnet_runtime.data import images
+from hclnet_runtime.data.images import MOST_PIXELS, image_size, load_square, open_image, squash, upright_rgb
 
 CORNERS = np.zeros((40, 60, 3), np.uint8)
 CORNERS[:20, :30] = (250, 20, 20)  # red is top left, blue is bottom right

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hclnet.data.images import open_image
-from hclnet.data.pillow import without_pixel_limit, without_remarks
+from hclnet_runtime.data.images import open_image
+from hclnet_runtime.data.pillow import without_pixel_limit, without_remarks
 
 USED = """
 import importlib, pkgutil, sys, warnings
@@ -34,7 +34,7 @@ for module in pkgutil.walk_packages(hclnet.__path__, "hclnet."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
 hclnet.read(sys.argv[1])
-from hclnet.data.images import check_image, image_size, open_image
+from hclnet_runtime.data.images import check_image, image_size, open_image
 from hclnet.data.masks import read_gray
 def look(path):
     for function in (check_image, image_size, open_image, read_gray):

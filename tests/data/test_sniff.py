@@ -12,7 +12,7 @@ from PIL import Image
 from hclnet.data import read
 from hclnet.data.broken import find_broken
 from hclnet.data.check import examine
-from hclnet.data.images import image_size, open_image, pages_of
+from hclnet_runtime.data.images import image_size, open_image, pages_of
 
 
 def tiff(channels: int, bits: int = 8, fmt: int = 1, photometric: int = 1, order: str = "<") -> bytes:

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from hclnet.data import images, read
+from hclnet.data import read
 from hclnet.data.broken import find_broken
 from hclnet.data.check import examine
-from hclnet.data.images import check_image, load_square, open_image
-from hclnet.data.whole import Damaged, check_whole
 from hclnet.metrics.masks import read_mask
 from hclnet.types import MaskFiles
 from hclnet.workflows.locate import locate_files
+from hclnet_runtime.data import images
+from hclnet_runtime.data.images import check_image, load_square, open_image
+from hclnet_runtime.data.whole import Damaged, check_whole
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)).resize((300, 200))
 
@@ -171,7 +172,7 @@ def test_the_mark_of_the_end_may_lie_across_what_is_read_at_once(tmp_path: Path,
     data = encoded("JPEG")
     (tmp_path / "x.jpg").write_bytes(data)
     for at_once in (1, 7, 64, 1000, 1001):
-        monkeypatch.setattr("hclnet.data.whole._AT_ONCE", at_once)
+        monkeypatch.setattr("hclnet_runtime.data.whole._AT_ONCE", at_once)
         check_whole(tmp_path / "x.jpg")
         (tmp_path / "x.png").write_bytes(PNG)
         check_whole(tmp_path / "x.png", pixels=at_once > 7)

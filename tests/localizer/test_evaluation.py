@@ -6,16 +6,16 @@ import pytest
 import torch
 from PIL import Image
 
-from hclnet.boxes import scale, to_levels
 from hclnet.config import Inference, RunConfig
 from hclnet.data import read
-from hclnet.data.images import image_size, open_image, squash
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.foreground import ForegroundScore
 from hclnet.maps.fused import fuse_branches
 from hclnet.methods import get_method, method_names
 from hclnet.types import GroundTruth, MaskFiles, Records, Sample
+from hclnet_runtime.boxes import scale, to_levels
+from hclnet_runtime.data.images import image_size, open_image, squash
 from reference import labelling, wsoleval
 
 NAMES = ("wren", "owl", "kite")

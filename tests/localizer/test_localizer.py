@@ -11,14 +11,14 @@ from torch import nn
 
 import hclnet
 from hclnet.backbones import Backbone
-from hclnet.boxes import box, parse_rule, scale, to_levels
 from hclnet.config import RunConfig
-from hclnet.data.images import load_square
 from hclnet.localizer.features import as_input
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.foreground import ForegroundScore
 from hclnet.storage import Unwritable
 from hclnet.workflows.settings import make_config
+from hclnet_runtime.boxes import box, parse_rule, scale, to_levels
+from hclnet_runtime.data.images import load_square
 
 pytestmark = pytest.mark.precision
 

@@ -12,16 +12,17 @@ import torch
 from PIL import Image
 
 import hclnet
-from hclnet.boxes import RULES
+import hclnet_runtime
 from hclnet.config import RunConfig
 from hclnet.data import read
-from hclnet.data.images import load_square, open_image
 from hclnet.localizer.evaluation import evaluate_localizer
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.foreground import ForegroundScore
 from hclnet.metrics import Hclnet, get_protocol
 from hclnet.types import GroundTruth
 from hclnet.workflows.score import score_maps
+from hclnet_runtime.boxes import RULES
+from hclnet_runtime.data.images import load_square, open_image
 from pixel_rule import Bright
 
 pytestmark = pytest.mark.precision
@@ -76,7 +77,7 @@ def test_locate_evaluate_and_score_agree_to_the_bit(dataset, method, settings, c
     if rule == "fixed:0.3" and not localizer.inference.upsample_first:
         scored = score_maps(
             [lambda one=one: one.maps[one.label] for one in alone],
-            samples, records.sizes, dataset.ground_truth, scoring, hclnet.boxes.parse_rule(rule),
+            samples, records.sizes, dataset.ground_truth, scoring, hclnet_runtime.boxes.parse_rule(rule),
         )  # fmt: skip
         for column in ("boxes", "iou", "level_iou", "level_best", "inside", "outside"):
             np.testing.assert_array_equal(getattr(scored, column), getattr(records, column), err_msg=column)
@@ -211,16 +212,16 @@ def test_the_network_is_a_module_that_can_be_traced(dataset, method, settings):
 
 ONCE = {
     "fuse_branches": "localizer/network.py",  # fusion
-    "heatmap": "metrics/protocols.py",  # upsampling and normalization, by the protocol
-    "levels": "metrics/protocols.py",
+    "heatmap": "heatmaps.py",  # upsampling and normalization, by the protocol
+    "levels": "heatmaps.py",
 }
 OWN = ("maps/", "boxes/")
 
 
 def test_there_is_one_call_site_of_fusion_of_upsampling_and_of_levels():
-    root = Path(hclnet.__file__).parent
+    roots = [Path(package.__file__).parent for package in (hclnet, hclnet_runtime)]
     calls, interpolations = {name: Counter() for name in ONCE}, set()
-    for file in sorted(root.rglob("*.py")):
+    for root, file in sorted((one, file) for one in roots for file in one.rglob("*.py")):
         place = file.relative_to(root).as_posix()
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 import hclnet
-from hclnet.data.images import open_image
 from hclnet.localizer.localizer import Localizer
-from hclnet.localizer.request import as_arguments, as_classes, as_count, as_path_or_picture, split_names
+from hclnet_runtime.data.images import open_image
+from hclnet_runtime.request import as_arguments, as_classes, as_count, as_path_or_picture, split_names
 
 PIXELS = np.zeros((6, 8, 3), np.uint8)
 

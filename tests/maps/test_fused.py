@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from drawn import heatmaps
-from hclnet import boxes
 from hclnet.config import Inference
 from hclnet.maps.fused import branch_maps, fuse_branches
 from hclnet.methods import ClassMaps, Output
+from hclnet_runtime import boxes
 from reference import network
 
 CLASSES, HIDDEN, HEIGHT, WIDTH = 3, 2, 4, 3

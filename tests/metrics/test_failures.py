@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hclnet.boxes import iou
 from hclnet.metrics import KINDS, box_kinds, containment, describe_kinds, kind_of_box
 from hclnet.types import Records
+from hclnet_runtime.boxes import iou
 
 TRUE = np.array([[0, 0, 100, 100]])
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hclnet.boxes import Evidence, iou, parse_rule
 from hclnet.metrics import PROTOCOLS, Hclnet, Scoring, WsolEval, compute_metrics, get_protocol
 from hclnet.types import Records
+from hclnet_runtime.boxes import Evidence, iou, parse_rule
 from reference import wsoleval
 
 RULES = [parse_rule("fixed:0.2"), parse_rule("otsu3")]

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hclnet.boxes import Evidence, parse_rule
 from hclnet.metrics import Hclnet, Table, WsolEval, concatenate, load_records, save
 from hclnet.types import Records, Sample
+from hclnet_runtime.boxes import Evidence, parse_rule
 
 
 def some_records(n, classes=5, seed=0, bins=0, protocol="hclnet"):

@@ -10,11 +10,11 @@ import torch
 from PIL import Image, ImageDraw
 from torch.nn import functional as F
 
-from hclnet.boxes import Evidence, Rule, parse_rule, scale, to_levels
 from hclnet.maps.fusion import minmax
 from hclnet.metrics import Hclnet, accuracy_by_level, compute_metrics
 from hclnet.report import Column, Line, Page, Results, image_maps, threshold_chart, threshold_series
 from hclnet.types import Records
+from hclnet_runtime.boxes import Evidence, Rule, parse_rule, scale, to_levels
 
 SIDE = 224
 CLASSES = ("owl", "finch", "wren", "</script><img src=x onerror=alert(1)>")

@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hclnet.boxes import component_tree, iou, normalize, scale, to_levels
 from hclnet.metrics import containment, kind_of_box
 from hclnet.report import Page, image_maps, render, write
 from hclnet.report.render import worst_first
+from hclnet_runtime.boxes import component_tree, iou, normalize, scale, to_levels
 from report import synthetic
 from report.chromium import ARGUMENTS, contrasts, find_chromium, playwright
 

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from hclnet.boxes import normalize, to_levels
 from hclnet.maps.fusion import minmax
 from hclnet.report import image_maps
 from hclnet.report.maps import corrections, taps, upsampled_levels
+from hclnet_runtime.boxes import normalize, to_levels
 
 
 def corrected(predicted, encoded):

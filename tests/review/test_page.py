@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hclnet.boxes.geometry import iou
 from hclnet.review.decisions import Decision, Decisions, Marked
 from hclnet.review.rest import share_of_rest
+from hclnet_runtime.boxes.geometry import iou
 from report.chromium import ARGUMENTS, contrasts, find_chromium, playwright
 from review import folders
 

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hclnet.boxes.geometry import iou
 from hclnet.review.folder import open_folder
 from hclnet.review.results import reviewed_results
 from hclnet.review.server import application
 from hclnet.review.session import Review
+from hclnet_runtime.boxes.geometry import iou
 from review import folders
 
 HERE, THERE = "http://127.0.0.1:8000", "http://evil.example"

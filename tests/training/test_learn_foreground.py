@@ -5,10 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from hclnet.boxes import iou
 from hclnet.config import RunConfig
 from hclnet.data import read
-from hclnet.data.images import load_square
 from hclnet.localizer.cache import cached_features
 from hclnet.localizer.features import image_batches
 from hclnet.localizer.localizer import Localizer
@@ -18,6 +16,8 @@ from hclnet.maps.fused import fuse_branches
 from hclnet.maps.outlines import SIDE, outline
 from hclnet.methods import get_method, method_names
 from hclnet.training.foreground import learn_foreground, learn_missing
+from hclnet_runtime.boxes import iou
+from hclnet_runtime.data.images import load_square
 
 pytestmark = pytest.mark.precision
 

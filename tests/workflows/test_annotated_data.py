@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hclnet
-from hclnet.data.images import image_size
+from hclnet_runtime.data.images import image_size
 
 
 @pytest.fixture(scope="module")

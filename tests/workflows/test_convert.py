@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import hclnet
-from hclnet.data.images import image_size
 from hclnet.formats.journal import FILE
 from hclnet.workflows.convert import convert, read_results
+from hclnet_runtime.data.images import image_size
 
 
 @pytest.fixture

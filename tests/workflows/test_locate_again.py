@@ -189,7 +189,7 @@ def test_masks_of_fewer_objects_leave_none_over(locate: Locate, monkeypatch: pyt
     assert Path("out/masks/b-1.png").exists()
     draw(Path("p/b.png"), 9)
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["hclnet.localizer.locating"], "find_objects", lambda *_: [])
+        patch.setattr(sys.modules["hclnet_runtime.locating"], "find_objects", lambda *_: [])
         locate(save=["masks"])
     assert not Path("out/masks/b-1.png").exists() and Path("out/masks/a-1.png").exists()
 

@@ -80,7 +80,7 @@ def test_the_maps_kept_give_the_boxes_that_were_scored(run, data, inference):
     kept: list[ImageMaps] = []
     samples = dataset.split("test")
     (records,) = evaluate_localizer(localizer, samples, dataset.ground_truth, keep=lambda _, one: kept.append(one))
-    from hclnet.boxes import component_tree, scale
+    from hclnet_runtime.boxes import component_tree, scale
     from report.test_maps import corrected
 
     for i, maps in enumerate(kept):

@@ -15,13 +15,13 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from hclnet import read
-from hclnet.boxes import RULES, normalize, parse_rule
 from hclnet.cli.score import score_files
 from hclnet.metrics import Hclnet, WsolEval, get_protocol, load_records
 from hclnet.synthetic import PartsOptions, write
 from hclnet.types import GroundTruth, MaskFiles, Sample
 from hclnet.workflows.map_files import match_maps, open_maps
 from hclnet.workflows.score import score, score_maps
+from hclnet_runtime.boxes import RULES, normalize, parse_rule
 from layouts import LAYOUTS, folders, lists
 from pixel_rule import Bright
 from reference import wsoleval

@@ -94,9 +94,8 @@ def _cache() -> str:
 
 
 def _compiled() -> str:
-    import hclnet.boxes
-    import hclnet.methods.convolution  # noqa: F401, both bring functions
-    from hclnet.caches import code_folders
+    import hclnet_runtime.boxes  # noqa: F401, both bring functions
+    from hclnet_runtime.loops import code_folders
 
     folders = {folder for folder in code_folders.values() if folder}
     if len(folders) == 0 or None in code_folders.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hclnet.text import shown
+from hclnet_runtime.text import shown
 
 
 def listed(written: Sequence[Path]) -> str:

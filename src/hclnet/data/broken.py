@@ -12,12 +12,12 @@ from pathlib import Path
 
 from PIL import __version__ as _pillow
 
-from hclnet.config import cache_home
 from hclnet.data.files import shown
 from hclnet.data.identity import file_digest
-from hclnet.data.images import check_image, open_image
 from hclnet.progress import Report
 from hclnet.types import DataSet, Sample, Skipped
+from hclnet_runtime.caches import cache_home
+from hclnet_runtime.data.images import check_image, open_image
 
 _RULE = f"{_pillow}, checksums"  # what whole means; files that were checked by another rule are checked again
 THREADS = min(8, os.cpu_count() or 1)

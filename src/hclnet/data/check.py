@@ -15,10 +15,10 @@ from hclnet.data.broken import THREADS
 from hclnet.data.copies import Copies, Picture, find_copies, look_alikes, picture_of
 from hclnet.data.files import shown
 from hclnet.data.ground_truth import box_doubts, box_fault, reaches_outside
-from hclnet.data.images import check_image, open_image
 from hclnet.data.masks import files_of, read_gray, same_shape, shape_fault
 from hclnet.progress import Report
 from hclnet.types import DataSet, GroundTruth, MaskFiles, Sample, Skipped
+from hclnet_runtime.data.images import check_image, open_image
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from hclnet.data.images import check_image, image_size, open_image, pages_of
 from hclnet.types import Sample
+from hclnet_runtime.data.images import check_image, image_size, open_image, pages_of
 
 MOST_ALIKE = 10_000
 """Pairs that look alike are listed up to this number: on photos of one product, all pictures may look alike."""

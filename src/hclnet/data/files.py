@@ -7,7 +7,7 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 
-from hclnet.text import shown
+from hclnet_runtime.text import shown
 
 __all__ = [
     "SUFFIXES",

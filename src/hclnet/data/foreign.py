@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from hclnet.data.files import is_image_name, shown
-from hclnet.data.sniff import UNKNOWN, what_it_is
+from hclnet_runtime.data.sniff import UNKNOWN, what_it_is
 
 _LISTS = (".csv", ".parquet")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from hclnet.data.files import read_lines, shown
-from hclnet.text import as_clause
+from hclnet_runtime.text import as_clause
 
 FLAT = re.compile(r"ILSVRC2012_val_(\d{8})\.\w+")
 WNID = re.compile(r"n\d{8}")

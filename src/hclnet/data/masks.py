@@ -10,13 +10,13 @@ from jaxtyping import Integer, Real
 from PIL import Image
 
 from hclnet.data.files import shown
-from hclnet.data.gray import is_deep
 from hclnet.data.ground_truth import check_boxes
-from hclnet.data.images import MOST_PIXELS, image_size
-from hclnet.data.pillow import without_pixel_limit, without_remarks
-from hclnet.data.whole import check_whole
-from hclnet.text import as_clause
 from hclnet.types import GroundTruth, MaskFiles, Sample
+from hclnet_runtime.data.gray import is_deep
+from hclnet_runtime.data.images import MOST_PIXELS, image_size
+from hclnet_runtime.data.pillow import without_pixel_limit, without_remarks
+from hclnet_runtime.data.whole import check_whole
+from hclnet_runtime.text import as_clause
 
 Size = tuple[int, int]
 

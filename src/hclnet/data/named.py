@@ -12,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from hclnet.data.files import files_in, is_image_name, is_own_results
-from hclnet.text import shown
+from hclnet_runtime.text import shown
 
 PICTURES = ("overlays", "heatmaps", "heatmaps-8bit", "masks")
 """Folders of pictures that are made of localizations."""

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Real
 
-from hclnet.data.gray import is_deep, scale_of
-from hclnet.data.images import opened
 from hclnet.types import Gray
+from hclnet_runtime.data.gray import is_deep, scale_of
+from hclnet_runtime.data.images import opened
 
 _IMAGES = 400  # from which a scale is learned
 _VALUES = 2**22  # of all of them together

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hclnet.data.files import read_text, shown
-from hclnet.text import as_clause
+from hclnet_runtime.text import as_clause
 
 Row = Mapping[str, str]
 _SEP = re.compile(r'\ufeff?"?sep=(.)"?[,;\t]*\r?\n', re.IGNORECASE)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hclnet.storage import unwritable, whole
-from hclnet.text import shown
+from hclnet_runtime.text import shown
 
 FILE = "located.jsonl"
 FORMAT = 1

@@ -11,11 +11,12 @@ from typing import cast
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from hclnet import caches as _caches  # noqa: F401, of which matplotlib learns what not to say
 from hclnet.data.files import shown
-from hclnet.data.images import open_image, upright_rgb
 from hclnet.formats.masks import at_size
 from hclnet.storage import whole
 from hclnet.types import Localization
+from hclnet_runtime.data.images import open_image, upright_rgb
 
 MOST = 4096
 """Longest side of a picture, pixels."""

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from hclnet.formats.masks import at_size, of_run_lengths
-from hclnet.text import shown
 from hclnet.types import Box
+from hclnet_runtime.text import shown
 
 
 @dataclass(frozen=True, slots=True)

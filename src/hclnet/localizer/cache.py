@@ -24,10 +24,10 @@ from jaxtyping import Int64
 
 from hclnet.backbones.backbone import Backbone, Features
 from hclnet.caches import writable
-from hclnet.config import cache_home
-from hclnet.data.images import OWN
 from hclnet.localizer.features import as_input, extract, image_batches, inference_batch
 from hclnet.types import Gray, Sample
+from hclnet_runtime.caches import cache_home
+from hclnet_runtime.data.images import OWN
 
 Progress = Callable[[int, int], None]
 

@@ -23,10 +23,10 @@ from hclnet.backbones.timm_models import fitting
 from hclnet.config import Inference, Strict
 from hclnet.device import resolve_device
 from hclnet.localizer.localizer import Localizer
-from hclnet.localizer.request import as_count
 from hclnet.methods import Method, Output
 from hclnet.methods.cam import CAM, CAMOptions
 from hclnet.methods.ts_cam import attention_map, coupled
+from hclnet_runtime.request import as_count
 
 _STAGE = "features"
 _CLOSE = 1e-3  # of the standard deviation

@@ -14,19 +14,21 @@ import torch
 from jaxtyping import Float, Int64
 
 from hclnet.backbones import Features
-from hclnet.boxes import Rule, parse_rule
 from hclnet.config import Inference
-from hclnet.data.images import enlarged, load_square
 from hclnet.data.masks import check_ground_truth, image_sizes
 from hclnet.localizer.features import image_batches
 from hclnet.localizer.localizer import Localizer
 from hclnet.localizer.network import Variant
-from hclnet.localizer.pipeline import MapRow, feature_batches, in_threads, map_rows
+from hclnet.localizer.pipeline import feature_batches, map_rows
 from hclnet.maps.augmentation import View
 from hclnet.metrics import Counts, Found, Scoring, Table, look, protocol_of, true_class_ranks
 from hclnet.progress import Report
 from hclnet.report import ImageMaps, image_maps
 from hclnet.types import GroundTruth, Records, Sample
+from hclnet_runtime.boxes import Rule, parse_rule
+from hclnet_runtime.data.images import enlarged, load_square
+from hclnet_runtime.locating import MapRow
+from hclnet_runtime.pictures import in_threads
 
 _THREADS, _AHEAD = 2, 16  # the component tree releases the interpreter; images whose maps wait for it
 

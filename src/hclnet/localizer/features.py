@@ -13,9 +13,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from hclnet.backbones.backbone import Backbone, Features
-from hclnet.data.images import OWN, load_square
 from hclnet.device import autocast
 from hclnet.types import Gray
+from hclnet_runtime.data.images import OWN, load_square
 
 _THREADS = 2
 _AHEAD = 4  # images decoded beyond the batch that is wanted next

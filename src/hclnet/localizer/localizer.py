@@ -14,17 +14,19 @@ from PIL.Image import Image
 from pydantic import ValidationError
 
 from hclnet.backbones import Backbone, check_sides
-from hclnet.boxes import parse_rule
 from hclnet.config import Inference, RunConfig, readable
-from hclnet.data.images import OWN
 from hclnet.device import resolve_device, resolve_precision
+from hclnet.localizer.features import inference_batch
 from hclnet.localizer.network import Network
-from hclnet.localizer.request import as_classes, as_count
 from hclnet.maps.augmentation import View, views
 from hclnet.maps.foreground import ForegroundScore, not_learned
 from hclnet.methods import Method
 from hclnet.settings import check_inference
 from hclnet.types import Gray, Localization
+from hclnet_runtime.boxes import parse_rule
+from hclnet_runtime.data.images import OWN
+from hclnet_runtime.pictures import as_picture, decoded_pictures
+from hclnet_runtime.request import as_classes, as_count
 
 
 class Localizer:
@@ -148,16 +150,16 @@ class Localizer:
             top: box the `top` most probable classes.
             classes: box these instead, as far as they are there: see the setting `min_score`, 0 unless it was
                 calibrated or set. The background class is never boxed.
-            max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
+            max_objects: how many objects of each class there may be; see `hclnet_runtime.boxes.objects`.
 
         Raises:
             ValueError: the image can't be read, a class is unknown, an argument is of the wrong kind, or the box rule
                 lacks what it needs at the sizes that images are seen at (`check_sizes`).
         """
-        from hclnet.localizer import locating
+        from hclnet.localizer.locating import locate_pictures
 
         asked = self._asked(top, classes, max_objects)
-        (found,) = locating.locate_pictures(self, iter([locating.as_picture(image, self.gray)]), *asked)
+        (found,) = locate_pictures(self, iter([as_picture(image, self.gray)]), *asked)
         return found
 
     def locate_batch(
@@ -186,12 +188,14 @@ class Localizer:
         Raises:
             ValueError: as `locate`; where an image is the reason, the message has its place in the list, from 0.
         """
-        from hclnet.localizer import locating
+        from hclnet.localizer.locating import locate_pictures
 
         if isinstance(images, str | bytes | os.PathLike | np.ndarray | Image) or not isinstance(images, Iterable):
             raise ValueError("locate_batch takes a list of images. For one image there is locate.")
         asked = self._asked(top, classes, max_objects)
-        return list(locating.locate_pictures(self, locating.decoded_pictures(self, images), *asked))
+        sides = {view.size for view in self.views}
+        pictures = decoded_pictures(images, sides, self.gray, inference_batch(self.device))
+        return list(locate_pictures(self, pictures, *asked))
 
     def _asked(self, top: Any, classes: Any, max_objects: Any) -> tuple[int, tuple[str, ...] | None, int]:
         """What is asked of the localizer, checked."""

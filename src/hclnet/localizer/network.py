@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from hclnet.backbones import Backbone, Features
 from hclnet.config import Inference
-from hclnet.data.images import crop_corners, enlarged
 from hclnet.device import autocast
 from hclnet.localizer.features import as_input, extract
 from hclnet.maps.augmentation import View, mean_probabilities, merge, merge_features, merge_maps, views
 from hclnet.maps.foreground import ForegroundScore
 from hclnet.maps.fused import fuse_branches
 from hclnet.methods import Method, Output
+from hclnet_runtime.data.images import crop_corners, enlarged
 
 Squares = UInt8[Tensor, "b _ _ 3"] | UInt8[np.ndarray, "b _ _ 3"]
 

@@ -19,7 +19,7 @@ Objects of different classes differ from their surroundings in different ways: a
 dark. So each class has a direction and a threshold of its own, drawn towards those of all classes together by as much
 as three images weigh: a class with few images has almost the shared ones.
 
-It serves the box rule `auto` (`hclnet.boxes.auto`).
+It serves the box rule `auto` (`hclnet_runtime.boxes.auto`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from jaxtyping import Float, Float64, Int64, UInt8
 from torch import Tensor
 
 from hclnet.maps.augmentation import resized
-from hclnet.text import shown
+from hclnet_runtime.text import shown
 
 IMAGES = 200  # at most, spread evenly over the training images: the discriminant does not change with more
 _CELLS = 100  # of an image at most, spread evenly: over the ranks of its map, or at random

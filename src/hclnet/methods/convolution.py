@@ -29,7 +29,7 @@ from numba import config, get_num_threads, prange, set_num_threads
 from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction, FunctionCtx, once_differentiable
 
-from hclnet.caches import compiled
+from hclnet_runtime.loops import compiled
 
 _VARIABLE = "HCLNET_WINOGRAD"
 _CHANNELS = 64  # with fewer, the transforms cost more than they save

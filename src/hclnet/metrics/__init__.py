@@ -21,12 +21,13 @@ from hclnet.metrics.intervals import (
     resamples,
 )
 from hclnet.metrics.masks import Counts, Mask
-from hclnet.metrics.protocols import PROTOCOLS, Drawn, Hclnet, draw, get_protocol, look, protocol_of
+from hclnet.metrics.protocols import PROTOCOLS, Hclnet, get_protocol, look, protocol_of
 from hclnet.metrics.records import Table, concatenate, load_records, save, true_class_ranks
 from hclnet.metrics.registry import METRICS, Metric, is_count, register, shown_metrics
 from hclnet.metrics.rejection import Rejection, choose_min_score
 from hclnet.metrics.scoring import Found, Scoring, unlocated
 from hclnet.metrics.wsoleval import WsolEval
+from hclnet_runtime.heatmaps import Drawn, draw
 
 __all__ = [
     "FEWEST",

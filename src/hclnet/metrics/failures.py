@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Real
 
-from hclnet.boxes import iou
 from hclnet.types import Records
+from hclnet_runtime.boxes import iou
 
 KINDS = {
     "right": "IoU of at least {T} with a ground-truth box",

@@ -8,21 +8,21 @@ about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Real, UInt8
+from jaxtyping import Float, Float64, Real, UInt8
 
-from hclnet.boxes import Evidence, Rule, best_iou, normalize, parse_normalization, scale, steady, to_levels
 from hclnet.config import Inference
 from hclnet.metrics.masks import Counts, Mask, count_pixels, read_mask
-from hclnet.metrics.scoring import Found, Scoring, resized, without_gt
+from hclnet.metrics.scoring import Found, Scoring, without_gt
 from hclnet.metrics.wsoleval import WsolEval
 from hclnet.types import MaskFiles
+from hclnet_runtime.boxes import Evidence, Rule, best_iou, parse_normalization, scale, to_levels
+from hclnet_runtime.heatmaps import Drawn, to_heatmap
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Hclnet:
     Args:
         map_size: side of the level maps, pixels.
         upsampling: of smaller maps, `bilinear` or `bicubic`; larger ones are averaged down.
-        normalization: see `hclnet.boxes.normalize`.
+        normalization: see `hclnet_runtime.boxes.normalize`.
     """
 
     name: ClassVar[str] = "hclnet"
@@ -53,12 +53,7 @@ class Hclnet:
         return cls(map_size, upsampling, normalization)
 
     def heatmap(self, map: Real[np.ndarray, "h w"]) -> Float[np.ndarray, "s s"]:
-        enlarged = cv2.INTER_LINEAR if self.upsampling == "bilinear" else cv2.INTER_CUBIC
-        how = cv2.INTER_AREA if max(map.shape) > self.map_size else enlarged
-        values = steady(map, from_zero=self.normalization == "max")
-        if map.shape != (self.map_size, self.map_size) and (values == values[0, 0]).all():
-            return np.zeros((self.map_size, self.map_size), dtype=np.float32)  # else rounding errors would be stretched
-        return normalize(resized(values, self.map_size, how), self.normalization)
+        return to_heatmap(map, self.map_size, self.upsampling, self.normalization)
 
     def levels(self, heatmap: Float[np.ndarray, "s s"]) -> UInt8[np.ndarray, "s s"]:
         return to_levels(heatmap)
@@ -96,54 +91,6 @@ class Hclnet:
 
 
 PROTOCOLS: dict[str, type[Scoring]] = {"hclnet": Hclnet, "wsoleval": WsolEval}
-
-
-class Drawn(NamedTuple):
-    """A heatmap, and what is known of it.
-
-    Attributes:
-        heatmap: 0..1, at the protocol's map size.
-        evidence: its levels, and what box rules need besides.
-    """
-
-    heatmap: Float[np.ndarray, "s s"]
-    evidence: Evidence
-
-
-def draw(
-    map: Real[np.ndarray, "h w"],
-    scoring: Scoring,
-    square: Callable[[int], UInt8[np.ndarray, "s s 3"]] | None = None,
-    foreground: Float32[np.ndarray, "gh gw"] | None = None,
-    features: Float32[np.ndarray, "d fgh fgw"] | None = None,
-    grid: Real[np.ndarray, "fh fw"] | None = None,
-    outlined: bool = False,
-    branches: Real[np.ndarray, "k fh fw"] | None = None,
-) -> Drawn:
-    """A map as a heatmap and as levels: the one place where these are made, for `locate`, `evaluate` and `score`.
-
-    Args:
-        map: of one class.
-        scoring: the protocol.
-        square: reads the image squashed to a side, for box rules that need it.
-        foreground, features, outlined: for box rules that need them, see `hclnet.boxes.Evidence`.
-        grid: the map at feature resolution, where `map` is not.
-        branches: that it was fused from, 0 to 1, at feature resolution.
-
-    Raises:
-        ValueError: the map is not finite.
-    """
-    heatmap = scoring.heatmap(map)
-    evidence = Evidence(
-        scoring.levels(heatmap),
-        grid=map if grid is None else grid,
-        foreground=foreground,
-        outlined=outlined,
-        first=branches[0] if branches is not None and len(branches) > 1 else None,
-        features=features,
-        pixels=partial(square, scoring.map_size) if square else None,
-    )
-    return Drawn(heatmap, evidence)
 
 
 def look(

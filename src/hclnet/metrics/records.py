@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Integer, Real
 
-from hclnet.boxes import scale
 from hclnet.metrics.masks import Counts
 from hclnet.metrics.scoring import Found, Scoring
 from hclnet.storage import whole
 from hclnet.types import Records, Sample
+from hclnet_runtime.boxes import scale
 
 _COLUMNS = tuple(field.name for field in fields(Records) if field.name != "protocol")
 

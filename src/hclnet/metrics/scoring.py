@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
-import cv2
 import numpy as np
 from jaxtyping import Float, Float64, Int32, Real, UInt8
 
-from hclnet.boxes import Choice, Evidence, Rule
 from hclnet.config import Inference
 from hclnet.metrics.masks import Counts, Mask
 from hclnet.types import MaskFiles
+from hclnet_runtime.boxes import Choice, Evidence, Rule
 
 
 class Found(NamedTuple):
@@ -108,8 +107,3 @@ def without_gt(choice: Choice) -> Found:
     """What a map contributes of an image without a ground-truth box."""
     nothing = np.full(256, np.nan)
     return Found(*choice, float("nan"), nothing, nothing)
-
-
-def resized(map: Float[np.ndarray, "h w"], side: int, how: int) -> Float[np.ndarray, "s s"]:
-    """A map at a side, by an interpolation of OpenCV's."""
-    return map if map.shape == (side, side) else cv2.resize(map, (side, side), interpolation=how)

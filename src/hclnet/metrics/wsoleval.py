@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float64, Int32, Int64, Real, UInt8
 
-from hclnet.boxes import Evidence, Rule, best_iou, contours, scale, steady
 from hclnet.config import Inference
 from hclnet.metrics.masks import Counts, Mask, count_pixels, read_mask
-from hclnet.metrics.scoring import Found, resized, without_gt
+from hclnet.metrics.scoring import Found, without_gt
 from hclnet.types import MaskFiles
+from hclnet_runtime.boxes import Evidence, Rule, best_iou, contours, scale, steady
+from hclnet_runtime.heatmaps import resized
 
 _EDGES = np.append(np.arange(0, 1, 0.001), [1.0, 2.0])
 

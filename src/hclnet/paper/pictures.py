@@ -18,7 +18,6 @@ from jaxtyping import Float, Real
 from PIL import Image, ImageDraw, ImageOps
 
 from hclnet.data import as_trained
-from hclnet.data.images import open_image
 from hclnet.data.record import with_recorded_splits
 from hclnet.formats.overlay import font, heat_picture
 from hclnet.localizer.localizer import Localizer
@@ -33,6 +32,7 @@ from hclnet.workflows.pages import boxes_of
 from hclnet.workflows.plan import parse_spec
 from hclnet.workflows.settings import make_config
 from hclnet.workflows.table import caption
+from hclnet_runtime.data.images import open_image
 
 GroundTruthBoxes = Mapping[str, Real[np.ndarray, "_ 4"]]
 

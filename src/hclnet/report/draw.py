@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from hclnet import caches as _caches  # noqa: F401, of which matplotlib learns what not to say
 from hclnet.report.model import Chart, Mark, Series
 
 Scale = Callable[[float], float]

@@ -2,8 +2,8 @@
 
 What is carried is the map at feature resolution (some 200 values in place of 50,000) and where the levels of its
 upsampling, computed in float64 by the steps that the page repeats, differ from the levels that were boxed: a few pixels
-that lie on the edge of a level in float32. So the page's masks and boxes are those of `hclnet.boxes`, pixel for pixel,
-whatever processor computed the heatmap.
+that lie on the edge of a level in float32. So the page's masks and boxes are those of `hclnet_runtime.boxes`, pixel for
+pixel, whatever processor computed the heatmap.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Integer, UInt8, UInt16
 
-from hclnet.boxes.levels import PAS_PERCENTILE, parse_normalization
+from hclnet_runtime.boxes.levels import PAS_PERCENTILE, parse_normalization
 
 _FLAT = 1e-6  # of hclnet.maps.fusion.minmax: a smaller range, relative to the values, is rounding
 
@@ -96,7 +96,7 @@ def span_of(grid: Float[np.ndarray, "h w"], rows: Taps, columns: Taps, how: str)
     Args:
         grid: the fused map.
         rows, columns: its upsampling.
-        how: see `hclnet.boxes.normalize`.
+        how: see `hclnet_runtime.boxes.normalize`.
     """
     kind, percentile = parse_normalization(how)
     values = _upsampled(grid, rows, columns)

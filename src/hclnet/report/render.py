@@ -15,12 +15,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hclnet.data.images import open_image
 from hclnet.metrics import accuracy_by_level, box_kinds, describe_kinds, shown_metrics
 from hclnet.report.draw import drawn_chart, heat_colors
 from hclnet.report.maps import ImageMaps, Taps, taps
 from hclnet.report.model import Column, Page, Results, Spread
 from hclnet.storage import whole
+from hclnet_runtime.data.images import open_image
 
 _THUMBNAIL, _QUALITY = 256, 70
 _CHUNK = 24  # images in one script element; the page reads those it needs

@@ -19,8 +19,8 @@ from typing import Any, Literal
 from hclnet import __version__
 from hclnet.formats.journal import parsed_line
 from hclnet.storage import unwritable, whole
-from hclnet.text import shown
 from hclnet.types import Box
+from hclnet_runtime.text import shown
 
 FILE = "reviewed.jsonl"
 FORMAT = 1

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hclnet.formats.journal import FILE, read_journal
-from hclnet.text import shown
 from hclnet.types import Box
+from hclnet_runtime.text import shown
 
 _HEATMAPS = ("heatmaps", "heatmaps-8bit")  # the finer ones first
 

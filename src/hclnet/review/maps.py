@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 
-from hclnet.boxes import component_tree, scale, to_levels
 from hclnet.report.draw import heat_colors
 from hclnet.review.folder import Listed
-from hclnet.text import shown
+from hclnet_runtime.boxes import component_tree, scale, to_levels
+from hclnet_runtime.text import shown
 
 
 @dataclass(frozen=True, slots=True, eq=False)

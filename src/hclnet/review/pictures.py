@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
-from hclnet.data.images import open_image
+from hclnet_runtime.data.images import open_image
 
 LARGE, SMALL = 1600, 192
 """Longest sides, pixels."""

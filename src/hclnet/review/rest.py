@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from hclnet.boxes.geometry import iou
 from hclnet.metrics.intervals import CONFIDENCE
 from hclnet.review.decisions import Decision
 from hclnet.review.folder import Listed
 from hclnet.review.order import Order, Ranking
+from hclnet_runtime.boxes.geometry import iou
 
 FEWEST = 20
 """Drawn images, below which nothing is said."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hclnet.boxes.geometry import iou
 from hclnet.metrics import Calibration, choose_threshold
 from hclnet.metrics.calibration import FEWEST
 from hclnet.review.decisions import Decision
@@ -15,6 +14,7 @@ from hclnet.review.folder import Listed
 from hclnet.review.maps import read_heat
 from hclnet.review.results import is_unchanged
 from hclnet.types import Records
+from hclnet_runtime.boxes.geometry import iou
 
 MOST = 300
 """Images that are looked at: enough to tell, and a few seconds."""

@@ -14,12 +14,12 @@ from jaxtyping import Int64
 from torch import Tensor
 from torchmetrics import Metric
 
-from hclnet.boxes import check_needs, parse_rule
 from hclnet.metrics import Mask, Table, draw, get_protocol, look, true_class_ranks, unlocated
 from hclnet.metrics import Metric as Registered
 from hclnet.metrics.inputs import check_boxes, check_maps, check_masks, check_scores, check_sizes
 from hclnet.metrics.registry import Count, total_counts, values
 from hclnet.types import Sample
+from hclnet_runtime.boxes import check_needs, parse_rule
 
 Array = Tensor | np.ndarray | Sequence
 

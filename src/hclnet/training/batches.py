@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hclnet.backbones import Features
-from hclnet.data.images import OWN, enlarged, load_square
 from hclnet.localizer.cache import FeatureStore
 from hclnet.types import Gray, Sample
+from hclnet_runtime.data.images import OWN, enlarged, load_square
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from hclnet.backbones import Features
-from hclnet.data.images import load_square
 from hclnet.localizer.cache import FeatureStore
 from hclnet.localizer.features import inference_batch
 from hclnet.localizer.localizer import Localizer
@@ -28,6 +27,7 @@ from hclnet.maps.foreground import IMAGES, ForegroundScore, fit_foreground, fit_
 from hclnet.maps.outlines import SIDE, outline
 from hclnet.progress import Report, bar
 from hclnet.types import Sample
+from hclnet_runtime.data.images import load_square
 
 Outline = UInt8[np.ndarray, "s s"]
 

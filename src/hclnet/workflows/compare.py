@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from hclnet.boxes import parse_rule
 from hclnet.data import describe, find_split, for_training
 from hclnet.data.masks import check_ground_truth, image_sizes
 from hclnet.data.record import record_ground_truth, record_splits, with_recorded_splits, without_recorded_skips
@@ -27,6 +26,7 @@ from hclnet.workflows.plan import Job, Plan, make_plan, run_of
 from hclnet.workflows.runs import about_data
 from hclnet.workflows.settings import with_preset
 from hclnet.workflows.train import train_on
+from hclnet_runtime.boxes import parse_rule
 
 
 @random_states_kept()

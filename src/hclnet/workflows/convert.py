@@ -9,9 +9,9 @@ from pathlib import Path
 from hclnet.formats import WRITERS, Target, check_formats, write_formats
 from hclnet.formats.journal import FILE, read_journal
 from hclnet.formats.results import Results, file_of, given_root, results_of
-from hclnet.localizer.request import as_names
 from hclnet.storage import check_writable, locked
-from hclnet.text import shown
+from hclnet_runtime.request import as_names
+from hclnet_runtime.text import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from hclnet.data.broken import counted, listed, without_broken
 from hclnet.data.classes import unknown_classes, with_classes, without_classes
 from hclnet.data.record import change_since, recorded
 from hclnet.progress import bar
-from hclnet.text import shown
 from hclnet.types import DataSet, Log
+from hclnet_runtime.text import shown
 
 
 def as_dataset(data: str | Path | DataSet, seed: int = 0, as_classes: bool = False) -> DataSet:

@@ -40,7 +40,7 @@ def locate(
         image: a file, a Pillow image, or an array of H x W or H x W x 3.
         model: a run folder or a localizer; without one, the packaged ImageNet classifier with CAM.
         top: box the `top` most probable classes.
-        max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
+        max_objects: how many objects of each class there may be; see `hclnet_runtime.boxes.objects`.
 
     Raises:
         ValueError: the image or the model can't be read, or a count is not a whole number of at least 1.

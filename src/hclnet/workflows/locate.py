@@ -27,15 +27,15 @@ from hclnet.formats.overlay import save_pictures
 from hclnet.formats.results import given_root, results_of
 from hclnet.formats.rows import file_row, is_same_file, localization_of, row_of
 from hclnet.localizer.localizer import Localizer
-from hclnet.localizer.request import as_arguments, as_classes, as_count, as_names, split_names
 from hclnet.progress import bar
 from hclnet.randomness import random_states_kept
 from hclnet.stopping import Stopping
 from hclnet.storage import Unwritable, check_writable, clear_parts, locked
-from hclnet.text import shown
 from hclnet.types import Localization, Log
 from hclnet.workflows.classifier import classifier_localizer
 from hclnet.workflows.classifier import learn_from as learn_foreground_from
+from hclnet_runtime.request import as_arguments, as_classes, as_count, as_names, split_names
+from hclnet_runtime.text import shown
 
 KINDS = PICTURES
 """Pictures that `locate_files` draws."""
@@ -103,9 +103,9 @@ def locate_files(
         device: `auto`, `cpu`, `cuda` ...
         log: called with lines for a person, among them one for each of the first images, when all are done.
         listed: how many those are.
-        max_objects: how many objects of each class there may be; see `hclnet.boxes.objects`.
+        max_objects: how many objects of each class there may be; see `hclnet_runtime.boxes.objects`.
         classes: box these instead of the most probable ones, where they are there.
-        class_text: more of them, with commas between them; see `hclnet.localizer.request.split_names`.
+        class_text: more of them, with commas between them; see `hclnet_runtime.request.split_names`.
         image_root: the folder that names in these files are relative to; the one that was located by default, and of
             several the one that they have in common.
         overwrite: drop what another model or other settings have left in `out`, in place of refusing.

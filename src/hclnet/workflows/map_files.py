@@ -13,8 +13,8 @@ from jaxtyping import Real
 from safetensors import SafetensorError, safe_open
 
 from hclnet.data.files import SUFFIXES
-from hclnet.text import as_clause
 from hclnet.types import Sample
+from hclnet_runtime.text import as_clause
 
 Read = Callable[[], np.ndarray]
 """Reads one map."""

@@ -15,14 +15,14 @@ from pathlib import Path
 from types import ModuleType
 
 from hclnet.formats import WRITERS, Target, check_formats, write_formats
-from hclnet.localizer.request import as_names
 from hclnet.review.folder import open_folder
 from hclnet.review.results import reviewed_results
 from hclnet.review.session import Review
 from hclnet.stopping import Stopping
 from hclnet.storage import check_writable, locked
-from hclnet.text import shown
 from hclnet.types import Log
+from hclnet_runtime.request import as_names
+from hclnet_runtime.text import shown
 
 HOST = "127.0.0.1"
 """This machine alone."""

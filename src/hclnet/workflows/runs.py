@@ -28,9 +28,9 @@ from hclnet.data.record import (
 from hclnet.data.splits import ALL
 from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import PROTOCOLS
-from hclnet.text import shown
 from hclnet.types import DataSet, Log, Sample, Skipped
 from hclnet.workflows.datasets import as_dataset, check_images, in_classes_of, some
+from hclnet_runtime.text import shown
 
 
 @dataclass(frozen=True, slots=True)

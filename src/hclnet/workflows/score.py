@@ -17,10 +17,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer
 
-from hclnet.boxes import Rule, check_needs, parse_rule
 from hclnet.config import Inference
 from hclnet.data import as_one_split, find_split
-from hclnet.data.images import image_size, load_square
 from hclnet.data.masks import check_ground_truth
 from hclnet.data.splits import ALL
 from hclnet.metrics import (
@@ -38,10 +36,12 @@ from hclnet.metrics import (
     weighted_metrics,
 )
 from hclnet.progress import Report
-from hclnet.text import shown
 from hclnet.types import DataSet, GroundTruth, Log, Records, Sample
 from hclnet.workflows.datasets import as_dataset
 from hclnet.workflows.map_files import Read, checked_maps, match_maps, open_maps
+from hclnet_runtime.boxes import Rule, check_needs, parse_rule
+from hclnet_runtime.data.images import image_size, load_square
+from hclnet_runtime.text import shown
 
 _AHEAD = 8  # maps read and not yet scored, per thread
 
@@ -88,7 +88,7 @@ def score(
         protocol: `hclnet` or `wsoleval`; see docs/protocols.md.
         box: the box rule of `gt_known`; the usual one by default.
         map_size: side that maps are brought to, pixels.
-        cam_normalization: how maps come to 0..1, see `hclnet.boxes.normalize`; of protocol `hclnet`.
+        cam_normalization: how maps come to 0..1, see `hclnet_runtime.boxes.normalize`; of protocol `hclnet`.
         progress: called with images done and images in all.
         log: called with a sentence for each thing that is strange about the ground truth.
 

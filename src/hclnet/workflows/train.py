@@ -29,7 +29,6 @@ from hclnet.methods import frozen_note
 from hclnet.randomness import random_states_kept
 from hclnet.report import ImageMaps, write
 from hclnet.storage import locked
-from hclnet.text import shown
 from hclnet.training import (
     TrainResult,
     check_free,
@@ -44,6 +43,7 @@ from hclnet.types import DataSet, GroundTruth, Log
 from hclnet.workflows.datasets import as_dataset, check_images
 from hclnet.workflows.pages import training_page
 from hclnet.workflows.settings import flat_settings, make_config, with_preset
+from hclnet_runtime.text import shown
 
 
 @random_states_kept()

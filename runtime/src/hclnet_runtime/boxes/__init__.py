@@ -6,14 +6,14 @@ it to the image. `find_objects` tells several objects apart. `contours` is what 
 in here needs torch.
 """
 
-from hclnet.boxes.auto import Choice
-from hclnet.boxes.contours import Contours, contours
-from hclnet.boxes.evidence import NEEDS, Evidence
-from hclnet.boxes.geometry import best_iou, iou, scale
-from hclnet.boxes.levels import NORMALIZATIONS, normalize, parse_normalization, steady, to_levels
-from hclnet.boxes.objects import MapObject, find_objects
-from hclnet.boxes.rules import RULES, Auto, Fixed, Otsu3, Rule, box, check_needs, parse_rule
-from hclnet.boxes.tree import ComponentTree, component_tree
+from hclnet_runtime.boxes.auto import Choice
+from hclnet_runtime.boxes.contours import Contours, contours
+from hclnet_runtime.boxes.evidence import NEEDS, Evidence
+from hclnet_runtime.boxes.geometry import best_iou, iou, scale
+from hclnet_runtime.boxes.levels import NORMALIZATIONS, normalize, parse_normalization, steady, to_levels
+from hclnet_runtime.boxes.objects import MapObject, find_objects
+from hclnet_runtime.boxes.rules import RULES, Auto, Fixed, Otsu3, Rule, box, check_needs, parse_rule
+from hclnet_runtime.boxes.tree import ComponentTree, component_tree
 
 __all__ = [
     "NEEDS",

@@ -1,7 +1,7 @@
 """The box rule `auto`: no threshold, and no ground-truth box where it is used.
 
 **With a foreground score learned from outlines** (`hclnet.maps.foreground`), as every training now leaves it, the map
-and the foreground score decide together: see `hclnet.boxes.consensus`. If the map is zero, there is no box.
+and the foreground score decide together: see `hclnet_runtime.boxes.consensus`. If the map is zero, there is no box.
 
 **With one learned from maps alone**, as localizers of version 0.1 have it. Its constants were set on cut-out animals.
 
@@ -35,9 +35,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int32, UInt8
 
-from hclnet.boxes.consensus import Consensus, heaviest_component
-from hclnet.boxes.evidence import Evidence
-from hclnet.boxes.geometry import iou
+from hclnet_runtime.boxes.consensus import Consensus, heaviest_component
+from hclnet_runtime.boxes.evidence import Evidence
+from hclnet_runtime.boxes.geometry import iou
 
 _SHARPNESS = 8  # exponent of J; from 4 to 32 the accuracy is the same within a point
 _BLUR = 0.5  # cells by which what answers reaches beyond the object, on each side

@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
-from hclnet.data.files import shown
-from hclnet.data.gray import eight_bits, is_deep
-from hclnet.data.pillow import without_pixel_limit, without_remarks
-from hclnet.data.sniff import what_it_is
-from hclnet.data.whole import Damaged, check_whole
-from hclnet.types import Gray
+from hclnet_runtime.data.gray import eight_bits, is_deep
+from hclnet_runtime.data.pillow import without_pixel_limit, without_remarks
+from hclnet_runtime.data.sniff import what_it_is
+from hclnet_runtime.data.whole import Damaged, check_whole
+from hclnet_runtime.text import shown
+from hclnet_runtime.types import Gray
 
 MOST_PIXELS = 2**29
 """Width x height of the largest image that is read: 20,000 x 20,000 and a third more."""
@@ -48,8 +48,8 @@ def open_image(path: str | Path, at_least: int | None = None, gray: Gray = OWN) 
         gray: how gray of more than 8 bits becomes 8 bits; by default each image by its own values.
 
     Raises:
-        ValueError: the file is missing, empty, damaged (`hclnet.data.whole`), not an image that can be decoded, or
-            larger than `MOST_PIXELS`; the message names it.
+        ValueError: the file is missing, empty, damaged (`hclnet_runtime.data.whole`), not an image that can be decoded,
+            or larger than `MOST_PIXELS`; the message names it.
     """
     with opened(path) as image, ExitStack() as stack:
         check_whole(path)

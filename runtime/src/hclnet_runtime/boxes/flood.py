@@ -1,4 +1,4 @@
-"""The union-find pass behind `hclnet.boxes.tree`: level, parent, area, box and first pixel of every component."""
+"""The union-find pass behind `ComponentTree`: level, parent, area, box and first pixel of every component."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Integer
 
-from hclnet.caches import compiled
+from hclnet_runtime.loops import compiled
 
 LEVELS = 256
 

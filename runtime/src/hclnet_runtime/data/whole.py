@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from PIL import Image, TiffImagePlugin
 
-from hclnet.data.pillow import without_pixel_limit, without_remarks
+from hclnet_runtime.data.pillow import without_pixel_limit, without_remarks
 
 _AT_ONCE = 2**20  # bytes
 _PNG, _JPEG, _TIFF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

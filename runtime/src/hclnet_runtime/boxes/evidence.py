@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Real, UInt8
 
-from hclnet.boxes.consensus import Consensus, consensus
-from hclnet.boxes.tree import ComponentTree, component_tree
+from hclnet_runtime.boxes.consensus import Consensus, consensus
+from hclnet_runtime.boxes.tree import ComponentTree, component_tree
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 Boxes = Int32[np.ndarray, "256 4"]
@@ -29,8 +29,8 @@ class Evidence:
     """What is known of one map of one image.
 
     The level map is always there. Whoever has no pixels or no features refuses a rule that needs them, before any work
-    (`hclnet.boxes.check_needs`): a rule can rely on what it needs. Only the foreground score may be missing where a
-    rule needs it, since not every localizer has learned one.
+    (`hclnet_runtime.boxes.check_needs`): a rule can rely on what it needs. Only the foreground score may be missing
+    where a rule needs it, since not every localizer has learned one.
 
     Args:
         levels: the level map, h x w.

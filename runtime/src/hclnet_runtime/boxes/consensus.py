@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Real, UInt8
 
-from hclnet.boxes.geometry import iou
+from hclnet_runtime.boxes.geometry import iou
 
 _POWERS = (0.0, 0.5, 1.0)  # of the map
 _THRESHOLDS = np.arange(0.1, 0.71, 0.1, dtype=np.float32)  # of the maximum

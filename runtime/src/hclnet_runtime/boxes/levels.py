@@ -12,7 +12,7 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Real, UInt8
 
-from hclnet.caches import compiled
+from hclnet_runtime.loops import compiled
 
 NORMALIZATIONS = ("minmax", "max", "pas", "ivr:P")
 PAS_PERCENTILE = 90

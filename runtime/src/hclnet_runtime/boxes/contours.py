@@ -16,9 +16,9 @@ from typing import no_type_check
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, UInt8
 
-from hclnet.boxes.flood import EIGHT, FOUR, LEVELS, best_nodes, build
-from hclnet.boxes.tree import ComponentTree
-from hclnet.caches import compiled
+from hclnet_runtime.boxes.flood import EIGHT, FOUR, LEVELS, best_nodes, build
+from hclnet_runtime.boxes.tree import ComponentTree
+from hclnet_runtime.loops import compiled
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,9 +7,9 @@ the other's pixels there; else they are one. Which pixels belong to objects, the
 `levels > t` at its level t, and for `auto` with a foreground score those that look like an object.
 
 One object has the rule's own box. The boxes of several are those of their pixels; under `auto` with a foreground score
-learned from maps every side then moves inwards by half a cell, as in `hclnet.boxes.auto`. The mask of an object is what
-`levels > t` has in its box, under `auto` with a foreground score learned from outlines the pixels of the consensus
-(`hclnet.boxes.consensus`) there; and of several, among its own pixels.
+learned from maps every side then moves inwards by half a cell, as in `hclnet_runtime.boxes.auto`. The mask of an object
+is what `levels > t` has in its box, under `auto` with a foreground score learned from outlines the pixels of the
+consensus (`hclnet_runtime.boxes.consensus`) there; and of several, among its own pixels.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import NamedTuple, no_type_check
 import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 
-from hclnet.boxes.evidence import Evidence
-from hclnet.boxes.rules import Rule
-from hclnet.caches import compiled
+from hclnet_runtime.boxes.evidence import Evidence
+from hclnet_runtime.boxes.rules import Rule
+from hclnet_runtime.loops import compiled
 
 _RISE = 0.2  # of the lower peak's height, above where it meets the higher one
 _SHARE = 0.2  # of the other's pixels

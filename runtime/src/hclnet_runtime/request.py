@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hclnet.data.images import OWN, upright_rgb
-from hclnet.text import shown
-from hclnet.types import Gray
+from hclnet_runtime.data.images import OWN, upright_rgb
+from hclnet_runtime.text import shown
+from hclnet_runtime.types import Gray
 
 TAKEN = "Give a path, a Pillow image, or an array of height x width x 3 in uint8"
 

@@ -19,7 +19,7 @@ _lock = threading.Lock()
 
 
 class _Limit:
-    """Pillow refuses images of 179 million pixels. `hclnet.data.images` has a limit of its own and checks that."""
+    """Pillow refuses images of 179 million pixels. `hclnet_runtime.data.images` checks a limit of its own."""
 
     users = 0
     before: int | None = None

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Integer, Real, UInt8
 
-from hclnet.boxes.flood import EIGHT, best_nodes, build
-from hclnet.boxes.geometry import best_iou
+from hclnet_runtime.boxes.flood import EIGHT, best_nodes, build
+from hclnet_runtime.boxes.geometry import best_iou
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,10 +12,10 @@ from typing import ClassVar, no_type_check
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
 
-from hclnet.boxes.auto import Choice, choose_by_consensus, choose_by_foreground, choose_by_map, tightened
-from hclnet.boxes.evidence import NEEDS, Evidence
-from hclnet.caches import compiled
-from hclnet.text import as_clause
+from hclnet_runtime.boxes.auto import Choice, choose_by_consensus, choose_by_foreground, choose_by_map, tightened
+from hclnet_runtime.boxes.evidence import NEEDS, Evidence
+from hclnet_runtime.loops import compiled
+from hclnet_runtime.text import as_clause
 
 
 class Rule:
@@ -144,7 +144,7 @@ class Otsu3(_Threshold):
 
 @dataclass(frozen=True, slots=True)
 class Auto(Rule):
-    """No threshold: the box that the map and the backbone's foreground score agree on; see `hclnet.boxes.auto`."""
+    """No threshold: the box that the map and the foreground score agree on; see `hclnet_runtime.boxes.auto`."""
 
     example: ClassVar[str] = "auto"
     needs: ClassVar[frozenset[str]] = frozenset({"levels", "boxes", "foreground"})

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Real, UInt8
 from PIL import Image
 
-from hclnet.types import Gray
+from hclnet_runtime.types import Gray
 
 _HIGH, _LOW = 0.999, 0.001  # shares of the values: one hot or dead pixel has no say
 

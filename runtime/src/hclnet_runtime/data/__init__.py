@@ -1,0 +1,1 @@
+"""One way to open an image."""
