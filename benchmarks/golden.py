@@ -6,10 +6,10 @@
     python benchmarks/golden.py HEAD HEAD                    # two runs of one commit: is it deterministic at all?
 
 Each side trains, evaluates, locates and scores on the same few dozen drawn images, on the processor, with the methods
-CAM, ACoL, HCLNet and SPG (without `--quick` also HaS, CutMix and ADL) in float32 and bfloat16. Weights, losses,
-records, metrics, boxes, heatmaps and masks are compared bit for bit. A side is known by its command line alone; what
-has another name on one side is in the tables below and in `golden_side.py`. No expected value is kept anywhere: results
-differ from processor to processor.
+CAM, ACoL, HCLNet and SPG (without `--quick` also HaS, CutMix and ADL, and other backbones) in float32 and bfloat16.
+Weights, losses, records, metrics, boxes, heatmaps and masks are compared bit for bit. A side is known by its command
+line alone; what has another name on one side is in the tables below and in `golden_side.py`. No expected value is kept
+anywhere: results differ from processor to processor.
 
 The exit code is 0 if all is equal, 1 if something differs, 2 if the comparison could not be made. It needs `os.fork`,
 so Linux or macOS.

