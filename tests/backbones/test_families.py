@@ -1,9 +1,9 @@
 """What every family of timm's models keeps to, on its smallest ones, with random weights.
 
-A new family is a line in `FAMILIES`. What all methods keep to is in `tests/methods/test_contract.py`.
+The families are in `tests/families.py`. What all methods keep to on them is in `tests/methods/test_contract.py`.
 """
 
-from functools import cache
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -11,49 +11,25 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from families import (
+    FITTING,
+    PLAIN,
+    USUAL,
+    built,
+    every_family,
+    every_family_at_length,
+    fits,
+    timms,
+)
 from hclnet.backbones import ATTENTION, CLASS_TOKEN, build_backbone, choose_stride
 from hclnet.config import RunConfig
 from hclnet.localizer.cache import cached_features
 from hclnet.localizer.localizer import Localizer
-from hclnet.methods import build_method, get_method, method_names
+from hclnet.methods import get_method, method_names
 from hclnet.types import Sample
 from hclnet.workflows.settings import make_config
 
-FAMILIES = {
-    "resnet": "test_resnet",
-    "regnet": "regnetx_002",
-    "efficientnet": "test_efficientnet",
-    "mobilenetv4": "mobilenetv4_conv_small_035",
-    "convnext": "test_convnext",
-    "vgg": "vgg11",
-    "densenet": "densenet121",
-    "vit": "test_vit",
-    "dinov2": "vit_small_patch14_reg4_dinov2",
-    "deit": "deit_tiny_distilled_patch16_224",
-    "swin": "swin_tiny_patch4_window7_224",
-    "eva02": "eva02_tiny_patch14_224",
-}
-PLAIN = {"vit", "dinov2", "deit", "eva02"}  # of one resolution, with a class token
-NEED_RESOLUTIONS = {"adl", "spg"}
-
-HEAVY = {"densenet", "dinov2", "regnet", "swin", "vgg"}  # seconds each, so that they are slow tests
-USUAL = {"resnet", "vit"}  # what costs much is quick on these two
-
-
-def families(slow):
-    return pytest.mark.parametrize(
-        "family", [pytest.param(f, marks=[pytest.mark.slow] * (f in slow)) for f in FAMILIES]
-    )
-
-
-every_family, every_family_at_length = families(HEAVY), families(FAMILIES.keys() - USUAL)
-
-
-@cache
-def built(family):
-    torch.manual_seed(0)
-    with torch.inference_mode(False):
-        return build_backbone(f"timm:{FAMILIES[family]}", weights="none")
+USUAL_METHODS = {"hclnet", "trilite"}
 
 
 @every_family
@@ -155,7 +131,7 @@ def test_a_change_is_seen_by_the_stage_and_all_after_it(family):
 def test_the_features_of_several_stages_side_by_side(family):
     torch.manual_seed(0)
     apart, own = built(family), dict(built(family).info)
-    together = build_backbone(f"timm:{FAMILIES[family]}", weights="none", stages=2)
+    together = build_backbone(timms(family), weights="none", stages=2)
     together.load_state_dict(apart.state_dict())
     image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     early, late = list(own)[-2:]
@@ -184,39 +160,35 @@ def test_folded_it_computes_the_same(family):
         torch.testing.assert_close(folded(image, names)[name], value, rtol=1e-3, atol=1e-4 * float(value.abs().max()))
 
 
-def unfit(family, method):
-    return (method in NEED_RESOLUTIONS and family in PLAIN) or (bool(get_method(method).needs) and family not in PLAIN)
-
-
-@pytest.mark.parametrize("method", method_names())
-@every_family_at_length
-def test_every_method_that_fits(family, method):
-    backbone, narrow = built(family), {"width": 8} if "width" in get_method(method).Options.model_fields else {}
+def configured(family, method, **more):
+    narrow = {"width": 8} if "width" in get_method(method).Options.model_fields else {}
     tune = "all" if get_method(method).augments_batches else "heads"
-    settings = {"backbone": f"timm:{FAMILIES[family]}", "weights": "none", "size": 64, "tune": tune, "device": "cpu"}
-    if unfit(family, method):
-        with pytest.raises(ValueError, match=f"^{method} .*timm:{FAMILIES[family]}.*[Tt]ake another method"):
-            make_config("x", method, **settings, **narrow)
-        return
-    make_config("x", method, **settings, **narrow)
-    heads = build_method(method, backbone, 3, narrow).train()
-    with torch.no_grad():
-        features = backbone(torch.randn(2, 3, 64, 64), heads.in_features)
-    output = heads({name: value.clone() for name, value in features.items()}, torch.tensor([0, 2]))
-    height, width = features[heads.in_features[-1] if backbone.last not in features else backbone.last].shape[2:]
-    for branch in output.branches:
-        assert branch.of(output.classes).shape == (2, height, width)
-    total = sum(heads.loss(output, torch.eye(3)[[0, 2]]).values())
-    total.backward()
-    assert torch.isfinite(total) and all(torch.isfinite(p.grad).all() for p in heads.parameters() if p.grad is not None)
+    settings = {"backbone": timms(family), "weights": "none", "size": 64, "tune": tune, "device": "cpu"}
+    return make_config("x", method, **{**settings, **narrow, **more})
+
+
+@every_family_at_length
+def test_a_method_is_refused_if_it_does_not_fit(family):
+    for method in method_names():
+        if fits(family, method):
+            configured(family, method)
+        else:
+            with pytest.raises(ValueError, match=f"^{method} .*{timms(family)}.*[Tt]ake another method"):
+                configured(family, method)
 
 
 @pytest.mark.precision
-@every_family_at_length
-def test_a_localizer_is_saved_loaded_and_locates(family, tmp_path):
-    settings = {"width": 8, "box": "fixed:0.2", "scales": [1, 1.5], "flip": True}
-    name = f"timm:{FAMILIES[family]}"
-    config = make_config("x", "hclnet", backbone=name, weights="none", size=75, device="cpu", **settings)
+@pytest.mark.parametrize(
+    "family, method",
+    [
+        pytest.param(family, method, marks=[pytest.mark.slow] * (family not in USUAL or method not in USUAL_METHODS))
+        for family, method in FITTING
+    ],
+)
+def test_a_localizer_of_any_method_is_saved_loaded_and_locates(family, method, tmp_path):
+    """Of several levels, and of several scales: one side is a multiple of the patch, the other one is not."""
+    size = 70 if built(family).output_stride == 14 else 75
+    config = configured(family, method, box="fixed:0.2", size=size, scales=[1, 1.3], flip=True, stages=2)
     ours = Localizer.from_config(config, ("a", "b"))
     ours.save(tmp_path)
     theirs = Localizer.load(tmp_path, "cpu")
@@ -224,31 +196,31 @@ def test_a_localizer_is_saved_loaded_and_locates(family, tmp_path):
     one, other = (localizer.locate(image) for localizer in (ours, theirs))
     assert one.box == other.box and one.label == other.label
     assert np.array_equal(one.heatmap, other.heatmap) and np.isfinite(one.heatmap).all()
-    assert theirs.backbone.name == name and theirs.fingerprint() == ours.fingerprint()
+    assert theirs.backbone.name == timms(family) and theirs.fingerprint() == ours.fingerprint()
+    assert {view.size for view in theirs.views} == {size, 96} and len(theirs.backbone.levels) == 2
 
 
 @every_family_at_length
 def test_the_cache_has_its_features(family, tmp_path, monkeypatch):
     monkeypatch.setenv("HCLNET_CACHE", str(tmp_path / "cache"))
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / "a.png")
-    backbone, device = built(family), torch.device("cpu")
-    wanted = [backbone.last, *backbone.extras]
+    backbone, device = deepcopy(built(family)).combine_levels(2), torch.device("cpu")
+    wanted = [*backbone.info, *backbone.extras]
     sample = [Sample("a", tmp_path / "a.png", 0, "train")]
-    store = cached_features(backbone, wanted, sample, 70, torch.float32, device, mirror=True)
+    store = cached_features(backbone, wanted, sample, 75, torch.float32, device, mirror=True)
     kept = store.batch(np.array([0]), np.array([True]))
-    config = RunConfig(data="x", method="cam", backbone=backbone.name, weights="none", size=70, device="cpu")
+    config = RunConfig(data="x", method="cam", backbone=backbone.name, weights="none", size=75, stages=2, device="cpu")
     localizer = Localizer.from_config(config, ("a", "b"))
     localizer.backbone.load_state_dict(backbone.state_dict())
     with Image.open(tmp_path / "a.png") as picture:
-        square = np.asarray(picture.convert("RGB").resize((70, 70), Image.Resampling.BILINEAR))[None]
+        square = np.asarray(picture.convert("RGB").resize((75, 75), Image.Resampling.BILINEAR))[None]
     with torch.inference_mode():
         expected = localizer.network.features(square, True, wanted)
     assert kept.keys() == expected.keys()
     for stage, value in kept.items():
         assert value.shape == expected[stage].shape
-        if stage == backbone.last:  # Pillow's filter is not quite ours
-            close = F.cosine_similarity(value.flatten(1), expected[stage].flatten(1))
-            assert close > 0.98
+        # Pillow's filter is not quite ours.
+        assert F.cosine_similarity(value.flatten(1), expected[stage].flatten(1)) > 0.98, stage
 
 
 def test_a_named_output_stride_is_what_the_family_has():

@@ -1,4 +1,4 @@
-"""What every method keeps to, on every backbone.
+"""What every method keeps to, on every backbone and on every family of timm's models that it fits.
 
 A new method or backbone is in here at once; options of a method that deserve a look go in `OPTIONS`.
 """
@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from drawn import heatmaps
+from families import FAMILIES, FITTING, USUAL, timms
 from hclnet.backbones import BACKBONES, build_backbone
 from hclnet.config import Inference, RunConfig
 from hclnet.localizer.localizer import Localizer
@@ -38,7 +39,8 @@ OPTIONS = {
 # Every choice of options on one backbone, every backbone with the defaults.
 DEFAULT = RunConfig(data="").backbone
 VARIANTS = [(name, options) for name in method_names() for options in OPTIONS.get(name, [])]
-TRANSFORMER = "timm:test_vit"  # for what needs one; other families are in tests/backbones/test_families.py
+TRANSFORMER = timms("vit")  # for what needs one
+LIKE_ANOTHER = {"efficientnet_lite1"}  # in all that a method is told of it
 
 
 def home(name):
@@ -46,16 +48,28 @@ def home(name):
     return TRANSFORMER if get_method(name).needs else DEFAULT
 
 
-CASES = [(name, {}, backbone) for name, backbone in product(method_names(), BACKBONES) if not get_method(name).needs]
-CASES += [(name, {}, TRANSFORMER) for name in method_names() if get_method(name).needs or name == "hclnet"]
+NAMED = [name for name in BACKBONES if name not in LIKE_ANOTHER]
+CASES = [(name, {}, backbone) for name, backbone in product(method_names(), NAMED) if not get_method(name).needs]
 CASES += [(name, options, home(name)) for name, options in VARIANTS]
+CASES += [(name, {}, timms(family)) for family, name in FITTING]
 SIZE, BATCH, CLASSES = 64, 4, 3
+
+
+def is_slow(backbone):
+    return backbone in map(timms, FAMILIES.keys() - USUAL)
+
 
 every_case = pytest.mark.parametrize(
     "name, options, backbone",
-    CASES,
-    ids=[f"{name}{''.join(f'-{k}={v}' for k, v in options.items())}-{backbone}" for name, options, backbone in CASES],
-)
+    [
+        pytest.param(
+            name, options, backbone,
+            id=f"{name}{''.join(f'-{k}={v}' for k, v in options.items())}-{backbone}",
+            marks=[pytest.mark.slow] * is_slow(backbone),
+        )
+        for name, options, backbone in CASES
+    ],
+)  # fmt: skip
 every_method = pytest.mark.parametrize("name", method_names())
 
 
@@ -247,8 +261,11 @@ def test_it_computes_in_the_precision_of_its_weights_whatever_the_features(name,
 
 
 def saved_cases():
-    """All methods and options with the one backbone; the files of the others are large, and one method tells."""
-    return [case for case in CASES if case[2] in (DEFAULT, TRANSFORMER) or case[0] == "hclnet"]
+    """All methods and options with the one backbone; the files of the others are large, and one method tells.
+
+    Those of timm's families are in tests/backbones/test_families.py.
+    """
+    return [case for case in CASES if case[2] == home(case[0]) or (case[0] == "hclnet" and case[2] in BACKBONES)]
 
 
 @pytest.mark.precision
