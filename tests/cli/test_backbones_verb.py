@@ -50,6 +50,14 @@ def test_a_pattern_that_finds_nothing():
     assert result.exit_code == 2 and "There is no backbone like 'nonsense'" in result.stderr
 
 
+@pytest.mark.parametrize("pattern", ["", " ", "timm:"])
+def test_an_empty_pattern_is_refused(pattern):
+    result = run(pattern)
+    said = " ".join(result.stderr.split())
+    assert result.exit_code == 2 and f"The pattern {pattern!r} has no letter of a name. Leave it out" in said
+    assert f"'*' lists all {len(timm.list_models()):,} models" in said
+
+
 def test_what_is_no_backbone_says_why(monkeypatch):
     def refuse(name, *_):
         raise ValueError(f"{name} can't be a backbone: it takes images of 1 channels, not of 3.")

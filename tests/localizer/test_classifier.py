@@ -1,5 +1,7 @@
 """A classifier that is trained locates without any training of its own: its logits, and its own head's class maps."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import timm
@@ -197,6 +199,29 @@ def test_names_and_logits_are_equally_many():
 def test_a_model_that_does_not_take_the_size_says_so():
     model = torchvision.models.VisionTransformer(64, 16, 1, 2, 8, 8, num_classes=3)
     with pytest.raises(ValueError, match=r"VisionTransformer does not take images of 224 px: .*Name a size"):
+        Localizer.from_classifier(model, NAMES, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ("mine.pth", r"not the name or the file mine\.pth: load it, .*hclnet locate --classifier timm:NAME --weights"),
+        (Path("w") / "mine.pth", r"takes a model, not the name or the file w/mine\.pth"),
+        ({"fc.weight": torch.zeros(1)}, r"a torch\.nn\.Module, not a dict\. .*load_state_dict\.$"),
+        (None, "not a NoneType"),
+    ],
+)
+def test_what_is_no_model_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        Localizer.from_classifier(given, NAMES, device="cpu")
+
+
+@pytest.mark.parametrize("name, channels", [("test_resnet", 1), ("test_vit", 1), ("test_convnext", 4)])
+def test_a_classifier_of_images_that_are_not_of_color_says_so(name, channels):
+    model = built(name, in_chans=channels)
+    with pytest.raises(
+        ValueError, match=rf"takes images of {channels} channels?\. hclnet shows it red, green and blue"
+    ):
         Localizer.from_classifier(model, NAMES, device="cpu")
 
 

@@ -49,11 +49,16 @@ def list_backbones(pattern: str | None = None) -> Iterator[Listed]:
         pattern: of names, with `*` and `?`; without one, all but timm's.
 
     Raises:
-        ValueError: no name is like the pattern; the message says what there is.
+        ValueError: the pattern is empty, or no name is like it; the message says what there is.
     """
     names = backbone_names()
     if pattern is not None:
-        bare = pattern.removeprefix(PREFIX)
+        bare = pattern.removeprefix(PREFIX).strip()
+        if not bare:
+            raise ValueError(
+                f"The pattern {pattern!r} has no letter of a name. Leave it out for the backbones of hclnet, or give "
+                f"one such as 'convnext*'; '*' lists all {timm_count():,} models of timm, which takes an hour."
+            )
         ours = [name for name in names if fnmatch.fnmatch(name, pattern)]
         names = [*ours, *(PREFIX + name for name in _timm_names(bare))]
         if not names:

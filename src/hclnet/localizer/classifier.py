@@ -1,15 +1,14 @@
 """A localizer of a classifier that a person has trained, without any training: its own head gives the class maps.
 
-What the head reads is found by running the model: the last linear layer, and the features whose global mean it gets,
-with a norm of that mean in between or not (CAM); or the tokens whose class token it gets (TS-CAM's coupling). What is
-found is used only if it gives the logits that the model itself gives.
+What the head reads is found by running the model (`head.py`): features whose global mean it gets (CAM), or tokens whose
+class token it gets (TS-CAM's coupling). What is found is used only if it gives the logits that the model itself gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import os
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -22,6 +21,7 @@ from hclnet.backbones.stages import FeatureHook
 from hclnet.backbones.timm_models import fitting
 from hclnet.config import Inference, Strict
 from hclnet.device import resolve_device
+from hclnet.localizer.head import HeadSource, look, refusal, same
 from hclnet.localizer.localizer import Localizer
 from hclnet.methods import Method, Output
 from hclnet.methods.cam import CAM, CAMOptions
@@ -29,11 +29,8 @@ from hclnet.methods.ts_cam import attention_map, coupled
 from hclnet_runtime.request import as_count
 
 _STAGE = "features"
-_CLOSE = 1e-3  # of the standard deviation
 _PATCHES = (14, 16, 32)  # sides that transformers have, pixels
 _SIDE = 224  # of images, pixels, where the model does not say another one
-
-Layout = Literal["maps", "channels_last", "tokens", "class_token"]
 
 
 class _Own(Strict):
@@ -63,23 +60,6 @@ class ClassToken(Method):
         return Output(logits, (maps,), asked, {"A": logits})
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What the linear layer of a head reads.
-
-    Attributes:
-        module: that puts it out.
-        layout: of what it puts out.
-        norm: of the global mean, before the linear layer; None: there is none.
-        prefix: tokens before those of the patches.
-    """
-
-    module: str
-    layout: Layout
-    norm: nn.LayerNorm | None
-    prefix: int = 0
-
-
 class ClassifierStages(nn.Module):
     """A whole classifier whose features are what its head reads.
 
@@ -89,7 +69,7 @@ class ClassifierStages(nn.Module):
         step: images are resized to a multiple of this, pixels.
     """
 
-    def __init__(self, model: nn.Module, found: _Found, step: int) -> None:
+    def __init__(self, model: nn.Module, found: HeadSource, step: int) -> None:
         super().__init__()
         self.model, self.found, self.step = model, found, step
 
@@ -116,7 +96,7 @@ class ClassifierStages(nn.Module):
         return features
 
 
-def _as_maps(x: Tensor, found: _Found) -> Float[Tensor, "b d h w"]:
+def _as_maps(x: Tensor, found: HeadSource) -> Float[Tensor, "b d h w"]:
     if found.layout == "maps":
         return x
     if found.layout == "channels_last":
@@ -138,7 +118,7 @@ def _normed(maps: Float[Tensor, "b d h w"], norm: nn.LayerNorm) -> Float[Tensor,
 
 
 def from_classifier(
-    model: nn.Module,
+    model: Any,
     class_names: Sequence[str],
     *,
     size: int | None = None,
@@ -148,6 +128,8 @@ def from_classifier(
     device: str | torch.device = "auto",
 ) -> Localizer:
     """A localizer of a trained classifier; see `Localizer.from_classifier`."""
+    if not isinstance(model, nn.Module):
+        raise ValueError(_no_model(model))
     found_device = resolve_device(str(device))
     classes = () if isinstance(class_names, str) else tuple(class_names)
     if not classes or len(set(classes)) != len(classes):
@@ -158,7 +140,7 @@ def from_classifier(
     model = model.to("cpu").float().eval().requires_grad_(False)
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode(False), torch.no_grad():
-        linear, found = _look(model, images, title, len(classes))
+        linear, found = look(model, images, title, len(classes))
         step, side = _sizes(model, size)
         stages = ClassifierStages(model, found, step)
         maps = stages.walk(images, (), None)
@@ -174,8 +156,8 @@ def from_classifier(
             extras=extras, side=side, changeable=False,
         )  # fmt: skip
         method = _head(backbone, linear, len(classes))
-        if not _same(method.eval()(maps).logits, model(images)):
-            raise ValueError(_refusal(title, "what its head reads could not be found"))
+        if not same(method.eval()(maps).logits, model(images)):
+            raise ValueError(refusal(title, "what its head reads could not be found"))
     return Localizer(backbone, method, classes, size, Inference()).to(found_device)
 
 
@@ -197,100 +179,6 @@ def _head(backbone: Backbone, linear: nn.Module, classes: int) -> Method:
     return method
 
 
-def _look(model: nn.Module, images: Tensor, title: str, classes: int) -> tuple[nn.Module, _Found]:
-    """The linear layer that gives the logits, and what it reads."""
-    calls: list[tuple[str, nn.Module, Tensor, Tensor]] = []
-
-    def see(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor):
-            calls.append((name, module, inputs[0], output))
-
-    def hook(name: str) -> Any:
-        return lambda module, inputs, output: see(name, module, inputs, output)
-
-    handles = [module.register_forward_hook(hook(name)) for name, module in model.named_modules() if name]
-    try:
-        logits = model(images)
-    except Exception as error:  # a model refuses a size in any way
-        size, reason = images.shape[2], " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise ValueError(f"{title} does not take images of {size} px: {reason}. Name a size that it takes.") from None
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not isinstance(logits, Tensor) or logits.dim() != 2:
-        raise ValueError(_refusal(title, "it gives no logits, a row for each image"))
-    if logits.shape[1] != classes:
-        raise ValueError(f"{title} tells {logits.shape[1]} classes apart, and {classes} names are given.")
-    for k in range(len(calls) - 1, -1, -1):
-        _, module, read, output = calls[k]
-        if isinstance(module, nn.Linear | nn.Conv2d) and output.flatten(1).shape == logits.shape:
-            if not _same(output.flatten(1), logits) or read.flatten(1).shape[1] != module.weight.flatten(1).shape[1]:
-                break
-            return module, _source(model, images, calls[:k], read.flatten(1), title)
-    raise ValueError(_refusal(title, "its logits are not those of a linear layer"))
-
-
-def _source(
-    model: nn.Module,
-    images: Tensor,
-    calls: Sequence[tuple[str, nn.Module, Tensor, Tensor]],
-    read: Float[Tensor, "b d"],
-    title: str,
-) -> _Found:
-    norm: nn.LayerNorm | None = None
-    last = {name: k for k, (name, *_) in enumerate(calls)}
-    for k in range(len(calls) - 1, -1, -1):
-        name, module, before, output = calls[k]
-        if last[name] != k:
-            continue  # it runs again later, and a hook keeps the last time
-        layout, prefix = _layout(output, read)
-        if layout is not None:
-            if layout == "class_token":
-                prefix = int(getattr(model, "num_prefix_tokens", 1))
-            found = _Found(name, layout, norm, prefix)
-            if layout != "class_token" or _has_attention(model, images, prefix, output.shape[1]):
-                return found
-            raise ValueError(
-                _refusal(title, "its head reads a class token, and its attention can't be had")
-                + " Of torchvision's, hclnet reads the weights into timm's: --classifier timm:NAME --weights FILE."
-                * (not hasattr(model, "pretrained_cfg"))
-            )
-        small = output.dim() == 2 or output.shape[2:].numel() == 1
-        if norm is None and isinstance(module, nn.LayerNorm) and small and _same(output.flatten(1), read):
-            norm, read = module, before.flatten(1)
-    raise ValueError(_refusal(title, "its head is more than global pooling and a linear layer"))
-
-
-def _layout(output: Tensor, read: Float[Tensor, "b d"]) -> tuple[Layout | None, int]:
-    """How a module's output has what a linear layer reads, None where it does not; and the tokens before the patches'
-    that it leaves out."""
-    batch, channels = read.shape
-    if output.dim() == 4 and output.shape[0] == batch:
-        if output.shape[1] == channels and output.shape[2:].numel() > 1 and _same(output.mean((2, 3)), read):
-            return "maps", 0
-        if output.shape[3] == channels and output.shape[1:3].numel() > 1 and _same(output.mean((1, 2)), read):
-            return "channels_last", 0
-    if output.dim() == 3 and output.shape[0] == batch and output.shape[2] == channels:
-        if _same(output[:, 0], read):
-            return "class_token", 0
-        for prefix in range(min(8, output.shape[1])):
-            if int((output.shape[1] - prefix) ** 0.5) ** 2 == output.shape[1] - prefix and _same(
-                output[:, prefix:].mean(1), read
-            ):
-                return "tokens", prefix
-    return None, 0
-
-
-def _has_attention(model: nn.Module, images: Tensor, prefix: int, tokens: int) -> bool:
-    """Whether each block tells the class token's attention to each patch, once."""
-    blocks = getattr(model, "blocks", None)
-    if not isinstance(blocks, Iterable):
-        return False
-    with attention_rows(model, prefix) as rows:
-        model(images)
-    return len(rows) == len(list(blocks)) and all(row.shape[1] == tokens - prefix for row in rows)
-
-
 def _sizes(model: nn.Module, size: int) -> tuple[int, int | None]:
     """What the sides of images have to be a multiple of, and the only side where it takes no other than `size`."""
     for step in (1, *_PATCHES):
@@ -307,12 +195,6 @@ def _sees(model: nn.Module, side: int) -> bool:
         return False
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    if one.shape != other.shape:
-        return False
-    return bool((one - other).abs().max() <= _CLOSE * other.std().clamp_min(1e-6))
-
-
 def _three(what: str, values: Sequence[float]) -> tuple[float, float, float]:
     try:
         red, green, blue = (float(value) for value in values)
@@ -321,8 +203,14 @@ def _three(what: str, values: Sequence[float]) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _refusal(title: str, why: str) -> str:
+def _no_model(given: object) -> str:
+    if isinstance(given, str | os.PathLike):
+        return (
+            f"Localizer.from_classifier takes a model, not the name or the file {given}: load it, as in "
+            f"timm.create_model('resnet50', checkpoint_path=FILE, num_classes=N), and give what that returns; or call "
+            f"hclnet locate --classifier timm:NAME --weights FILE --classes-file NAMES."
+        )
     return (
-        f"{title} can't be located with as it is: {why}. Class maps need global average pooling, or a class token, and "
-        f"then a linear layer."
+        f"Localizer.from_classifier takes a model, a torch.nn.Module, not a {type(given).__name__}. Where that holds a "
+        f"model's weights, make the model and load them into it with load_state_dict."
     )

@@ -251,7 +251,7 @@ class Localizer:
     @classmethod
     def from_classifier(
         cls,
-        model: torch.nn.Module,
+        model: Any,
         class_names: Sequence[str],
         *,
         size: int | None = None,
@@ -266,8 +266,8 @@ class Localizer:
         takes over the model, which it moves, and it can't be saved: make it anew from the model.
 
         Args:
-            model: of timm or torchvision, or another one that takes normalized images, b x 3 x h x w, and returns
-                logits, b x c.
+            model: a `torch.nn.Module` of timm or torchvision, or another one that takes normalized images,
+                b x 3 x h x w, and returns logits, b x c.
             class_names: in the order of the logits.
             size: side of the square that images are resized to, pixels; the model's own, or 224.
             mean: of the input, per channel, for images in 0..1; the model's own, or ImageNet's.
@@ -275,7 +275,8 @@ class Localizer:
             device: auto, cpu, cuda, cuda:N or mps.
 
         Raises:
-            ValueError: names and logits are not equally many, or the head is another one; the message says so.
+            ValueError: it is no model, names and logits are not equally many, the images that it takes are not of three
+                channels, or the head is another one; the message says so.
         """
         from hclnet.localizer import classifier
 

@@ -82,7 +82,9 @@ class SCM(Method):
     blocks, and the global mean of the maps that come out is classified: its cross entropy is the loss. At test the
     blocks are dropped, and maps and classification are TS-CAM's: what the blocks teach is in the transformer. So the
     method asks for `--tune all`; under a frozen backbone only the semantic maps can learn from it. The published code
-    min-max normalizes the attention at test too; the paper says of its maps there that they are coupled as TS-CAM's.
+    (lib/models/deit.py) couples the maps with the min-max normalized attention at test too, so that its map is 0 where
+    the attention is lowest. The paper says of its maps there that they are coupled as TS-CAM's, whose attention is not
+    normalized. So it is here.
     """
 
     name = "scm"
