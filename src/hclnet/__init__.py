@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; `_HOME` says the same a
     from hclnet.workflows.comparison import ComparisonRow
     from hclnet.workflows.convert import Converted, convert
     from hclnet.workflows.evaluate import Evaluation, evaluate
+    from hclnet.workflows.export import Exported, export
     from hclnet.workflows.load import load, locate
     from hclnet.workflows.locate import Located, locate_files
     from hclnet.workflows.score import Score, score
@@ -40,6 +41,7 @@ _HOME = {
     "Converted": "workflows.convert",
     "DataSet": "types",
     "Evaluation": "workflows.evaluate",
+    "Exported": "workflows.export",
     "GroundTruth": "types",
     "Inference": "config",
     "Localization": "types",
@@ -59,6 +61,7 @@ _HOME = {
     "compare": "workflows.compare",
     "convert": "workflows.convert",
     "evaluate": "workflows.evaluate",
+    "export": "workflows.export",
     "load": "workflows.load",
     "locate": "workflows.load",
     "locate_files": "workflows.locate",
@@ -74,6 +77,7 @@ __all__ = [
     "Converted",
     "DataSet",
     "Evaluation",
+    "Exported",
     "GroundTruth",
     "Inference",
     "Localization",
@@ -94,6 +98,7 @@ __all__ = [
     "compare",
     "convert",
     "evaluate",
+    "export",
     "load",
     "locate",
     "locate_files",

@@ -8,6 +8,8 @@ anywhere.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
@@ -102,9 +104,21 @@ def _native(device: torch.device) -> tuple[bool, str]:
     return bool(found), f"the processor {f'has {found[0]}' if found else 'does not multiply bfloat16'}"
 
 
-def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
     """The context in which modules compute in a precision that `resolve_precision` gave."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
+    if dtype != torch.bfloat16:
+        return full_precision(device)
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """The context in which modules compute in the precision of what they are given, also within autocast.
+
+    Where no autocast is at work it does nothing: an exported graph then has no regions of its own for it.
+    """
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def precision_name(dtype: torch.dtype) -> str:

@@ -169,7 +169,7 @@ class Network(nn.Module):
             if classes is None and len(seen) > 1:  # the views need not agree on a class
                 of = [self.output(features[view], probabilities.argmax(1)) for view in seen]
             outlined = all(view.size in self.foreground and self.foreground[view.size].outlined for view in seen)
-            of_foreground = self._foreground_features(features, seen) if with_features else None
+            of_foreground = self.foreground_features(features, seen) if with_features else None
             output = merge(of, seen)
             score = self._foreground(features, seen, output.classes)
             merged[seen] = output, probabilities, (score, outlined, of_foreground)
@@ -210,7 +210,7 @@ class Network(nn.Module):
     def _stages_of(self, score: ForegroundScore) -> tuple[str, ...]:
         return self.foreground_stages if score.outlined else self.foreground_stages[:1]
 
-    def _foreground_features(
+    def foreground_features(
         self, features: Mapping[View, Features], seen: Sequence[View]
     ) -> Float[Tensor, "b d fgh fgw"]:
         return merge_features([features[view][self.method.foreground_feature].float() for view in seen], seen)

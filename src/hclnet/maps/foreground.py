@@ -35,6 +35,7 @@ import torch
 from jaxtyping import Float, Float64, Int64, UInt8
 from torch import Tensor
 
+from hclnet.device import full_precision
 from hclnet.maps.augmentation import resized
 from hclnet_runtime.text import shown
 
@@ -87,7 +88,7 @@ class ForegroundScore:
             classes: the target class of each image.
             finer: of the finer stage, for a score that reads one.
         """
-        with torch.autocast(features.device.type, enabled=False):
+        with full_precision(features.device):
             x = features.to(self.weight.dtype)
             if self.fine is None:
                 return torch.einsum("bdhw,d->bhw", x, self.weight) + self.bias

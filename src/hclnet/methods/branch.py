@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hclnet.device import full_precision
 from hclnet.methods.convolution import Conv3x3
 
 
@@ -16,7 +17,8 @@ from hclnet.methods.convolution import Conv3x3
 class ClassMaps:
     """The maps of one branch, computed for the target classes only.
 
-    A 1x1 convolution and global average pooling commute, so the logits need no map at all, and the map of one class
+    Maps and logits are in float32, whatever autocast says: in bfloat16 they would have 8 bits (reading 3). A 1x1
+    convolution and global average pooling commute, so the logits need no map at all, and the map of one class
     costs one channel instead of C.
 
     Attributes:
@@ -31,18 +33,18 @@ class ClassMaps:
 
     def logits(self) -> Float[Tensor, "b c"]:
         """Global average pooling of the C maps (paper, section 3.1), in the weights' precision."""
-        with _full_precision(self.hidden):
+        with full_precision(self.hidden.device):
             return F.linear(self.hidden.to(self.weight.dtype).mean((2, 3)), self.weight, self.bias)
 
     def of(self, classes: Int64[Tensor, "b"]) -> Float[Tensor, "b h w"]:
         """The map of one class for each image."""
-        with _full_precision(self.hidden):
+        with full_precision(self.hidden.device):
             maps = torch.einsum("bdhw,bd->bhw", self.hidden.to(self.weight.dtype), self.weight[classes])
             return maps + self.bias[classes, None, None]
 
     def all(self) -> Float[Tensor, "b c h w"]:
         """The maps of all C classes."""
-        with _full_precision(self.hidden):
+        with full_precision(self.hidden.device):
             return F.conv2d(self.hidden.to(self.weight.dtype), self.weight[:, :, None, None], self.bias)
 
 
@@ -76,8 +78,3 @@ def xavier(module: nn.Module) -> None:
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def _full_precision(x: Tensor) -> torch.autocast:
-    """No autocast: maps and logits in bfloat16 would have 8 bits (reading 3 asks for float32)."""
-    return torch.autocast(x.device.type, enabled=False)

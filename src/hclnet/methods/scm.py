@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from hclnet.backbones.backbone import ATTENTION, Backbone, Features
 from hclnet.config import Strict
+from hclnet.device import full_precision
 from hclnet.methods.base import Method, Output
 from hclnet.methods.minmax import minmax
 from hclnet.methods.ts_cam import Semantic, attention_map, coupled
@@ -112,7 +113,7 @@ class SCM(Method):
 
     def _calibrated(self, tokens: Float[Tensor, "b d h w"], where: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c"]:
         """The logits of the maps that come out of the blocks, in float32: an iteration towards an inverse needs it."""
-        with torch.autocast(tokens.device.type, enabled=False):
+        with full_precision(tokens.device):
             weights = self.semantic.classifier.weight.dtype
             semantic, attention = self.semantic(tokens.to(weights)), minmax(where.to(weights).squeeze(1))
             for block in self.blocks:

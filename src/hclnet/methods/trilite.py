@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from hclnet.backbones.backbone import CLASS_TOKEN, Backbone, Features
 from hclnet.config import Strict
+from hclnet.device import full_precision
 from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import ClassMaps, xavier
 
@@ -76,7 +77,7 @@ class TriLite(Method):
         self.region_classifier = nn.Linear(of_patch, classes)
 
     def forward(self, features: Features, classes: Int64[Tensor, "b"] | None = None) -> Output:
-        with torch.autocast(features[CLASS_TOKEN].device.type, enabled=False):
+        with full_precision(features[CLASS_TOKEN].device):
             weights = self.classifier.weight.dtype
             patches, token = (features[name].to(weights) for name in self.in_features)
             logits = self.classifier(token.flatten(1))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from hclnet.config import RunConfig
@@ -152,6 +153,30 @@ def open_run(
     expected = change.expected if own and change.expected else len(dataset.split(chosen)) + skipped
     cache = config is not None and config.tune == "heads"
     return Opened(run, localizer, dataset, chosen, cache, path, own, found, expected)
+
+
+def training_images(run: Path | None, data: str | Path | None, most: int) -> list[Sample]:
+    """Images that a run was trained on, spread evenly over all of them; the files are not checked.
+
+    Args:
+        run: its folder, or that of a localizer alone; None: there is none.
+        data: where the data is now; by default where the run says.
+        most: how many at most.
+
+    Raises:
+        ValueError: neither says where the data is, or it can't be read.
+    """
+    config = RunConfig.load(run / "config.yaml") if run and (run / "config.yaml").exists() else None
+    if data is not None:
+        dataset = as_trained(as_dataset(data, config.seed if config else 0, bool(config and config.as_classes)))
+    elif run and config and config.data:
+        dataset = _own_data(config, run)
+    else:
+        raise ValueError(f"{run or 'the localizer'} does not say what it was trained on")
+    if run and _same_names(dataset, run):
+        dataset = in_recorded_splits(dataset, run)
+    samples = [sample for sample in dataset.split("train") if sample.path.is_file()]
+    return [samples[round(k)] for k in np.linspace(0, len(samples) - 1, min(most, len(samples)))]
 
 
 def _own_data(config: RunConfig, run: Path) -> DataSet:
