@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
-from hclnet.config import OLD_NAMES, Inference, RunConfig, new_names, read_mapping
+from hclnet.config import OLD_NAMES, Inference, RunConfig, new_names, read_mapping, readable
 from hclnet.configs import preset_path
 
 
@@ -47,6 +48,19 @@ def check_inference(settings: Iterable[str]) -> None:
         raise ValueError(
             f"{unknown[0]!r} is not a setting of maps and boxes. There are {_listed(Inference.model_fields)}."
         )
+
+
+def changed_inference(inference: Inference, changes: dict[str, Any]) -> Inference:
+    """Settings of maps and boxes with some of them changed.
+
+    Raises:
+        ValueError: a setting is unknown or impossible.
+    """
+    check_inference(changes)
+    try:
+        return Inference(**{**inference.model_dump(), **changes})
+    except ValidationError as error:
+        raise ValueError(readable(error)) from None
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

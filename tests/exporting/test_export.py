@@ -16,12 +16,12 @@ import hclnet
 from cli.conftest import invoke
 from docs.test_commands import blocks
 from hclnet.exporting.agreement import Agreement, compare, eager, inputs_of
-from hclnet.exporting.running import open_onnx, open_openvino, openvino
 from hclnet.exporting.trace import OPSET, trace, with_metadata
 from hclnet.exporting.writing import save_openvino
 from hclnet.localizer.localizer import Localizer
 from hclnet.storage import Unwritable
 from hclnet.workflows.export import CHECKED, drawn
+from hclnet_runtime.engines import open_onnx, open_openvino, openvino
 from small_localizers import CLASSES, small_localizer
 
 
@@ -43,7 +43,7 @@ def file(traced) -> bytes:
 def runs(traced, file: bytes, folder: Path):
     """The file in both runtimes."""
     save_openvino(file, traced.about, folder / "model.xml")
-    return {"onnx": open_onnx(file, threads=1), "openvino": open_openvino(folder / "model.xml", threads=1)}
+    return {"onnx": open_onnx(file, threads=1).run, "openvino": open_openvino(folder / "model.xml", threads=1).run}
 
 
 def check_equal(traced, file: bytes, folder: Path, images: int = CHECKED) -> None:
@@ -173,7 +173,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_work(localizer, tmp_
 
 def test_openvino_reports_nothing_to_its_makers(tmp_path):
     """Its package would write an identity into the home folder and send a message at every first import."""
-    use = "from hclnet.exporting.running import openvino; openvino()"
+    use = "from hclnet_runtime.engines import openvino; openvino()"
     code = f"import sys; {use}; print('openvino_telemetry' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -211,15 +211,17 @@ def test_ten_crops_have_a_form_too_and_two_exports_in_either_order_are_the_same(
 
 
 def _example(folder: Path, photo: Path) -> None:
-    """The lines of docs/export.md give the class that the run gives."""
-    (code,) = blocks(Path(__file__).parents[2] / "docs" / "export.md", "python")
-    names = {"mine.onnx": folder / "mine.onnx", "photo.jpg": photo}
-    for name, path in names.items():
-        code = code.replace(f'"{name}"', repr(str(path)))
+    """The lines of docs/export.md give the class and the box that the run gives."""
+    by_runtime: dict = {}
     found: dict = {}
-    exec(code, found)
+    page = blocks(Path(__file__).parents[2] / "docs" / "export.md", "python")
+    for code, names in zip(page, (by_runtime, found), strict=True):
+        for name, path in {"mine.onnx": folder / "mine.onnx", "photo.jpg": photo}.items():
+            code = code.replace(f'"{name}"', repr(str(path)))
+        exec(code, names)
     about = found["about"]
     located = hclnet.load(folder / "run", "cpu").with_inference(**about["inference"]).locate(photo)
+    assert by_runtime["found"].label == located.label and by_runtime["found"].box == located.box
     assert found["name"] == located.label and abs(found["score"] - located.predictions[0][1]) < 1e-5
     np.testing.assert_allclose(found["map"], located.maps[found["name"]], atol=1e-4)
 

@@ -18,6 +18,9 @@ try:
 except ModuleNotFoundError:
     numba = None  # type: ignore[assignment]  # a module or nothing
 
+COMPILED = numba is not None
+"""Whether loops are machine code."""
+
 code_folders: dict[str, Path | None] = {}
 """By function of `compiled`, the folder with its machine code; None where there is none."""
 

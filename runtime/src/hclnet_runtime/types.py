@@ -4,7 +4,9 @@ so that `x1 - x0` is a width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -25,6 +27,16 @@ class Gray:
     whole: tuple[float, float] | None = None
     fractions: tuple[float, float] | None = None
     by_depth: bool = False
+
+    @classmethod
+    def of(cls, scales: Mapping[str, Any] | None) -> Gray:
+        """What the files of a model have of it: the two scales by name. Models of version 0.1 have nothing of it."""
+        if scales is None:
+            return cls(by_depth=True)
+        whole, fractions = (
+            (float(of[0]), float(of[1])) if (of := scales.get(kind)) else None for kind in ("whole", "fractions")
+        )
+        return cls(whole, fractions)
 
 
 @dataclass(frozen=True, slots=True)

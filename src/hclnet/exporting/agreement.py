@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from hclnet.exporting.graph import CLASSES
-from hclnet.exporting.running import Run
 from hclnet.exporting.trace import Traced
 from hclnet_runtime.boxes import best_iou, find_objects, parse_rule
+from hclnet_runtime.engines import Run
 from hclnet_runtime.locating import MapRow, Settings
 from hclnet_runtime.pictures import Picture
 

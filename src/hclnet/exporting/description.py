@@ -7,10 +7,7 @@ from typing import Any
 from hclnet import __version__
 from hclnet.exporting.graph import ExportedNetwork
 from hclnet.localizer.localizer import Localizer
-
-FORMAT = 1
-KEY = "hclnet"
-"""Of the metadata of an ONNX file, and of the `rt_info` of an OpenVINO file."""
+from hclnet_runtime.model import FORMAT
 
 
 def describe(

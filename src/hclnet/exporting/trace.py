@@ -16,11 +16,12 @@ import onnx_ir as ir
 import torch
 from torch import Tensor
 
-from hclnet.exporting.description import KEY, describe
+from hclnet.exporting.description import describe
 from hclnet.exporting.graph import ASKED, BATCH, CLASSES, ExportedNetwork
 from hclnet.exporting.rows import share_rows
 from hclnet.localizer.localizer import Localizer
 from hclnet_runtime.boxes import parse_rule
+from hclnet_runtime.engines import KEY
 
 OPSET = 20
 """The version of ONNX's operators: ONNX Runtime 1.17 and OpenVINO 2024 are the first to have all of it."""

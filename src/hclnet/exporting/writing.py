@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hclnet.exporting.description import KEY
 from hclnet.exporting.graph import OUTPUTS
-from hclnet.exporting.running import Run, open_onnx, open_openvino, openvino
 from hclnet.storage import unwritable, whole
+from hclnet_runtime.engines import KEY, Run, open_onnx, open_openvino, openvino
 
 Check = Callable[[Run], None]
 """Raises ValueError if what a file computes is wrong."""
@@ -35,7 +34,7 @@ def write(model: bytes, about: dict[str, Any], to: str, path: Path, check: Check
         Unwritable: a file can't be written.
     """
     if to == "onnx":
-        check(open_onnx(model))
+        check(open_onnx(model).run)
         with whole(path) as part:
             part.write_bytes(model)
         return [path]
@@ -45,7 +44,7 @@ def write(model: bytes, about: dict[str, Any], to: str, path: Path, check: Check
         with tempfile.TemporaryDirectory(prefix=".hclnet-", dir=path.parent) as folder:
             made = Path(folder, "model.xml")
             save_openvino(model, about, made)
-            check(open_openvino(made))
+            check(open_openvino(made).run)
             for source, target in ((made.with_suffix(".bin"), weights), (made, path)):
                 with whole(target) as part:
                     source.replace(part)

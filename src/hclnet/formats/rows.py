@@ -12,6 +12,7 @@ import numpy as np
 
 from hclnet.formats.masks import of_run_lengths, run_lengths
 from hclnet.types import Localization, LocatedObject
+from hclnet_runtime.results import plain
 
 _FRESH = 2 * 10**9  # nanoseconds in which a file may change once more without its times showing it
 
@@ -26,23 +27,13 @@ def row_of(one: Localization, masks: bool) -> dict[str, Any]:
         one: of a file.
         masks: whether to keep those of the objects.
     """
-    objects = []
-    for found in one.objects:
-        row: dict[str, Any] = {"label": found.label, "score": float(found.score), "box": [float(v) for v in found.box]}
-        if found.agreement is not None:
-            row["agreement"] = found.agreement
+    values = plain(one)
+    for row, found in zip(values["objects"], one.objects):
         if found.label in one.heatmaps:
             row["peak"] = _peak(found, one.heatmaps[found.label], one.size)
         if masks and found.mask is not None:
             row["mask"] = run_lengths(found.mask)
-        objects.append(row)
-    return {
-        "path": one.path,
-        "size": list(one.size),
-        "asked": list(one.heatmaps),
-        "predictions": [[name, float(score)] for name, score in one.predictions],
-        "objects": objects,
-    }
+    return {"path": one.path, "asked": list(one.heatmaps), **values}
 
 
 def localization_of(row: dict[str, Any], masks: bool = True) -> Localization:

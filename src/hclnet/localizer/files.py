@@ -83,9 +83,8 @@ def load(folder: Path, device: str | torch.device) -> Localizer:
             )
         size, inference = settings["preprocessing"]["size"], Inference(**settings["inference"])
         learned = _foreground(tensors, method, backbone, size, len(classes))
-        localizer = Localizer(
-            backbone, method, classes, size, inference, settings["precision"], learned, _gray(settings)
-        )
+        gray = Gray.of(settings["preprocessing"].get("gray"))
+        localizer = Localizer(backbone, method, classes, size, inference, settings["precision"], learned, gray)
         localizer.trained_precision = settings.get("trained_precision")
         localizer.origin = _origin(folder if home != folder else folder.parent)
     except KeyError as error:
@@ -142,17 +141,6 @@ def _renamed(tensor: str) -> str:
         if tensor.startswith(old):
             return now + tensor.removeprefix(old)
     return tensor
-
-
-def _gray(settings: dict[str, Any]) -> Gray:
-    """What was saved of how gray of more than 8 bits is seen; localizers of before there was such a thing go on."""
-    scales = settings["preprocessing"].get("gray")
-    if scales is None:
-        return Gray(by_depth=True)
-    whole, fractions = (
-        (float(of[0]), float(of[1])) if (of := scales.get(kind)) else None for kind in ("whole", "fractions")
-    )
-    return Gray(whole, fractions)
 
 
 def _origin(run: Path) -> tuple[str, str] | None:

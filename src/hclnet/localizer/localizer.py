@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 from PIL.Image import Image
-from pydantic import ValidationError
 
 from hclnet.backbones import Backbone, check_sides
-from hclnet.config import Inference, RunConfig, readable
-from hclnet.device import resolve_device, resolve_precision
+from hclnet.config import Inference, RunConfig
+from hclnet.device import precision_name, resolve_device, resolve_precision
 from hclnet.localizer.features import inference_batch
 from hclnet.localizer.network import Network
 from hclnet.maps.augmentation import View, views
 from hclnet.maps.foreground import ForegroundScore, not_learned
 from hclnet.methods import Method
-from hclnet.settings import check_inference
+from hclnet.settings import changed_inference
 from hclnet.types import Gray, Localization
 from hclnet_runtime.boxes import parse_rule
 from hclnet_runtime.data.images import OWN
@@ -120,17 +119,18 @@ class Localizer:
         """The fusion in use: the chosen one, or the method's own; None for a method with one branch."""
         return self.inference.fusion or self.method.fusion
 
+    @property
+    def computes_in(self) -> str:
+        """Its precision, as journals name it."""
+        return precision_name(self.dtype)
+
     def with_inference(self, **changes: Any) -> Localizer:
         """The same weights with other settings of maps and boxes, such as `fusion="max"` or `box="fixed:0.2"`.
 
         Raises:
             ValueError: a setting is unknown or impossible.
         """
-        check_inference(changes)
-        try:
-            inference = Inference(**{**self.inference.model_dump(), **changes})
-        except ValidationError as error:
-            raise ValueError(readable(error)) from None
+        inference = changed_inference(self.inference, changes)
         inference.check(self.classes)
         other = copy(self)
         other.inference = inference

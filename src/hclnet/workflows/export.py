@@ -25,8 +25,8 @@ from hclnet_runtime.text import as_clause, shown
 
 if TYPE_CHECKING:
     from hclnet.exporting.agreement import Agreement
-    from hclnet.exporting.running import Run
     from hclnet.exporting.trace import Traced
+    from hclnet_runtime.engines import Run
 
 CHECKED = 8
 """Pictures that a file is checked on."""

@@ -11,6 +11,9 @@ from PIL import Image
 from hclnet.localizer.localizer import Localizer
 from hclnet.randomness import random_states_kept
 from hclnet.types import Localization
+from hclnet.workflows.exported import is_exported, open_model
+from hclnet_runtime import Model
+from hclnet_runtime.text import shown
 
 
 @random_states_kept()
@@ -24,13 +27,15 @@ def load(run: str | Path, device: str | torch.device = "auto") -> Localizer:
     Raises:
         ValueError: there is no localizer in the folder, it can't be read, or the device can't be used.
     """
+    if is_exported(run) and Path(run).is_file():
+        raise ValueError(f"{shown(run)} is an exported model. Load it with hclnet_runtime.load.")
     return Localizer.load(run, device)
 
 
 @random_states_kept()
 def locate(
     image: str | Path | Image.Image | np.ndarray,
-    model: str | Path | Localizer | None = None,
+    model: str | Path | Localizer | Model | None = None,
     top: int = 1,
     max_objects: int = 1,
 ) -> Localization:
@@ -38,13 +43,13 @@ def locate(
 
     Args:
         image: a file, a Pillow image, or an array of H x W or H x W x 3.
-        model: a run folder or a localizer; without one, the packaged ImageNet classifier with CAM.
+        model: a run folder, a localizer, or an exported model or its file; without one, the packaged ImageNet
+            classifier with CAM.
         top: box the `top` most probable classes.
         max_objects: how many objects of each class there may be; see `hclnet_runtime.boxes.objects`.
 
     Raises:
         ValueError: the image or the model can't be read, or a count is not a whole number of at least 1.
     """
-    if not isinstance(model, Localizer):
-        model = Localizer.imagenet() if model is None else Localizer.load(model)
-    return model.locate(image, top, max_objects=max_objects)
+    found = model if isinstance(model, Localizer | Model) else open_model(model, "auto")
+    return found.locate(image, top, max_objects=max_objects)

@@ -19,7 +19,6 @@ import torch
 from hclnet import __version__
 from hclnet.config import Inference, InferenceSettings
 from hclnet.data.named import PICTURES, Named, find_images
-from hclnet.device import precision_name
 from hclnet.formats import WRITERS, Target, check_formats, write_formats
 from hclnet.formats.journal import FORMAT, Journal, opened, pictures_of
 from hclnet.formats.names import Names
@@ -34,6 +33,7 @@ from hclnet.storage import Unwritable, check_writable, clear_parts, locked
 from hclnet.types import Localization, Log
 from hclnet.workflows.classifier import classifier_localizer
 from hclnet.workflows.classifier import learn_from as learn_foreground_from
+from hclnet.workflows.exported import ExportedModel, open_model
 from hclnet_runtime.request import as_arguments, as_classes, as_count, as_names, split_names
 from hclnet_runtime.text import shown
 
@@ -94,7 +94,7 @@ def locate_files(
 
     Args:
         images: files, folders, globs.
-        model: a run folder; without one, the packaged ImageNet classifier with CAM.
+        model: a run folder, or a file of `hclnet export`; without one, the packaged ImageNet classifier with CAM.
         out: for `located.jsonl`, the journal; the files of the formats; `overlays/`, `heatmaps/` and `masks/`.
         top: box the `top` most probable classes.
         formats: of the files with boxes: json, coco, yolo, voc, cvat, label-studio, csv, parquet.
@@ -130,7 +130,7 @@ def locate_files(
     root = _root(found.images, image_root)
     if classifier is None:
         _only_for_a_classifier(weights=weights, classes_file=classes_file, learn_from=learn_from, size=size)
-        localizer = Localizer.imagenet(device) if model is None else Localizer.load(model, device)
+        localizer = open_model(model, device)
     else:
         if model is not None:
             raise ValueError("--model and --classifier exclude each other: boxes come from one of them.")
@@ -145,7 +145,7 @@ def locate_files(
         classes = as_classes([*(classes or ()), *named], localizer.classes)
     for folder in (out, *(out / kind for kind in sorted(kinds))):
         check_writable(folder)
-    if learn_from is not None:
+    if learn_from is not None and isinstance(localizer, Localizer):  # as it is for a classifier alone
         learn_foreground_from(localizer, learn_from, log)
     header = _header(
         localizer, classifier or ("imagenet" if model is None else os.fspath(model)), top, classes, max_objects, root
@@ -192,7 +192,7 @@ class _Work:
         rows: by path, the lines of the images that are located and have their pictures.
     """
 
-    localizer: Localizer
+    localizer: Localizer | ExportedModel
     top: int
     classes: tuple[str, ...] | None
     max_objects: int
@@ -274,7 +274,12 @@ def _only_for_a_classifier(**options: Any) -> None:
 
 
 def _header(
-    localizer: Localizer, name: str, top: int, classes: tuple[str, ...] | None, max_objects: int, root: Path | None
+    localizer: Localizer | ExportedModel,
+    name: str,
+    top: int,
+    classes: tuple[str, ...] | None,
+    max_objects: int,
+    root: Path | None,
 ) -> dict[str, Any]:
     """What the results of a folder have in common, and `image_root`, which may be another one at each call."""
     settings = {
@@ -283,7 +288,7 @@ def _header(
         "max_objects": max_objects,
         **localizer.inference.model_dump(mode="json"),
         "fusion": localizer.fusion,
-        "precision": precision_name(localizer.dtype),
+        "precision": localizer.computes_in,
     }
     return {
         "hclnet": __version__,

@@ -10,7 +10,9 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Real, UInt8
 
 from hclnet_runtime.boxes.consensus import Consensus, consensus
+from hclnet_runtime.boxes.cuts import largest_box, largest_boxes
 from hclnet_runtime.boxes.tree import ComponentTree, component_tree
+from hclnet_runtime.loops import COMPILED
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 Boxes = Int32[np.ndarray, "256 4"]
@@ -71,8 +73,14 @@ class Evidence:
     def boxes(self) -> Boxes:
         """For each level t the box of the largest component of `levels > t`; zeros where there is none."""
         if self._boxes is None:
-            return self.tree.largest_boxes()
+            return self.tree.largest_boxes() if COMPILED else largest_boxes(self.levels)
         return self._boxes() if callable(self._boxes) else self._boxes
+
+    def largest_box(self, t: int) -> Int32[np.ndarray, " 4"]:
+        """That of one level, without those of all where they cost much."""
+        if COMPILED or self._boxes is not None or "boxes" in self.__dict__:
+            return self.boxes[t]
+        return largest_box(self.levels > t)
 
     @cached_property
     def pixels(self) -> Pixels | None:

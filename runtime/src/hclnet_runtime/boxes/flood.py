@@ -83,7 +83,7 @@ def build(levels, representatives, whole):
     starts = np.zeros(LEVELS + 1, dtype=np.int64)
     for y in range(height):
         for x in range(width):
-            value = levels[y, x]
+            value = np.int64(levels[y, x])
             padded[(y + 1) * stride + x + 1] = value
             starts[LEVELS - value] += 1
     for i in range(LEVELS):

@@ -7,12 +7,9 @@ ICCV 2021. Which one is used moves the localization metrics by several points, s
 from __future__ import annotations
 
 import math
-from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Real, UInt8
-
-from hclnet_runtime.loops import compiled
 
 NORMALIZATIONS = ("minmax", "max", "pas", "ivr:P")
 PAS_PERCENTILE = 90
@@ -42,11 +39,7 @@ def normalize(map: Float[np.ndarray, "*batch h w"], how: str = "minmax") -> Floa
     if 0 in map.shape[-2:]:
         raise ValueError(f"cannot normalize maps of shape {map.shape}: each must have at least one pixel.")
     if kind == "minmax":
-        wide = _wide(map)
-        heatmaps = np.empty(map.shape, dtype=np.float32)
-        if not _minmax(np.ascontiguousarray(wide).reshape(-1, map.shape[-2] * map.shape[-1]), heatmaps.reshape(-1)):
-            raise ValueError(_NOT_FINITE)
-        return heatmaps
+        return _minmax(_wide(map))
     if not np.isfinite(map).all():
         raise ValueError(_NOT_FINITE)
     # float64, so that neither a range near the float32 limits nor a tiny one over- or underflows.
@@ -112,13 +105,12 @@ def to_levels(heatmap: Float[np.ndarray, "*batch h w"]) -> UInt8[np.ndarray, "*b
     Raises:
         ValueError: the heatmap has a value outside 0..1, or NaN.
     """
-    wide = _wide(heatmap)
-    levels = np.empty(heatmap.shape, dtype=np.uint8)
-    if not _floor(np.ascontiguousarray(wide).reshape(-1), levels.reshape(-1)):
+    if heatmap.size and not (heatmap.min() >= 0 and heatmap.max() <= 1):  # NaN is the least and the greatest value
         raise ValueError(
             f"a heatmap must lie in 0..1, and this one spans {heatmap.min()} to {heatmap.max()}: normalize it first."
         )
-    return levels
+    # In float64 the product is exact; in single precision it could round up to the next level.
+    return (_wide(heatmap) * np.full((), 255, dtype=np.float64)).astype(np.uint8)
 
 
 def parse_normalization(how: str) -> tuple[str, float]:
@@ -148,48 +140,24 @@ def _wide(map: Float[np.ndarray, "*batch h w"]) -> Float[np.ndarray, "*batch h w
     return map.astype(np.float32 if map.dtype in (np.float16, np.float32) else np.float64, copy=False)
 
 
+def _minmax(maps: Float[np.ndarray, "*batch h w"]) -> Float32[np.ndarray, "*batch h w"]:
+    """ValueError if a value is not finite."""
+    flat = maps.reshape(*maps.shape[:-2], 1, -1)  # of which numpy finds the least value faster than over two axes
+    low, high = (of(axis=-1, keepdims=True).astype(np.float64) for of in (flat.min, flat.max))
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):  # NaN is the least and the greatest value
+        raise ValueError(_NOT_FINITE)
+    with np.errstate(over="ignore"):
+        span = high - low
+    if np.isinf(span).any():
+        maps, low, high = maps / 2, low / 2, high / 2
+        span = high - low
+    span[span == 0] = 1  # of a constant map, all of whose values are 0 by now
+    values = maps - low
+    values /= span  # in place: a second array of this size costs twenty times as much as the division
+    return values.astype(np.float32)
+
+
 def _divide(
     values: Float64[np.ndarray, "*batch h w"], by: Float64[np.ndarray, "*batch 1 1"]
 ) -> Float64[np.ndarray, "*batch h w"]:
     return np.divide(values, by, out=np.zeros_like(values), where=by > 0)
-
-
-# `no_type_check` keeps run-time checkers of annotations out of what numba compiles. Products and quotients are float64
-# as in numpy's way of the other normalizations.
-@compiled(nogil=True)
-@no_type_check
-def _minmax(maps, heatmaps):
-    """Min-max normalize each row into `heatmaps`, flat; whether all is finite."""
-    count, pixels = maps.shape
-    for k in range(count):
-        low = high = maps[k, 0]
-        unordered = 0
-        for i in range(pixels):  # without a branch, so that several are done at once
-            value = maps[k, i]
-            unordered += value != value
-            low = value if value < low else low
-            high = value if value > high else high
-        if unordered or not np.isfinite(low) or not np.isfinite(high):
-            return False
-        least = np.float64(low)
-        span = np.float64(high) - least
-        if np.isinf(span):
-            for i in range(pixels):
-                heatmaps[k * pixels + i] = (maps[k, i] / 2 - least / 2) / (high / 2 - least / 2)
-            continue
-        for i in range(pixels):
-            heatmaps[k * pixels + i] = (np.float64(maps[k, i]) - least) / span if span > 0 else 0.0
-    return True
-
-
-@compiled(nogil=True)
-@no_type_check
-def _floor(heatmap, levels):
-    """The level of each value; whether all are in 0..1."""
-    outside = 0
-    for i in range(len(heatmap)):
-        value = heatmap[i]
-        outside += not (value >= 0 and value <= 1)
-        # In float64 the product is exact; in single precision it could round up to the next level.
-        levels[i] = np.uint8(np.int32(np.float64(value) * 255))
-    return outside == 0

@@ -91,7 +91,7 @@ class _Threshold(Rule):
         raise NotImplementedError
 
     def choose(self, evidence: Evidence) -> Choice:
-        return Choice(t := self.level(evidence.levels), evidence.boxes[t])
+        return Choice(t := self.level(evidence.levels), evidence.largest_box(t))
 
 
 @dataclass(frozen=True, slots=True)

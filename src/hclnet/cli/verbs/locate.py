@@ -13,7 +13,10 @@ from hclnet.cli.options import Box, Device, Formats, Fusion, ImageRoot, SetMaps,
 def locate(
     images: Annotated[list[str], typer.Argument(help="Image files, folders or globs.", show_default=False)],
     model: Annotated[
-        Path | None, typer.Option(help="A run folder.", show_default="the packaged ImageNet classifier with CAM")
+        Path | None,
+        typer.Option(
+            help="A run folder, or a file of hclnet export.", show_default="the packaged ImageNet classifier with CAM"
+        ),
     ] = None,
     classifier: Annotated[
         str | None,
