@@ -72,13 +72,21 @@ class RealSet:
 def open_set(name: str, shared: Path, side: str, folds: int) -> RealSet:
     """A set of `KNOWN`, or any other data with boxes at a path, which has its own splits on both sides.
 
-    A path to one of the known sets means that set, so that its test side is not looked at by mistake.
+    A path to one of the known sets means that set, so that its test side is not looked at by mistake. `NAME@N` is the
+    set with at most N training images a class.
 
     Raises:
         ValueError: there is no such set, it can't be read, or no tested image has a ground-truth box.
     """
     if side not in SIDES:
         raise ValueError(f"there is no side {side!r}; choose {' or '.join(SIDES)}.")
+    if "@" in name and not Path(name).exists():
+        whole, _, most = name.rpartition("@")
+        if not (most.isdecimal() and int(most)):
+            raise ValueError(
+                f"{name}: {most!r} after the @ is no number of training images a class; write such as @16."
+            )
+        return limited(open_set(whole, shared, side, folds), int(most))
     places = {(shared / place).resolve(): known for known, place in KNOWN.items()}
     path = shared / KNOWN[name] if name in KNOWN else Path(name)
     if not path.exists():
@@ -107,6 +115,23 @@ def halved(dataset: DataSet, side: str) -> DataSet:
     """The data with all of its training images and, to test, half A on the side `choose` and half B on `report`."""
     kept = (s for s in dataset.samples if s.split == "train" or in_half_a(s) == (side == "choose"))
     return replace(dataset, samples=tuple(s for s in kept if s.split in ("train", "test")))
+
+
+def limited(real: RealSet, most: int) -> RealSet:
+    """A set with at most so many training images a class, drawn at random; fewer are part of more."""
+    return RealSet(f"{real.name}@{most}", tuple(_limited(part, most) for part in real.parts))
+
+
+def _limited(dataset: DataSet, most: int) -> DataSet:
+    by_class: dict[int, list[Sample]] = defaultdict(list)
+    for sample in dataset.split("train"):
+        by_class[sample.label].append(sample)
+    kept = {
+        sample.id
+        for label, samples in by_class.items()
+        for sample in random.Random(f"few/{dataset.classes[label]}").sample(samples, len(samples))[:most]
+    }
+    return replace(dataset, samples=tuple(s for s in dataset.samples if s.split != "train" or s.id in kept))
 
 
 def folded(dataset: DataSet, folds: int, seed: int = 0) -> tuple[DataSet, ...]:

@@ -165,6 +165,19 @@ def test_readme_picture(printed: Printed, compared: Path, tmp_path: Path):
     assert (drawn == (0xFF, 0x5D, 0x2E)).all(1).sum() > 100  # boxes
 
 
+def test_readme_photographs(printed: Printed, tmp_path: Path):
+    # Stand-ins of the photographs' shapes: what is found in them does not matter.
+    for name, size in (("chelsea.png", (90, 60)), ("coffee.png", (90, 60)), ("astronaut.png", (60, 60))):
+        Image.effect_noise(size, 90).convert("RGB").save(tmp_path / name)
+    with pytest.raises(SystemExit):
+        printed("readme_photographs", tmp_path, tmp_path / "new" / "picture.png")
+    Image.effect_noise((90, 60), 90).convert("RGB").save(tmp_path / "rocket.jpg")
+    printed("readme_photographs", tmp_path, tmp_path / "new" / "picture.png")
+    with Image.open(tmp_path / "new" / "picture.png") as picture:
+        assert picture.size == (3 * (390 + 6) + 260, 260 + 34)
+        assert (np.asarray(picture.convert("RGB")).reshape(-1, 3) == (0xFF, 0x5D, 0x2E)).all(1).sum() > 100
+
+
 @pytest.mark.slow
 def test_parts_coverage(printed: Printed, tmp_path: Path):
     few = ("--size", 64, "--epochs", 1, "--classes", 2, "--train", 3, "--test", 1, "--seeds", 1)

@@ -101,9 +101,47 @@ def test_the_area_under_roc_is_the_share_of_pairs_in_order(modules: Callable[[st
     assert np.isnan(area(np.array([0.9, 0.1]), np.array([True, True])))
 
 
+def test_criteria(printed: Printed, birds: Path, shared: Path, tmp_path: Path):
+    call = ("--shared", shared, "--work", tmp_path / "work", "--methods", "cam", "--rules", "auto,fixed:0.2,fixed:0.6")
+    lines = printed("criteria", birds, *call, *SMALL)
+    measured = json.loads((tmp_path / "work" / "criteria.json").read_text())
+    numbers = np.array(measured["sets"][birds.name])
+    assert numbers.shape == (1, 3, 8) and (numbers[..., :7] >= 0).all() and (numbers <= 2).all()
+    head, *rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    assert head[2:] == measured["numbers"][1:]
+    assert [row[1] for row in rows[:3]] == ["all", "methods", "rules"]
+    best = 100 * numbers[..., 0].max()
+    assert f"(best {best:.1f}," in rows[3][1] and all(float(cell) <= best + 0.05 for cell in rows[3][2:])
+
+
+def test_the_parts_of_the_criteria(modules: Callable[[str], ModuleType]):
+    criteria = modules("criteria")
+    box = np.array([0.25, 0.5, 0.75, 1.0])
+    np.testing.assert_allclose(criteria.mirrored(np.array([0.1, 0.2, 0.4, 0.9])), [0.6, 0.2, 0.9, 0.9])
+    np.testing.assert_allclose(criteria.in_center(np.array([0.0, 0.1, 0.5, 1.0])), [0, 0, 0.5, 1], atol=1e-9)
+    np.testing.assert_allclose(criteria.covered(box, (2, 4)), [[0, 0, 0, 0], [0, 1, 1, 0]])
+    features = np.zeros((2, 4, 4))
+    features[0], features[1, 2:, 1:3] = 1, 1  # the object alone has the second channel
+    assert criteria.inside_against_ring(features, box) == pytest.approx(1 - 0.5**0.5)
+    assert criteria.inside_against_ring(features[:1], box) == pytest.approx(0)
+    rows = np.array([[0.1, *range(7)], [0.2, *range(1, 8)], [0.3, *range(2, 9)]])
+    assert criteria.correlation([rows, rows[:, [0, 2, 1, 3, 4, 5, 6, 7]]], 0) == pytest.approx(1)
+    assert criteria.correlation([rows, rows[::-1] * [-1, *[1] * 7]], 0) == pytest.approx(0)
+    assert np.isnan(criteria.correlation([rows[:1]], 0)) and criteria.chosen_by(rows, 3) == 0.3
+
+
+def test_a_set_with_few_training_images_a_class(modules, birds: Path, shared: Path):
+    open_set = modules("real_sets").open_set
+    one, two, all_ = (open_set(f"{birds}@{most}", shared, "report", 2).parts[0] for most in (1, 2, 99))
+    assert ids(one, "train") < ids(two, "train") < ids(all_, "train") == ids(read(birds), "train")
+    assert sorted(s.label for s in one.split("train")) == [0, 1, 2] and ids(one, "test") == ids(all_, "test")
+    assert open_set(f"{birds}@2", shared, "report", 2).name == f"{birds.name}@2"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("boards4@few",), "boards4@few: 'few' after the @ is no number of training images a class"),
         (("boards5",), "boards5 is neither one of imagenette224, .* nor a path"),
         (("wbc3",), "there is no .*wbc3; name the folder that has data/real/wbc3 with --shared"),
         (("boards4", "boards4"), "two sets have the same name"),
