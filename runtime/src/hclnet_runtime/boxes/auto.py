@@ -2,6 +2,8 @@
 
 **With a foreground score learned from outlines** (`hclnet.maps.foreground`), as every training now leaves it, the map
 and the foreground score decide together: see `hclnet_runtime.boxes.consensus`. If the map is zero, there is no box.
+If less than half of their cuts agree on one, they contradict each other, as on textures, which have no outlines. Then
+the map decides alone, as it does without a foreground score, by its levels above the median.
 
 **With one learned from maps alone**, as localizers of version 0.1 have it. Its constants were set on cut-out animals.
 
@@ -44,6 +46,8 @@ _BLUR = 0.5  # cells by which what answers reaches beyond the object, on each si
 _MOST_BLUR = 0.3  # of a side's length: a box smaller than a cell keeps an inside
 _ROUNDING = 1e-6  # pixels
 _BACKGROUND = 65  # percent of the map, without a foreground score
+UNSURE = 50
+"""Percent of the map that are background where map and foreground score contradict each other: textures are large."""
 
 
 class Choice(NamedTuple):
@@ -86,14 +90,18 @@ def choose_by_foreground(evidence: Evidence) -> Choice:
     return Choice(int(agreement.argmax()), tightened(mean, levels.shape, evidence.foreground.shape))
 
 
-def choose_by_map(evidence: Evidence) -> Choice:
-    """The level and the box that most levels above the background agree on, where there is no foreground score; see the
-    module."""
+def choose_by_map(evidence: Evidence, background: float = _BACKGROUND) -> Choice:
+    """The level and the box that most levels above the background agree on; see the module.
+
+    Args:
+        evidence: whose level map decides.
+        background: percent of the map, at least, that are below all levels that are asked.
+    """
     levels, boxes = evidence.levels, evidence.boxes
     present = _has_area(boxes)
     if not present.any():
         return Choice(0, np.zeros(4, dtype=np.int32))
-    candidates = present & (np.arange(256) >= np.percentile(levels, _BACKGROUND, method="lower"))
+    candidates = present & (np.arange(256) >= np.percentile(levels, background, method="lower"))
     if not candidates.any():  # more than a third of the map shares the maximum
         candidates = present
     share = _areas(boxes) / levels.size

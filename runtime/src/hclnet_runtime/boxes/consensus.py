@@ -14,7 +14,8 @@ give its box; where one of them says little, the other one decides.
 A method with several branches has several maps. The later ones are made to cover what the first one leaves out, and
 flood textures and what surrounds small objects. So the fused map and that of the first branch vote alike.
 
-The share of cuts that agree with a box, `agreement`, says how far it can be trusted.
+The share of cuts that agree with a box, `agreement`, says how far it can be trusted. Where less than half of them do,
+map and foreground score contradict each other, and there is no majority: on textures, whose outlines say nothing.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _THRESHOLDS = np.arange(0.1, 0.71, 0.1, dtype=np.float32)  # of the maximum
 _ODDS = 3.0  # log-odds of an object at a foreground score of 1, its mean distance from 0
 _LEAST = 1e-6  # of the maximum, in place of 0
 _OVERLAP = 0.5  # IoU of boxes that agree
+_MAJORITY = 0.5  # of the cuts
 
 
 class Consensus(NamedTuple):
@@ -46,6 +48,11 @@ class Consensus(NamedTuple):
     box: Float64[np.ndarray, " 4"]
     pixels: Bool[np.ndarray, "h w"]
     components: tuple[Float64[np.ndarray, "_ 4"], ...]
+
+    @property
+    def majority(self) -> bool:
+        """Whether at least half of the cuts agree with the box."""
+        return self.agreement(self.box) >= _MAJORITY
 
     def agreement(self, box: Real[np.ndarray, " 4"]) -> float:
         """The share of cuts, 0..1, at which a component's box has an IoU of at least 0.5 with a box.

@@ -12,7 +12,14 @@ from typing import ClassVar, no_type_check
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt8
 
-from hclnet_runtime.boxes.auto import Choice, choose_by_consensus, choose_by_foreground, choose_by_map, tightened
+from hclnet_runtime.boxes.auto import (
+    UNSURE,
+    Choice,
+    choose_by_consensus,
+    choose_by_foreground,
+    choose_by_map,
+    tightened,
+)
 from hclnet_runtime.boxes.evidence import NEEDS, Evidence
 from hclnet_runtime.loops import compiled
 from hclnet_runtime.text import as_clause
@@ -155,20 +162,22 @@ class Auto(Rule):
         return cls()
 
     def choose(self, evidence: Evidence) -> Choice:
-        if evidence.consensus is not None:
-            return choose_by_consensus(evidence, evidence.consensus)
+        found = evidence.consensus
+        if found is not None:
+            return choose_by_consensus(evidence, found) if found.majority else choose_by_map(evidence, UNSURE)
         return choose_by_map(evidence) if evidence.foreground is None else choose_by_foreground(evidence)
 
     def object_pixels(self, evidence: Evidence, choice: Choice) -> Bool[np.ndarray, "h w"]:
         """Those of the consensus, or those that look like an object; where there are none, those above the level."""
         if evidence.consensus is not None:
-            return evidence.consensus.pixels
+            return self.mask_pixels(evidence, choice)
         likely = evidence.foreground_pixels if _has_foreground(evidence) else None
         return Rule.object_pixels(self, evidence, choice) if likely is None else likely
 
     def mask_pixels(self, evidence: Evidence, choice: Choice) -> Bool[np.ndarray, "h w"]:
-        """Those of the consensus, if there is one: it has edges."""
-        return Rule.mask_pixels(self, evidence, choice) if evidence.consensus is None else evidence.consensus.pixels
+        """Those of the consensus, if it decided: it has edges."""
+        found = evidence.consensus
+        return found.pixels if found is not None and found.majority else Rule.mask_pixels(self, evidence, choice)
 
     def box_of(self, pixels: Bool[np.ndarray, "h w"], evidence: Evidence) -> Int32[np.ndarray, " 4"]:
         """Half a cell inwards from theirs, where they are those of a foreground score that has no edges."""
