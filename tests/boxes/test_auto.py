@@ -212,6 +212,31 @@ def test_with_outlines_it_is_the_literal_consensus(levels, cells, first):
         assert shares == {box: pytest.approx(literal_agreement(levels, foreground, first, box)) for box in shares}
 
 
+def contradiction(seed):
+    """A peak of the map in one corner, and a foreground score that falls without an edge from the opposite one: each
+    cut is another box."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:24, 0:24] / 23
+    heat = np.exp(-4 * (x + y) * rng.uniform(0.8, 1.2))
+    foreground = (-2 * np.hypot(1 - x, 1 - y) * rng.uniform(0.9, 1.1)).astype(np.float32)
+    return to_levels((heat - heat.min()) / np.ptp(heat)), foreground
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_where_most_cuts_disagree_the_map_decides_alone(seed):
+    levels, foreground = contradiction(seed)
+    evidence = Evidence(levels, foreground=foreground, outlined=True)
+    choice, found = AUTO.choose(evidence), evidence.consensus
+    assert not found.majority and found.agreement(found.box) < 0.5
+    level, expected = by_map(levels, 0.5)
+    assert choice.level == level and rounded(choice.box, expected)
+    assert by_consensus(levels, foreground, None)[:2] == (level, expected)
+    (one,) = find_objects(evidence, AUTO)
+    x0, y0, x1, y1 = choice.box
+    np.testing.assert_array_equal(one.mask[y0:y1, x0:x1], levels[y0:y1, x0:x1] > level)
+    assert one.agreement == found.agreement(choice.box)  # of the box that was chosen
+
+
 @settings(max_examples=25, deadline=None)
 @given(maps)
 def test_without_foreground_it_is_the_literal_rule(levels):

@@ -84,9 +84,8 @@ def consensus_cuts(levels, cells, first):
 
 
 def agreement(levels, cells, first, box):
-    cuts, _ = consensus_cuts(levels, cells, first)
-    overlaps = [[labelling.iou(labelling.bounding_box(p), box) for p in labelling.components(m)] for m, _ in cuts]
-    return sum(max(of) >= 0.5 for of in overlaps) / len(cuts)
+    """The share of cuts at which a component's box has an IoU of at least 0.5 with a box."""
+    return agreement_of(box, consensus_cuts(levels, cells, first)[0])
 
 
 def by_consensus(levels, cells, first):
@@ -109,13 +108,23 @@ def by_consensus(levels, cells, first):
         share = Fraction(int((mask & pixels).sum()), int((mask | pixels).sum()))
         agreement.append(share if of_levels[t][2] > of_levels[t][0] else Fraction(0))
     mean = [sum(boxes[k][i] for k in voters) / len(voters) for i in range(4)]
+    if agreement_of(mean, cuts) < 0.5:
+        return *by_map(levels, Fraction(1, 2)), pixels, nearest
     return agreement.index(max(agreement)), mean, pixels, nearest
 
 
-def by_map(levels):
+def agreement_of(box, cuts):
+    """The share of cuts of which a component has an IoU of at least 0.5 with a box."""
+    return sum(
+        any(labelling.iou(labelling.bounding_box(part), box) >= 0.5 for part in labelling.components(mask))
+        for mask, _ in cuts
+    ) / len(cuts)
+
+
+def by_map(levels, background=Fraction(65, 100)):
     height, width = levels.shape
     boxes = boxes_by_level(levels)
-    background = sorted(levels.ravel().tolist())[math.floor(0.65 * (levels.size - 1))]
+    background = sorted(levels.ravel().tolist())[math.floor(background * (levels.size - 1))]
     present = [t for t in range(256) if boxes[t][2] > boxes[t][0]]
     candidates = [t for t in present if t >= background] or present
     if not candidates:
