@@ -30,13 +30,13 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from hclnet.boxes import find_objects, iou, parse_rule, scale
-from hclnet.data.images import open_image, squash
 from hclnet.localizer.localizer import Localizer
 from hclnet.localizer.pipeline import map_rows
 from hclnet.metrics import Hclnet
 from hclnet.progress import bar
 from hclnet.types import Sample
+from hclnet_runtime.boxes import find_objects, iou, parse_rule, scale
+from hclnet_runtime.data.images import open_image, squash
 from real_options import add_options, open_chosen
 from real_runs import Part, make_parts
 

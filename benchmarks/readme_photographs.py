@@ -15,9 +15,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from hclnet.data.images import open_image
 from hclnet.formats.overlay import heat_picture
 from hclnet.localizer.localizer import Localizer
+from hclnet_runtime.data.images import open_image
 
 PHOTOGRAPHS = {"chelsea.png": None, "coffee.png": None, "astronaut.png": "space shuttle", "rocket.jpg": "missile"}
 """Files, and the class that is asked for, if not the most probable one."""

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from hclnet.settings import parse_settings, read_preset
+from hclnet.settings import over_preset, parse_settings, read_preset
 from real_sets import KNOWN, SIDES, RealSet, open_set
 
 
@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser, methods: str) -> None:
 def open_chosen(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> tuple[dict[str, Any], list[RealSet]]:
     """The settings of all trainings, and the sets; ends with the parser's message if one of them can't be used."""
     try:
-        settings = {**read_preset(chosen.preset), **parse_settings(chosen.set)}
+        settings = over_preset(read_preset(chosen.preset), parse_settings(chosen.set))
         opened = [open_set(name, chosen.shared, chosen.side, chosen.folds) for name in chosen.sets or KNOWN]
         if len({real.name for real in opened}) < len(opened):
             raise ValueError("two sets have the same name; name each once, and rename a folder if need be.")

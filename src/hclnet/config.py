@@ -202,6 +202,9 @@ class RunConfig(Strict):
         default="heads", description="heads: the backbone stays as it is; all: fine-tune it"
     )
     epochs: int = Field(default=12, ge=1, description="passes over the training images")
+    min_steps: int = Field(
+        default=0, ge=0, description="more epochs if they have fewer steps; 0 where epochs are given and this is not"
+    )
     batch: int = Field(default=32, ge=1, description="images per step")
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate of the heads")
     backbone_lr: float = Field(default=1e-4, gt=0, description="peak learning rate of the backbone, with --tune all")
@@ -230,6 +233,10 @@ class RunConfig(Strict):
         default=False, description="each folder in the data is a class, also one called like a split"
     )
     inference: Inference = Inference()
+
+    def epochs_of(self, steps: int) -> int:
+        """How many epochs there are, given the steps of one: `epochs`, or as many as give `min_steps`."""
+        return max(self.epochs, -(-self.min_steps // steps))
 
     def training_key(self) -> dict[str, Any]:
         """All that the weights depend on besides the images: two configurations with equal keys need one training.

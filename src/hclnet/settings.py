@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,15 @@ def _value(text: str) -> Any:
 
 def _listed(names: Any) -> str:
     return ", ".join(sorted(names)) or "none"
+
+
+def over_preset(preset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat settings of a preset, and over them those that are given.
+
+    Where epochs are given, there are exactly as many: the preset's `min_steps` is left out.
+    """
+    left_out = {"min_steps"} if "epochs" in given else set()
+    return {**{key: value for key, value in preset.items() if key not in left_out}, **given}
 
 
 def read_preset(name: str | Path) -> dict[str, Any]:

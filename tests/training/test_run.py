@@ -104,6 +104,11 @@ def test_the_metrics_have_a_row_per_epoch(whole):
     assert rates[0] == pytest.approx(1e-3, rel=0.1) and rates[0] > rates[1] > rates[2] and rates[2] < 1e-7
 
 
+def test_small_data_take_more_epochs_until_there_are_enough_steps(birds, tmp_path):
+    result = train(birds, tmp_path / "run", epochs=1, min_steps=5)  # of three steps each
+    assert (result.epochs, len(rows(tmp_path / "run")), result.finished) == (2, 2, True)
+
+
 def test_the_loss_falls_and_the_localizer_that_is_kept_is_that_of_the_end(whole, birds, tmp_path):
     run = tmp_path / "run"
     result = train(birds, run, epochs=12, method="cam")

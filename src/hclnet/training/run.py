@@ -83,7 +83,8 @@ def train_run(
     else:
         dataset = ImageBatches(samples, config.size, len(classes), config.seed, localizer.gray)
     batches = loader(dataset, config.batch, config.seed, config.workers)
-    module = Training(localizer, config, total_steps=config.epochs * len(batches))
+    epochs = config.epochs_of(len(batches))
+    module = Training(localizer, config, total_steps=epochs * len(batches))
 
     interrupted = False
     previous = signal.getsignal(signal.SIGINT)
@@ -93,13 +94,13 @@ def train_run(
             accelerator={"cuda": "gpu"}.get(localizer.device.type, localizer.device.type),
             devices=1 if localizer.device.index is None else [localizer.device.index],
             precision="bf16-mixed" if dtype == torch.bfloat16 else "32-true",
-            max_epochs=config.epochs,
+            max_epochs=epochs,
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             plugins=[WholeFiles()],
             callbacks=[
-                _Rows(out / "metrics.csv", report, config.epochs * len(batches)),
+                _Rows(out / "metrics.csv", report, epochs * len(batches)),
                 ModelCheckpoint(
                     out / "checkpoints",
                     filename="last",

@@ -13,7 +13,7 @@ from typing import Any
 
 from hclnet.config import RunConfig
 from hclnet.methods import get_method
-from hclnet.settings import parse_settings
+from hclnet.settings import over_preset, parse_settings
 from hclnet.workflows.settings import make_config
 
 _COMMA = re.compile(r",(?![^\[]*\])")  # none inside of a list
@@ -92,7 +92,7 @@ def make_plan(data: str | Path, methods: Sequence[str], seeds: int, settings: Ma
     jobs: dict[str, Job] = {}
     for seed in range(first, first + seeds):
         for spec, method, own in specs:
-            config = make_config(data, method, **{**settings, **own, "seed": seed})
+            config = make_config(data, method, **{**over_preset(settings, own), "seed": seed})
             jobs.setdefault(_key(config), Job(config, [])).variants.append(Variant(spec, method, own, config))
     return Plan(tuple(spec for spec, *_ in specs), range(first, first + seeds), tuple(jobs.values()))
 

@@ -17,7 +17,7 @@ from hclnet.config import RunConfig, readable
 from hclnet.device import resolve_device, resolve_precision
 from hclnet.maps.augmentation import views
 from hclnet.methods import build_method, check_tune, get_method
-from hclnet.settings import read_preset, route
+from hclnet.settings import over_preset, read_preset, route
 
 
 def make_config(data: str | Path, method: str = "hclnet", /, **settings: Any) -> RunConfig:
@@ -37,7 +37,7 @@ def make_config(data: str | Path, method: str = "hclnet", /, **settings: Any) ->
     known = get_method(method)
     given = without_nones(settings)
     if "size" not in given:
-        given = {**read_preset("best"), **given}
+        given = over_preset(read_preset("best"), given)
     routed = route(given, set(known.Options.model_fields), method)
     try:
         options = known.Options(**routed.pop("options")).model_dump()
@@ -83,7 +83,7 @@ def with_preset(preset: str | Path | None, /, **settings: Any) -> dict[str, Any]
     Raises:
         ValueError: there is no such preset.
     """
-    return {**(read_preset(preset) if preset else {}), **without_nones(settings)}
+    return over_preset(read_preset(preset) if preset else {}, without_nones(settings))
 
 
 def without_nones(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,8 +73,9 @@ def caption(rows: Sequence[dict[str, Any]]) -> str:
     recipe = {key: _either([row["recipe"] for row in rows], key) for key in rows[0]["recipe"]}
     text += (
         f" Recipe: {recipe['backbone']}, output stride {recipe['output_stride']}, {recipe['size']} px, "
-        f"tune {recipe['tune']}, {recipe['epochs']} epochs."
+        f"tune {recipe['tune']}, {recipe['epochs']} epochs"
     )
+    text += "." if recipe.get("min_steps", "0") == "0" else f", at least {recipe['min_steps']} steps."
     notes = (frozen_note(row["method"], row["recipe"]["tune"]) for row in rows)
     return " ".join([text, *filter(None, dict.fromkeys(notes))])
 
