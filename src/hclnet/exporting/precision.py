@@ -21,6 +21,9 @@ from hclnet.exporting.agreement import inputs_of
 from hclnet.exporting.trace import Traced, with_metadata
 from hclnet_runtime.pictures import Picture
 
+_WEIGHTED = ("Conv", "MatMul", "Gemm")
+_ACTIVATIONS = ("Clip", "Relu")
+
 CALIBRATION = 100
 """Images that int8's ranges are found on, at most."""
 
@@ -57,7 +60,11 @@ def _float16(traced: Traced) -> ir.Model:
 
 def _int8(traced: Traced, pictures: Sequence[Picture]) -> ir.Model:
     """Static quantization: each layer's range of values is measured on the pictures, and each channel of its weights
-    has a scale of its own."""
+    has a scale of its own.
+
+    A layer's range is that after its activation: before one that cuts off, most of the range would be spent on values
+    that are cut off.
+    """
     from onnxruntime import quantization
 
     class Pictures(quantization.CalibrationDataReader):
@@ -68,7 +75,8 @@ def _int8(traced: Traced, pictures: Sequence[Picture]) -> ir.Model:
             picture = next(self.left, None)
             return None if picture is None else inputs_of(traced, picture)
 
-    weighted = [node.name for node in traced.model.graph if node.op_type in _WEIGHTED and node.name in traced.layers]
+    layers = [node for node in traced.model.graph if node.name in traced.layers]
+    chosen = [node.name for node in layers if node.op_type in _ACTIVATIONS or _is_weighted(node)]
     with tempfile.TemporaryDirectory(prefix="hclnet-") as folder, _quiet():
         file = Path(folder, "int8.onnx")
         quantization.quantize_static(
@@ -79,14 +87,17 @@ def _int8(traced: Traced, pictures: Sequence[Picture]) -> ir.Model:
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
-            nodes_to_quantize=weighted,
-            op_types_to_quantize=list(_WEIGHTED),
+            nodes_to_quantize=chosen,
+            op_types_to_quantize=[*_WEIGHTED, *_ACTIVATIONS],
         )
         model = ir.from_proto(ir.to_proto(ir.load(file)))
     return model
 
 
-_WEIGHTED = ("Conv", "MatMul", "Gemm")
+def _is_weighted(node: ir.Node) -> bool:
+    """Whether it multiplies by tensors of the file, not by what was computed."""
+    weight = node.inputs[1] if node.op_type in _WEIGHTED else None
+    return weight is not None and weight.is_initializer()
 
 
 @contextlib.contextmanager
