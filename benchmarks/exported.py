@@ -27,7 +27,6 @@ import hclnet
 from hclnet.exporting import PRECISIONS
 from hclnet.exporting.agreement import NEAR, box_of, eager, inputs_of
 from hclnet.exporting.precision import CALIBRATION, in_precision
-from hclnet.exporting.running import Run, open_onnx, open_openvino
 from hclnet.exporting.trace import Traced, trace
 from hclnet.exporting.writing import save_openvino
 from hclnet.localizer.localizer import Localizer
@@ -35,6 +34,7 @@ from hclnet.methods import get_method, method_names
 from hclnet.training import is_finished
 from hclnet.types import DataSet, Sample
 from hclnet_runtime.boxes.geometry import iou, scale
+from hclnet_runtime.engines import Run, open_onnx, open_openvino
 from hclnet_runtime.pictures import Picture, as_picture
 from real_options import add_options, open_chosen
 
@@ -118,11 +118,11 @@ def files_of(traced: Traced, precisions: list[str], calibration: list[Picture], 
     for precision in precisions:
         about = {**traced.about, "precision": precision}
         model = in_precision(traced, precision, calibration)
-        yield File("onnx", precision, len(model) / 1e6, open_onnx(model, 1))
+        yield File("onnx", precision, len(model) / 1e6, open_onnx(model, 1).run)
         xml = folder / f"{precision}.xml"
         save_openvino(in_precision(traced, "float32") if precision == "float16" else model, about, xml)
         size = sum(xml.with_suffix(end).stat().st_size for end in (".xml", ".bin"))
-        yield File("openvino", precision, size / 1e6, open_openvino(xml, 1))
+        yield File("openvino", precision, size / 1e6, open_openvino(xml, 1).run)
 
 
 def look(traced: Traced, data: DataSet, sample: Sample, files: list[File]) -> None:

@@ -23,7 +23,17 @@ from layouts import LAYOUTS
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What sets up or tests the whole project is not run inside of a test of it; examples have tests of their own.
-NOT_HERE = ("make ", ". .venv/", "pip install", "python benchmarks/", "python examples/", "hclnet data get")
+NOT_HERE = (
+    "hclnet export runs/mine --to web",
+    "npm ",
+    "python -m http.server",
+    "make ",
+    ". .venv/",
+    "pip install",
+    "python benchmarks/",
+    "python examples/",
+    "hclnet data get",
+)
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -136,8 +136,9 @@ def test_a_file_that_computes_something_else_is_not_written(localizer, traced, t
 
 def test_what_cannot_be_exported_is_said_in_a_sentence(localizer, tmp_path, monkeypatch):
     cases = {
-        r"--to tflite: there are onnx and openvino": {"to": "tflite"},
+        r"--to tflite: there are onnx, openvino, web": {"to": "tflite"},
         r"--precision int4: there are float32, float16, int8": {"precision": "int4"},
+        r"OpenVINO computes int8 too coarsely": {"to": "openvino", "precision": "int8"},
         r"Say where its file goes: out='model\.onnx'": {},
         r"mine\.bin does not end in \.xml": {"to": "openvino", "out": tmp_path / "mine.bin"},
         r"is a folder\. Name the file in it": {"out": tmp_path},

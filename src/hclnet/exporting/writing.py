@@ -1,4 +1,4 @@
-"""An ONNX model as a file, or as OpenVINO's two files; checked before anything takes the place of what was there."""
+"""An ONNX model as a file, as OpenVINO's two files or as a page, checked before it replaces what was there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hclnet.exporting.graph import OUTPUTS
+from hclnet.exporting.web import write_page
 from hclnet.storage import unwritable, whole
 from hclnet_runtime.engines import KEY, Run, open_onnx, open_openvino, openvino
 
@@ -16,21 +17,24 @@ Check = Callable[[Run], None]
 """Raises ValueError if what a file computes is wrong."""
 
 
-def write(model: bytes, about: dict[str, Any], to: str, path: Path, check: Check) -> list[Path]:
+def write(
+    model: bytes, about: dict[str, Any], to: str, path: Path, check: Check, ort: Path | None = None
+) -> list[Path]:
     """The files of a model.
 
     Args:
         model: an ONNX file.
         about: what it says of itself.
-        to: onnx or openvino.
-        path: of the file; for OpenVINO of the .xml, beside which the .bin will be.
+        to: onnx, openvino or web.
+        path: of the file; for OpenVINO of the .xml, beside which the .bin will be; for a page, the folder.
         check: called with the file before it is put into its place.
+        ort: for a page, where onnxruntime-web is; see `hclnet.exporting.web`.
 
     Returns:
         The paths of the files.
 
     Raises:
-        ValueError: as `check`.
+        ValueError: as `check`, or as `hclnet.exporting.web.write_page`.
         Unwritable: a file can't be written.
     """
     if to == "onnx":
@@ -38,6 +42,9 @@ def write(model: bytes, about: dict[str, Any], to: str, path: Path, check: Check
         with whole(path) as part:
             part.write_bytes(model)
         return [path]
+    if to == "web":
+        check(open_onnx(model).run)
+        return write_page(model, about, path, ort)
     weights = path.with_suffix(".bin")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

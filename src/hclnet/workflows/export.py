@@ -40,7 +40,7 @@ class Exported:
     """A file that `export` wrote.
 
     Attributes:
-        path: of the file; of OpenVINO's two, the .xml.
+        path: of the file; of OpenVINO's two, the .xml; of a page, the folder.
         written: all files.
         bytes: that they take.
         agreement: how it compares with the run on pictures; None if it was not checked.
@@ -62,6 +62,7 @@ def export(
     out: str | Path | None = None,
     *,
     data: str | Path | None = None,
+    ort: str | Path | None = None,
     verify: bool = True,
     log: Log | None = None,
     **inference: Unpack[InferenceSettings],
@@ -71,11 +72,13 @@ def export(
 
     Args:
         run: a run folder, or a localizer.
-        to: onnx or openvino.
-        precision: float32; float16 or int8, smaller and a little different.
+        to: onnx or openvino; or web, a folder with a page that runs the model in a browser.
+        precision: float32; float16 or int8, smaller and a little different. OpenVINO has no int8.
         out: the file; by default `exported/` in the run, named like it.
         data: the data that the run was trained on, if it lies elsewhere by now: its training images are what int8 is
             tuned with, and what the file is checked on.
+        ort: for the page, the package onnxruntime-web as `npm pack` writes it, or a folder with its files; by default
+            npm fetches it.
         verify: run the file on a few pictures, and compare maps and boxes with those of the run.
         log: called with lines for a person.
         **inference: settings of maps and boxes for the file, in place of the run's: they can't be changed afterwards.
@@ -87,9 +90,15 @@ def export(
     """
     if precision not in PRECISIONS:
         raise ValueError(f"--precision {shown(precision)}: there are {', '.join(PRECISIONS)}.")
+    if (to, precision) == ("openvino", "int8"):
+        raise ValueError(
+            "OpenVINO computes int8 too coarsely for boxes: half of them come out otherwise. Take --to onnx for int8, "
+            "or --precision float16."
+        )
     _check_packages(to)
     from hclnet.exporting.precision import CALIBRATION, in_precision
     from hclnet.exporting.trace import trace
+    from hclnet.exporting.web import check_page
     from hclnet.exporting.writing import write
 
     localizer = run if isinstance(run, Localizer) else Localizer.load(run, "cpu")
@@ -105,14 +114,17 @@ def export(
             "with --data, or take --precision float16."
         )
     traced = trace(localizer)
+    if to == "web":
+        check_page(traced.about, any(output.name == "foreground" for output in traced.model.graph.outputs))
     halved_later = (to, precision) == ("openvino", "float16")  # by OpenVINO, which keeps float16 for the weights
     model = in_precision(traced, "float32" if halved_later else precision, images)
     checked = (images[:: max(1, len(images) // CHECKED)][:CHECKED] or drawn(localizer)) if verify else []
     found: list[Agreement] = []
     about = {**traced.about, "precision": precision}
-    written = write(model, about, to, path, partial(_check, traced, precision, checked, found))
+    check = partial(_check, traced, precision, checked, found)
+    written = write(model, about, to, path, check, None if ort is None else Path(ort))
     result = Exported(
-        path, written, sum(file.stat().st_size for file in written), found[0] if found else None,
+        path, written, sum(map(_bytes, written)), found[0] if found else None,
         "training images" if images else "drawn images",
     )  # fmt: skip
     if log:
@@ -132,7 +144,7 @@ def _check_packages(to: str) -> None:
     ValueError: what is needed is not installed, or there is nothing of this name to export to.
     """
     if to not in KINDS:
-        raise ValueError(f"--to {shown(to)}: there are {' and '.join(KINDS)}.")
+        raise ValueError(f"--to {shown(to)}: there are {', '.join(KINDS)}.")
     lacking = [name for name in _PACKAGES if find_spec(name) is None]
     if to == "openvino" and find_spec("openvino") is None:
         lacking.append("openvino")
@@ -144,6 +156,8 @@ def _path(run: str | Path | Localizer, out: str | Path | None, precision: str, e
     """Where the file goes."""
     if out is not None:
         path = Path(out)
+        if not ending:
+            return path
         if path.is_dir():
             raise ValueError(f"{shown(path)} is a folder. Name the file in it: {shown(path / f'model{ending}')}.")
         if path.suffix != ending:
@@ -152,7 +166,7 @@ def _path(run: str | Path | Localizer, out: str | Path | None, precision: str, e
     if isinstance(run, Localizer):
         raise ValueError(f"A localizer has no folder of its own. Say where its file goes: out='model{ending}'.")
     home = Path(run).resolve()
-    suffix = "" if precision == "float32" else f"-{precision}"
+    suffix = ("" if precision == "float32" else f"-{precision}") + ("" if ending else "-web")
     return Path(run) / "exported" / f"{home.name}{suffix}{ending}"
 
 
@@ -187,6 +201,12 @@ def _check(traced: Traced, precision: str, pictures: Sequence[Picture], found: l
             f"{agreement.probabilities:.1g}, where {CLOSE:g} is allowed. It is not written. Please report this, with "
             "the output of hclnet doctor."
         )
+
+
+def _bytes(path: Path) -> int:
+    """That a file or a folder takes."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _say(result: Exported, log: Log) -> None:
