@@ -32,6 +32,9 @@ def small_localizer(method: str = "hclnet", size: int = 32, options: dict | None
     def random(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator) / 4
 
+    if transformer:  # as large as those that were learned, so that they matter
+        with torch.no_grad():
+            localizer.backbone.stages.model.pos_embed.normal_(generator=generator)
     for side in {view.size for view in localizer.views}:
         fine = random(len(CLASSES), info[finer].channels if finer else 0)
         weight = random(len(CLASSES), info[stage].channels)

@@ -15,6 +15,7 @@ from typing import Any
 import onnx_ir as ir
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from hclnet.exporting.description import describe
 from hclnet.exporting.graph import ASKED, BATCH, CLASSES, ExportedNetwork
@@ -66,9 +67,12 @@ def trace(localizer: Localizer) -> Traced:
             "Train with a smaller backbone; see `hclnet backbones`."
         )
     squares, classes = graph.example()
+    embeddings: list[Tensor] = []
     with torch.no_grad(), _quiet():
-        names = list(graph(squares, classes))
-        model = _convert(graph, squares, classes, names)
+        with _antialiased(embeddings):
+            names = list(graph(squares, classes))
+        with _antialiased(embeddings, iter(embeddings)):
+            model = _convert(graph, squares, classes, names)
     share_rows(model)
     layers = frozenset(node.name for node in model.graph if node.name and _is_layer(node))
     _tidy(model)
@@ -134,6 +138,34 @@ def _tidy(model: ir.Model) -> None:
         value.metadata_props.clear()
     model.metadata_props.clear()
     model.graph.metadata_props.clear()
+
+
+@contextlib.contextmanager
+def _antialiased(seen: list[Tensor], known: Iterator[Tensor] | None = None) -> Iterator[None]:
+    """Position embeddings that a transformer brings to another size, one after the other.
+
+    They don't depend on the images, and the exporter's form of that interpolation has another coefficient than torch's:
+    so a file has the result.
+
+    Args:
+        seen: gets each of them.
+        known: they, if they are known: then they are taken from here.
+    """
+    interpolate = functional.interpolate
+
+    def watched(tensor: Tensor, *arguments: Any, **named: Any) -> Tensor:
+        if not named.get("antialias") or len(tensor) != 1:  # of images there are two
+            return interpolate(tensor, *arguments, **named)
+        if known is not None:
+            return next(known)
+        seen.append(interpolate(tensor, *arguments, **named))
+        return seen[-1]
+
+    functional.interpolate = watched  # type: ignore[assignment] # which takes all that the other one takes
+    try:
+        yield
+    finally:
+        functional.interpolate = interpolate
 
 
 @contextlib.contextmanager
