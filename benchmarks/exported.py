@@ -99,6 +99,8 @@ def trained(data: DataSet, method: str, run: Path, settings: dict[str, Any]) -> 
     """A run's localizer; it is trained if it is not finished."""
     if not is_finished(run):
         of_method = TRANSFORMER if get_method(method).needs else {}
+        if get_method(method).augments_batches:
+            of_method = {"tune": "all"}  # features of changed images are not kept
         settings = {**settings, **of_method}
         if "width" not in get_method(method).Options.model_fields:
             settings.pop("width", None)
