@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -209,6 +210,17 @@ def test_on_the_command_line(file: Path, photo: Path, capsys: pytest.CaptureFixt
     assert [o["box"] for o in row["objects"]] == [list(o.box) for o in found.objects]
     assert [o["label"] for o in row["objects"]] == [o.label for o in found.objects]
     assert main(["gone.onnx", str(photo)]) == 2 and "There is no file gone.onnx" in capsys.readouterr().err
+
+
+def test_libraries_report_nothing_to_their_makers(file: Path, tmp_path: Path):
+    """By themselves they write an identity into the home or temporary folder and send messages."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "temporary").mkdir()
+    kept = {k: v for k, v in os.environ.items() if k not in ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")}
+    environment = {**kept, "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary")}
+    code = "import sys; from hclnet_runtime import load; load(sys.argv[1]); print('openvino_telemetry' in sys.modules)"
+    said = subprocess.check_output([sys.executable, "-c", code, str(file)], text=True, env=environment)
+    assert said.split() == ["False"] and not [*(tmp_path / "home").iterdir(), *(tmp_path / "temporary").iterdir()]
 
 
 def test_nothing_large_is_loaded(file: Path, photo: Path):

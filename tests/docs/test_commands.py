@@ -51,6 +51,8 @@ def call(words: list[str], folder: Path, **environment: str) -> str:
     assert words[0] == "hclnet", f"{words}: what is this command?"
     if words[1] == "review":
         return review(words, folder)
+    if words[1] == "serve":
+        return serve(words, folder)
     done = subprocess.run(
         [sys.executable, "-m", "hclnet", *words[1:]],
         cwd=folder,
@@ -60,6 +62,24 @@ def call(words: list[str], folder: Path, **environment: str) -> str:
     )
     assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+def serve(words: list[str], folder: Path) -> str:
+    """A command that answers until it is stopped: it locates an image."""
+    command = [sys.executable, "-u", "-m", "hclnet", *words[1:], "--port", "0"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = ""
+    while not (address := re.search(r"http://127\.0\.0\.1:\d+/locate", said)):
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    photo = next(path for path in sorted((folder / "new_photos").iterdir()) if path.suffix == ".jpg")
+    with urllib.request.urlopen(address[0], photo.read_bytes(), timeout=60) as answer:
+        assert json.load(answer)["predictions"]
+    process.send_signal(signal.SIGINT)
+    said += process.communicate(timeout=60)[0]
+    assert process.returncode == 0, said
+    return said
 
 
 def review(words: list[str], folder: Path) -> str:

@@ -89,7 +89,7 @@ def test_what_can_not_be_is_refused_before_anything_is_served(tmp_path: Path, en
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(ValueError, match=rf"Port {port} can't be had: .*Leave out --port"):
+        with pytest.raises(ValueError, match=rf"Port {port} can't be had: .*--port 0 takes a free one"):
             review(folder, port=port)
     program = (
         "import sys\nfrom hclnet.storage import locked\nwith locked(sys.argv[1], 'review'):\n    print()\n    input()"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -89,14 +90,13 @@ def open_onnx(file: bytes | Path, threads: int | None = None) -> Engine:
         file: its bytes or its path.
         threads: that compute one run; by default all of the processor.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+    library = onnxruntime()
+    options = library.SessionOptions()
     options.log_severity_level = 3  # errors, which are raised too
     if threads is not None:
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     given = file if isinstance(file, bytes) else str(file)
-    session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    session = library.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
 
     def run(inputs: Mapping[str, np.ndarray]) -> Arrays:
@@ -132,6 +132,13 @@ def open_openvino(model: Path, threads: int | None = None) -> Engine:
 
     names = frozenset(name for one in compiled.inputs for name in one.names)
     return Engine("OpenVINO", about, names, frozenset(places), run)
+
+
+def onnxruntime() -> ModuleType:
+    """The package, imported so that it reports nothing to its makers, unless `ORT_DISABLE_TELEMETRY` says otherwise: by
+    itself it does from version 1.29 on, with hashes of the model among it."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # which it reads when it is imported
+    return importlib.import_module("onnxruntime")
 
 
 def openvino() -> ModuleType:

@@ -25,6 +25,7 @@ from hclnet.cli.verbs import (
     reproduce,
     review,
     score,
+    serve,
     train,
 )
 
@@ -117,6 +118,7 @@ for _verb in (
     convert.convert,
     review.review,
     export.export,
+    serve.serve,
     methods.methods,
     backbones.backbones,
     doctor.doctor,

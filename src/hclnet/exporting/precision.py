@@ -19,6 +19,7 @@ import onnx_ir as ir
 
 from hclnet.exporting.agreement import inputs_of
 from hclnet.exporting.trace import Traced, with_metadata
+from hclnet_runtime.engines import onnxruntime
 from hclnet_runtime.pictures import Picture
 
 _WEIGHTED = ("Conv", "MatMul", "Gemm")
@@ -49,6 +50,7 @@ def in_precision(traced: Traced, precision: str, pictures: Sequence[Picture] = (
 
 
 def _float16(traced: Traced) -> ir.Model:
+    onnxruntime()  # before its parts, so that it reports nothing
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     others = [node.name for node in traced.model.graph if node.name not in traced.layers]
@@ -65,6 +67,7 @@ def _int8(traced: Traced, pictures: Sequence[Picture]) -> ir.Model:
     A layer's range is that after its activation: before one that cuts off, most of the range would be spent on values
     that are cut off.
     """
+    onnxruntime()
     from onnxruntime import quantization
 
     class Pictures(quantization.CalibrationDataReader):

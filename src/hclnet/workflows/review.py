@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
 import secrets
-import socket
 import threading
 import webbrowser
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,11 +19,9 @@ from hclnet.review.session import Review
 from hclnet.stopping import Stopping
 from hclnet.storage import check_writable, locked
 from hclnet.types import Log
+from hclnet_runtime.listening import LOOPBACK, listening
 from hclnet_runtime.request import as_names
 from hclnet_runtime.text import shown
-
-HOST = "127.0.0.1"
-"""This machine alone."""
 
 STEM = "reviewed"
 """How the files of what was decided are called: `reviewed.json`, `reviewed.coco.json`."""
@@ -82,7 +78,7 @@ def review(
     check_writable(folder.path)
     with (
         locked(folder.path, "review", elsewhere=False),
-        _listening(port) as listening,
+        listening(port) as found,
         closing(Review(folder)) as session,
         Stopping(),
     ):
@@ -94,7 +90,7 @@ def review(
                 return write_formats(results, formats, Target(folder.path, STEM))
 
         token = secrets.token_urlsafe(16)
-        address = f"http://{HOST}:{listening.getsockname()[1]}/{token}/"
+        address = f"http://{LOOPBACK}:{found.getsockname()[1]}/{token}/"
         if log:
             _say(session, address, log)
         if browser:
@@ -104,7 +100,7 @@ def review(
             timeout_graceful_shutdown=2,
         )  # fmt: skip
         with suppress(KeyboardInterrupt, SystemExit):
-            uvicorn.Server(config).run(sockets=[listening])
+            uvicorn.Server(config).run(sockets=[found])
         written = write()
         made = session.made()
     rejected = sum(one.verdict == "rejected" for one in made.values())
@@ -129,22 +125,3 @@ def _needed(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         raise ValueError("The review needs two more packages. Install them: pip install 'hclnet[review]'.") from None
-
-
-@contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
-    """A socket of this machine alone.
-
-    Raises:
-        ValueError: the port can't be had.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
-        if os.name == "posix":  # so that the same port can be had again at once
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((HOST, port))
-            listening.listen(128)  # the address is printed now, and has to answer
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ValueError(f"Port {port} can't be had: {reason}. Leave out --port to take a free one.") from None
-        yield listening
