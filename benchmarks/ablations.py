@@ -1,4 +1,4 @@
-"""What pays and what does not: the tables of docs/ablations.md, each row against the first of its table.
+"""What pays and what does not: the tables of docs/ablations-cut-outs.md, each row against the first of its table.
 
     python benchmarks/ablations.py DATA [--only augmentation,branches] [--seeds 3] [--size 448] [--epochs 12]
         [--out runs/ablations]
