@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -20,7 +21,10 @@ import hclnet
 from hclnet.exporting import web
 from hclnet.exporting.trace import trace, with_metadata
 from hclnet.exporting.web import VERSION, check_page, write_page
+from hclnet.metrics import Hclnet
+from hclnet.metrics import draw as draw_map
 from hclnet.synthetic import PartsOptions, draw
+from hclnet_runtime.boxes import parse_rule
 from hclnet_runtime.boxes.geometry import iou
 from report.chromium import ARGUMENTS, find_chromium, playwright
 from small_localizers import small_localizer
@@ -92,7 +96,8 @@ def runtime(tmp_path_factory) -> Path:
     """onnxruntime-web as npm packs it."""
     folder = tmp_path_factory.mktemp("npm")
     if shutil.which("npm") is None:
-        pytest.skip("There is no npm here, which has the runtime of the page.")
+        say = pytest.fail if os.environ.get("CI") else pytest.skip
+        say("There is no npm here, which has the runtime of the page.")
     subprocess.run(["npm", "pack", "--silent", f"onnxruntime-web@{VERSION}"], cwd=folder, check=True, timeout=600)
     return next(folder.glob("*.tgz"))
 
@@ -161,6 +166,44 @@ def test_the_page_finds_the_boxes_that_python_finds(settings, runtime, served, t
         browser.close()
     assert not troubles
     assert asked and all(url.startswith((served, "blob:", "data:")) for url in asked)
+
+
+def contradictory(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A map with its peak in one corner, and a foreground score that falls without an edge from the opposite one."""
+    y, x = np.mgrid[0:14, 0:14] / 13
+    heat = np.exp(-(2 + seed) * (x + y)) + 0.05 * np.random.default_rng(seed).random((14, 14))
+    return heat.astype(np.float32), (-2 * np.hypot(1 - x, 1 - y)).astype(np.float32)
+
+
+@pytest.mark.slow
+def test_boxes_of_the_page_where_most_cuts_disagree_and_where_they_agree(served, tmp_path):
+    (tmp_path / "page").mkdir()
+    for name in ("boxes.js", "index.html"):
+        (tmp_path / "page" / name).write_bytes((web._PAGE / name).read_bytes() if name == "boxes.js" else b"<p>")
+    settings = {"map_size": 64, "cam_normalization": "minmax", "box": "auto"}
+    code = """async ([maps, foreground, settings]) => {
+        const { boxOf } = await import('./boxes.js');
+        const as = (values, leading) => ({
+          data: Float32Array.from(values.flat()), dims: [...leading, values.length, values[0].length],
+        });
+        const of = { maps: as(maps, [1]), branches: as(maps, [1, 1]), foreground: as(foreground, [1]) };
+        return boxOf(of, settings).box;
+    }"""
+    majorities = []
+    with playwright().sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        page = browser.new_page()
+        page.goto(served)
+        for seed in range(8):
+            map, foreground = contradictory(seed)
+            foreground = foreground if seed < 5 else 8 * (map - map.mean())
+            evidence = draw_map(map, Hclnet(map_size=64), foreground=foreground, outlined=True).evidence
+            majorities.append(evidence.consensus.majority)
+            ours = parse_rule("auto").choose(evidence).box
+            found = page.evaluate(code, [map.tolist(), foreground.tolist(), settings])
+            assert iou(np.array([found], float), ours[None].astype(float))[0, 0] >= 0.95, seed
+        browser.close()
+    assert majorities.count(False) >= 3 and all(majorities[5:])
 
 
 def located(page, photo: Path) -> dict:

@@ -1,7 +1,8 @@
-// Maps -> heatmap -> box: hclnet_runtime.heatmaps, boxes.levels and boxes.consensus once more, for the rules that the
-// page knows: auto with a foreground score learned from outlines, and fixed:T.
+// Maps -> heatmap -> box: hclnet_runtime.heatmaps, boxes.levels, boxes.consensus and boxes.auto once more, for the
+// rules that the page knows: auto with a foreground score learned from outlines, and fixed:T.
 
 const POWERS = [0, 0.5, 1], THRESHOLDS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], ODDS = 3, LEAST = 1e-6, OVERLAP = 0.5;
+const MAJORITY = 0.5, UNSURE = 0.5;
 
 // A map h x w at side x side, bilinear; pixels outside are those of the edge.
 export function enlarged(map, height, width, side) {
@@ -80,14 +81,44 @@ const exponential = (logarithms) => {
   return logarithms.map((value) => Math.exp(value - high));
 };
 
-// The box that most cuts of map and foreground score agree on; null if the map is zero.
+// In whole pixels, and never empty.
+function whole(box) {
+  const [left, top] = [Math.floor(box[0] + 0.5), Math.floor(box[1] + 0.5)];
+  return [left, top, Math.max(Math.floor(box[2] + 0.5), left + 1), Math.max(Math.floor(box[3] + 0.5), top + 1)];
+}
+
+const mean = (boxes, weights, total) =>
+  [0, 1, 2, 3].map((k) => boxes.reduce((sum, box, of) => sum + weights[of] * box[k], 0) / total);
+
+// The box that most levels above the median agree on.
+function byMap(levels, side) {
+  const background = levels.slice().sort()[Math.floor(UNSURE * (levels.length - 1))];
+  const all = [];
+  for (let level = 0; level < 255; level++) {
+    const found = components(Uint8Array.from(levels, (value) => (value > level ? 1 : 0)), null, side);
+    if (found.length) all.push({ level, box: corners(most(found, 'area')) });
+  }
+  const above = all.filter(({ level }) => level >= background);
+  const boxes = (above.length ? above : all).map(({ box }) => box);
+  const weights = boxes.map((box) => {
+    const share = ((box[2] - box[0]) * (box[3] - box[1])) / levels.length;
+    return Math.max(share * (1 - share), 1e-9);
+  });
+  const alike = (box) => boxes.map((other, k) => (iou(box, other) >= OVERLAP ? weights[k] : 0));
+  const sum = (values) => values.reduce((a, b) => a + b, 0);
+  const chosen = boxes.map(alike).reduce((a, b) => (sum(b) > sum(a) ? b : a));
+  return whole(mean(boxes, chosen, sum(chosen)));
+}
+
+// The box that most cuts of map and foreground score agree on; null if the map is zero. Where less than half of them
+// do, it is the map's.
 function consensus(levels, foreground, first, side) {
   if (!largest(levels)) return null;
   const likely = foreground.map((score) => {
     const odds = -ODDS * score;
     return -(odds > 0 ? odds + Math.log1p(Math.exp(-odds)) : Math.log1p(Math.exp(odds)));
   });
-  const boxes = [];
+  const boxes = [], all = [];
   for (const of of [levels, first]) {
     const high = of ? largest(of) : 0;
     if (!high) continue;
@@ -97,15 +128,17 @@ function consensus(levels, foreground, first, side) {
       const together = exponential(heat.map((value, k) => power * value + likely[k]));
       for (const threshold of THRESHOLDS) {
         const inside = Uint8Array.from(together, (value) => (value > threshold ? 1 : 0));
-        boxes.push(corners(most(components(inside, weight, side), 'sum')));
+        const found = components(inside, weight, side);
+        boxes.push(corners(most(found, 'sum')));
+        all.push(found.map(corners));
       }
     }
   }
   const votes = boxes.map((box) => boxes.filter((other) => iou(box, other) >= OVERLAP));
   const voters = votes.reduce((a, b) => (b.length > a.length ? b : a));
-  const mean = [0, 1, 2, 3].map((k) => voters.reduce((sum, box) => sum + box[k], 0) / voters.length);
-  const low = [Math.floor(mean[0] + 0.5), Math.floor(mean[1] + 0.5)];
-  return [...low, Math.max(Math.floor(mean[2] + 0.5), low[0] + 1), Math.max(Math.floor(mean[3] + 0.5), low[1] + 1)];
+  const box = mean(voters, voters.map(() => 1), voters.length);
+  const agree = all.filter((found) => found.some((other) => iou(box, other) >= OVERLAP)).length / all.length;
+  return agree < MAJORITY ? byMap(levels, side) : whole(box);
 }
 
 // The box of a class in pixels of the heatmap, or null. `of` has the outputs of one image and class, each with its
