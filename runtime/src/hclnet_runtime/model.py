@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, replace
@@ -11,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL.Image import Image
 
 from hclnet_runtime.boxes import parse_normalization, parse_rule
 from hclnet_runtime.engines import Arrays, Engine, open_engine
 from hclnet_runtime.locating import Known, MapRow, Settings, check_finite, localization, targets_of
 from hclnet_runtime.pictures import Picture, as_picture, decoded_pictures
-from hclnet_runtime.request import as_classes, as_count
+from hclnet_runtime.request import as_classes, as_count, check_list
 from hclnet_runtime.text import shown
 from hclnet_runtime.types import Gray, Localization
 
@@ -128,8 +126,7 @@ class Model:
         Raises:
             ValueError: as `locate`; where an image is the reason, the message has its place in the list, from 0.
         """
-        if isinstance(images, str | bytes | os.PathLike | np.ndarray | Image) or not isinstance(images, Iterable):
-            raise ValueError("locate_batch takes a list of images. For one image there is locate.")
+        check_list(images)
         asked = self._asked(top, classes, max_objects)
         sides = self._sides if self._crops is None else [*self._sides, self._crops]
         pictures = decoded_pictures(images, sides, self.gray, ahead=1)

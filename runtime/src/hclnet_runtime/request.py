@@ -188,3 +188,11 @@ def _way(image: Any) -> str:
 def _short(value: Any, most: int = 40) -> str:
     text = shown(repr(value))
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def check_list(images: Any) -> None:
+    """Raises:
+    ValueError: it is one image, or nothing that holds images.
+    """
+    if isinstance(images, str | bytes | os.PathLike | np.ndarray | Image.Image) or not isinstance(images, Iterable):
+        raise ValueError("locate_batch takes a list of images. For one image there is locate.")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL.Image import Image
 
 from hclnet.backbones import Backbone, check_sides
 from hclnet.config import Inference, RunConfig
@@ -25,7 +22,7 @@ from hclnet.types import Gray, Localization
 from hclnet_runtime.boxes import parse_rule
 from hclnet_runtime.data.images import OWN
 from hclnet_runtime.pictures import as_picture, decoded_pictures
-from hclnet_runtime.request import as_classes, as_count
+from hclnet_runtime.request import as_classes, as_count, check_list
 
 
 class Localizer:
@@ -190,8 +187,7 @@ class Localizer:
         """
         from hclnet.localizer.locating import locate_pictures
 
-        if isinstance(images, str | bytes | os.PathLike | np.ndarray | Image) or not isinstance(images, Iterable):
-            raise ValueError("locate_batch takes a list of images. For one image there is locate.")
+        check_list(images)
         asked = self._asked(top, classes, max_objects)
         sides = {view.size for view in self.views}
         pictures = decoded_pictures(images, sides, self.gray, inference_batch(self.device))

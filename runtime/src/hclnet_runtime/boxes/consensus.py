@@ -20,7 +20,8 @@ map and foreground score contradict each other, and there is no majority: on tex
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -36,7 +37,8 @@ _OVERLAP = 0.5  # IoU of boxes that agree
 _MAJORITY = 0.5  # of the cuts
 
 
-class Consensus(NamedTuple):
+@dataclass(frozen=True)
+class Consensus:
     """What most cuts agree on.
 
     Attributes:
@@ -49,7 +51,7 @@ class Consensus(NamedTuple):
     pixels: Bool[np.ndarray, "h w"]
     components: tuple[Float64[np.ndarray, "_ 4"], ...]
 
-    @property
+    @cached_property
     def majority(self) -> bool:
         """Whether at least half of the cuts agree with the box."""
         return self.agreement(self.box) >= _MAJORITY
