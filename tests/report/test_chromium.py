@@ -15,6 +15,7 @@ from report import chromium
 RUN = Path(__file__).parents[2] / ".ci" / "run"
 TARGETS = ("test", "test-precision", "test-slow")
 INSTALLED = ["apt-get update", "apt-get install -y --no-install-recommends chromium"]
+INSTALLED_NPM = ["apt-get update", "apt-get install -y --no-install-recommends npm"]
 
 
 @pytest.mark.parametrize("ci", ["true", "1", "yes", "True"])
@@ -46,7 +47,11 @@ def test_it_is_found_by_each_of_its_names(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def ci(folder: Path, **programs: str) -> tuple[subprocess.CompletedProcess, list[str]]:
-    """How `.ci/run` ends on a machine that has these programs, by their text, and how it called them."""
+    """How `.ci/run` ends on a machine that has npm and these programs, by their text, and how it called them."""
+    return _ci(folder, {"npm": "", **programs})
+
+
+def _ci(folder: Path, programs: dict[str, str]) -> tuple[subprocess.CompletedProcess, list[str]]:
     for name in ("bash", "dirname"):
         (folder / name).symlink_to(shutil.which(name))
     log = folder / "log"
@@ -87,3 +92,29 @@ def test_its_script_says_what_is_missing_where_it_can_not_be_installed(
     done, called = ci(tmp_path, **programs)
     assert done.returncode == 1 and called == tried
     assert "Install it, such as by: apt-get install chromium." in done.stderr
+
+
+def test_its_script_installs_npm_where_there_is_none(tmp_path: Path):
+    there = tmp_path / "npm"
+    apt_get = f"[ $1 = update ] || {{ : > {there}; /bin/chmod +x {there}; }}"
+    done, called = _ci(tmp_path, {"chromium": "", "id": "echo 0", "apt_get": apt_get})
+    assert done.returncode == 0, done.stderr
+    assert called == [*INSTALLED_NPM, *(line for target in TARGETS for line in (f"make {target}", "CI=true"))]
+
+
+@pytest.mark.parametrize(
+    ("programs", "tried"),
+    [
+        ({"id": "echo 1000", "apt_get": ""}, []),
+        ({"id": "echo 0"}, []),
+        ({"id": "echo 0", "apt_get": "exit 100"}, INSTALLED_NPM[:1]),
+        ({"id": "echo 0", "apt_get": ""}, INSTALLED_NPM),
+    ],
+)
+def test_its_script_says_that_npm_is_missing_where_it_can_not_be_installed(
+    tmp_path: Path, programs: dict[str, str], tried: list[str]
+):
+    (tmp_path / "log").touch()
+    done, called = _ci(tmp_path, {"chromium": "", **programs})
+    assert done.returncode == 1 and called == tried
+    assert "Install it, such as by: apt-get install npm." in done.stderr
