@@ -1,8 +1,6 @@
 """Weights of timm's models: from a file under several names, from the hub's cache, or an error that says what to do."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import timm
@@ -13,6 +11,7 @@ from safetensors.torch import save_file
 
 from hclnet.backbones import build_backbone
 from hclnet.backbones.timm_weights import fetched
+from hub_server import served
 
 TINY = "vit_tiny_patch16_224"
 DINO = "vit_small_patch14_reg4_dinov2"
@@ -195,45 +194,17 @@ def test_without_the_hub_the_error_says_what_to_do(hub):
         fetched("test_vit4", "a classifier", random=False)
 
 
-class Gated(BaseHTTPRequestHandler):
-    """Answers as the hub does where a person has not accepted a model's terms."""
-
-    def do_HEAD(self):
-        self.send_response(int(self.server.status))
-        self.send_header("X-Error-Code", "GatedRepo")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_GET = do_HEAD
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.mark.parametrize("status", [401, 403])  # without a login; with one, before the terms are accepted
 def test_gated_weights_say_how_they_are_to_be_had(tmp_path, monkeypatch, status):
-    with ThreadingHTTPServer(("127.0.0.1", 0), Gated) as server:
-        server.status = status
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            address = f"http://127.0.0.1:{server.server_port}"
-            monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-            monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-            monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-            monkeypatch.setattr(
-                constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
-            )
-            monkeypatch.setattr(constants, "ENDPOINT", address)
-            with pytest.raises(
-                ValueError,
-                match=r"^The weights of timm:test_vit are gated: accept their terms at "
-                r"https://huggingface\.co/timm/test_vit\.r160_in1k, log in .* with --weights FILE\.$",
-            ):
-                build_backbone("timm:test_vit")
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(monkeypatch, tmp_path / "hub") as hub:
+        hub.refused["timm/test_vit.r160_in1k"] = (status, "GatedRepo")
+        with pytest.raises(
+            ValueError,
+            match=r"^The weights of timm:test_vit are gated: accept their terms at "
+            r"https://huggingface\.co/timm/test_vit\.r160_in1k, log in .* with --weights FILE\.$",
+        ):
+            build_backbone("timm:test_vit")
+        assert hub.requests
 
 
 def test_a_model_without_weights_is_never_silently_random():

@@ -13,7 +13,7 @@ from hclnet.workflows.locate import locate_files
 
 
 def locate_images(
-    images: Sequence[str], model: Path | None, out: Path, top: int, formats: str, save: str, device: str, **options: Any
+    images: Sequence[str], model: str | None, out: Path, top: int, formats: str, save: str, device: str, **options: Any
 ) -> int:
     """Locate, print what was found and what was left out, and return the exit code: 1 if no image could be located.
 

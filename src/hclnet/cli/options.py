@@ -19,6 +19,12 @@ Data = Annotated[
         show_default=False,
     ),
 ]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", help="The folder that `hclnet train` made, or hf:user/name on the hub.", show_default=False
+    ),
+]
 Backbone = Annotated[
     str | None,
     typer.Option(

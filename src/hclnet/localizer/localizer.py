@@ -12,7 +12,9 @@ import torch
 from hclnet.backbones import Backbone, check_sides
 from hclnet.config import Inference, RunConfig
 from hclnet.device import precision_name, resolve_device, resolve_precision
+from hclnet.hub.address import is_address
 from hclnet.localizer.features import inference_batch
+from hclnet.localizer.hub import OnHub
 from hclnet.localizer.network import Network
 from hclnet.maps.augmentation import View, views
 from hclnet.maps.foreground import ForegroundScore, not_learned
@@ -25,7 +27,7 @@ from hclnet_runtime.pictures import as_picture, decoded_pictures
 from hclnet_runtime.request import as_classes, as_count, check_list
 
 
-class Localizer:
+class Localizer(OnHub):
     """A trained method on its backbone, ready to use.
 
     Args:
@@ -213,13 +215,15 @@ class Localizer:
 
     @classmethod
     def load(cls, folder: str | Path, device: str | torch.device = "auto") -> Localizer:
-        """The localizer in a run folder, or in the folder itself.
+        """The localizer in a run folder, or in the folder itself; or that of `hf:user/name@revision` on the hub.
 
         Raises:
             ValueError: there is none, its files are damaged or of another version, or the device can't be used.
         """
         from hclnet.localizer import files
 
+        if is_address(folder):
+            return cls.from_pretrained(folder, device=device)
         return files.load(Path(folder), device)
 
     @classmethod

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from hclnet.config import InferenceSettings
+from hclnet.hub.address import is_address, parse
 from hclnet.localizer.evaluation import class_probabilities, evaluate_localizer
 from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import Calibration, Rejection, choose_min_score, choose_threshold
@@ -57,7 +58,7 @@ def calibrate(
     Raises:
         ValueError: the run, the data or a setting is not as it has to be, or too few images have a ground-truth box.
     """
-    run = Path(run)
+    run = _writable(run)
     if inference.get("box"):
         raise ValueError("Calibration chooses the box rule itself; leave box out.")
     with _alone(run):
@@ -123,7 +124,7 @@ def calibrate_rejection(
     Raises:
         ValueError: the run, the data or a setting is not as it has to be, or there are too few images.
     """
-    run = Path(run)
+    run = _writable(run)
     if inference.get("min_score"):
         raise ValueError("Calibration chooses min_score itself; leave it out.")
     with _alone(run):
@@ -134,6 +135,21 @@ def calibrate_rejection(
         found = choose_min_score(probabilities, np.array([s.label for s in samples]))
         _write(opened.localizer.with_inference(min_score=found.min_score), opened, "rejection.json", found)
     return found
+
+
+def _writable(run: str | Path) -> Path:
+    """The run's folder.
+
+    Raises:
+        ValueError: it is on the hub.
+    """
+    if is_address(run):
+        repo = parse(run).repo
+        raise ValueError(
+            f"{run} is on the hub, and a calibration is written into its run. Take a copy, with `hf download {repo} "
+            "--local-dir FOLDER`, and calibrate that folder."
+        )
+    return Path(run)
 
 
 @contextmanager

@@ -64,12 +64,13 @@ def evaluate(
     """Score a run on a split, and keep the records beside it. The run itself is not changed.
 
     Args:
-        run: a run folder.
+        run: a run folder, or `hf:user/name` on the hub.
         data: another data set than the run's own. Its classes are matched by name; it may have a part of the run's.
         split: which part of it; `all` of other data than the run's own.
         out: folder for `records.npz`, `metrics.json`, `classes.csv` and `report.html`; by default
             `<run>/evaluation/<split>`, with another protocol than our own `<split>-<protocol>`, and for other data than
-            the run's own `<run>/evaluation/<name>-<fingerprint>/<split>`.
+            the run's own `<run>/evaluation/<name>-<fingerprint>/<split>`. Of a model on the hub, `<run>` is
+            `hub/user/name`.
         report: write the report.
         protocol: `hclnet`, our own, or `wsoleval`; see docs/protocols.md.
         on_bad_image: `fail` or `skip`; as the run was trained by default. Skipped images, and those of the run's own
@@ -83,7 +84,6 @@ def evaluate(
         ValueError: the run, the data or a setting is not as it has to be; or the run's own images are not what they
             were when it was trained; or the box rule `auto` lacks what it needs at a size that is asked for.
     """
-    run = Path(run)
     get_protocol(protocol)  # whether there is such a one, now and not after the work
     opened = open_run(run, data, split, device, on_bad_image, log, as_classes, ignore_unknown_classes, **inference)
     localizer, dataset, scored = opened.localizer, opened.dataset, opened.split
@@ -104,7 +104,7 @@ def evaluate(
         measured = {**summary(localizer, records), "data": opened.about}
         save(records, home / "records.npz")
         record_skipped(dataset, home)
-        write_metrics(localizer, run, measured, home)
+        write_metrics(localizer, str(run), measured, home)
         write_class_table(class_table(records.labels, dataset.classes, [hits(records)]), home / "classes.csv")
         page = None
         if report:

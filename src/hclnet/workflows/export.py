@@ -14,6 +14,7 @@ from PIL import Image
 
 from hclnet.config import InferenceSettings
 from hclnet.exporting import KINDS, PRECISIONS
+from hclnet.hub.address import home_of
 from hclnet.localizer.localizer import Localizer
 from hclnet.randomness import random_states_kept
 from hclnet.storage import check_writable
@@ -71,10 +72,11 @@ def export(
     boxes of them (docs/export.md).
 
     Args:
-        run: a run folder, or a localizer.
+        run: a run folder, `hf:user/name` on the hub, or a localizer.
         to: onnx or openvino; or web, a folder with a page that runs the model in a browser.
         precision: float32; float16 or int8, smaller and a little different. OpenVINO has no int8.
-        out: the file; by default `exported/` in the run, named like it.
+        out: the file; by default `exported/` in the run, named like it. Of a model on the hub, `hub/user/name` is in
+            place of the run.
         data: the data that the run was trained on, if it lies elsewhere by now: its training images are what int8 is
             tuned with, and what the file is checked on.
         ort: for the page, the package onnxruntime-web as `npm pack` writes it, or a folder with its files; by default
@@ -165,16 +167,16 @@ def _path(run: str | Path | Localizer, out: str | Path | None, precision: str, e
         return path
     if isinstance(run, Localizer):
         raise ValueError(f"A localizer has no folder of its own. Say where its file goes: out='model{ending}'.")
-    home = Path(run).resolve()
+    home = home_of(run)
     suffix = ("" if precision == "float32" else f"-{precision}") + ("" if ending else "-web")
-    return Path(run) / "exported" / f"{home.name}{suffix}{ending}"
+    return home / "exported" / f"{home.resolve().name}{suffix}{ending}"
 
 
 def _images(
     run: str | Path | Localizer, localizer: Localizer, data: str | Path | None, most: int, precision: str
 ) -> list[Picture]:
     """Training images; without any, only int8 can't go on."""
-    folder = None if isinstance(run, Localizer) else Path(run)
+    folder = None if isinstance(run, Localizer) else home_of(run)
     try:
         samples = training_images(folder, data, most) if most else []
         return [as_picture(sample.path, localizer.gray) for sample in samples]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from hclnet.config import Inference
+from hclnet.hub.address import is_address
 from hclnet.localizer.localizer import Localizer
 from hclnet.settings import changed_inference
 from hclnet.types import Localization
@@ -73,7 +74,7 @@ def open_model(model: str | Path | None, device: str | torch.device) -> Localize
     """What locates: a run, an exported model, or the packaged classifier.
 
     Args:
-        model: a run folder, a file that `hclnet export` wrote, or None.
+        model: a run folder, `hf:user/name` on the hub, a file that `hclnet export` wrote, or None.
         device: an exported model computes on the processor.
 
     Raises:
@@ -81,7 +82,7 @@ def open_model(model: str | Path | None, device: str | torch.device) -> Localize
     """
     if model is None:
         return Localizer.imagenet(device)
-    if not is_exported(model) or Path(model).is_dir():
+    if is_address(model) or not is_exported(model) or Path(model).is_dir():
         return Localizer.load(model, device)
     if str(device) not in ("auto", "cpu"):
         raise ValueError(

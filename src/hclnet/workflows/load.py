@@ -21,7 +21,7 @@ def load(run: str | Path, device: str | torch.device = "auto") -> Localizer:
     """The localizer of a run: `load("runs/mine").locate("photo.jpg").box`.
 
     Args:
-        run: a run folder, or a localizer's.
+        run: a run folder, or a localizer's; or a model on the hub, as `hf:user/name` or `hf:user/name@revision`.
         device: auto, cpu, cuda, cuda:N or mps, as text or as torch's device.
 
     Raises:
@@ -43,8 +43,8 @@ def locate(
 
     Args:
         image: a file, a Pillow image, or an array of H x W or H x W x 3.
-        model: a run folder, a localizer, or an exported model or its file; without one, the packaged ImageNet
-            classifier with CAM.
+        model: a run folder, `hf:user/name` on the hub, a localizer, or an exported model or its file; without one, the
+            packaged ImageNet classifier with CAM.
         top: box the `top` most probable classes.
         max_objects: how many objects of each class there may be; see `hclnet_runtime.boxes.objects`.
 

@@ -94,7 +94,8 @@ def locate_files(
 
     Args:
         images: files, folders, globs.
-        model: a run folder, or a file of `hclnet export`; without one, the packaged ImageNet classifier with CAM.
+        model: a run folder, `hf:user/name` on the hub, or a file of `hclnet export`; without one, the packaged ImageNet
+            classifier with CAM.
         out: for `located.jsonl`, the journal; the files of the formats; `overlays/`, `heatmaps/` and `masks/`.
         top: box the `top` most probable classes.
         formats: of the files with boxes: json, coco, yolo, voc, cvat, label-studio, csv, parquet.

@@ -72,7 +72,7 @@ def evaluation_page(
     records: Records,
     maps: Sequence[ImageMaps],
     metrics: dict[str, Any],
-    run: Path,
+    run: str | Path,
 ) -> Page:
     """Of one run, scored on a split."""
     name = localizer.method.name
@@ -101,7 +101,7 @@ def evaluation_page(
         columns=(one,),
         gt_boxes=boxes_of(dataset, records),
         results=Results(lines, describe_protocol(metrics), spread),
-        charts=(*curves, *_learning(run)),
+        charts=(*curves, *_learning(Path(run))),
         notes=_notes(records),
         facts=(
             ("Run", str(run)),

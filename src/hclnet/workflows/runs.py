@@ -27,6 +27,7 @@ from hclnet.data.record import (
     recorded_skips,
 )
 from hclnet.data.splits import ALL
+from hclnet.hub.address import home_of
 from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import PROTOCOLS
 from hclnet.types import DataSet, Log, Sample, Skipped
@@ -39,7 +40,7 @@ class Opened:
     """A run that is ready to be scored.
 
     Attributes:
-        run: its folder.
+        run: its folder; of a model on the hub, that for what is made with it.
         localizer: with the settings that were asked for.
         dataset: checked, with the run's classes in the run's order.
         split: of it, that is scored.
@@ -95,7 +96,7 @@ def about_data(dataset: DataSet, split: str, path: str | Path, expected: int) ->
 
 
 def open_run(
-    run: Path,
+    run: str | Path,
     data: str | Path | DataSet | None,
     split: str,
     device: str | torch.device,
@@ -110,6 +111,7 @@ def open_run(
     Arguments and errors are those of `hclnet.localizer.evaluation`.
     """
     localizer = Localizer.load(run, device)
+    name, run = run, home_of(run)
     if changes := {k: v for k, v in inference.items() if v is not None}:
         localizer = localizer.with_inference(**changes)
     localizer.check_sizes()
@@ -125,7 +127,7 @@ def open_run(
     elif config and config.data:
         path, dataset = config.data, _own_data(config, run)
     else:
-        raise ValueError(f"{run} does not say what it was trained on. Name a data set with --data.")
+        raise ValueError(f"{name} does not say what it was trained on. Name a data set with --data.")
     if data is None or (split != ALL and _same_names(dataset, run)):
         dataset = in_recorded_splits(dataset, run)
     chosen = _split(dataset, run if data is None else None, split)

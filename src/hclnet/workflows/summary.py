@@ -44,12 +44,13 @@ def summary(localizer: Localizer, records: Records, values: Resampled | None = N
     return {**named, **measured, "intervals": intervals(values)}
 
 
-def write_metrics(localizer: Localizer, run: Path, measured: dict[str, Any], folder: Path) -> Path:
+def write_metrics(localizer: Localizer, run: str, measured: dict[str, Any], folder: Path) -> Path:
     """`metrics.json`: what was measured, on which data, under which protocol and settings.
 
     ```
     hclnet    the version that wrote it
-    run       the folder of the localizer
+    run       the folder of the localizer, or its name on the hub
+    localizer its fingerprint: which weights these are the metrics of
     method    its method
     data      path, root, split, fingerprint, images, images_expected
     protocol  name, map_size, upsampling, ...; null without ground-truth boxes or masks
@@ -60,7 +61,7 @@ def write_metrics(localizer: Localizer, run: Path, measured: dict[str, Any], fol
 
     Args:
         localizer: that was scored.
-        run: its folder.
+        run: its folder, or its name on the hub.
         measured: as `summary` has it, and the data.
         folder: where the file goes.
 
@@ -70,7 +71,8 @@ def write_metrics(localizer: Localizer, run: Path, measured: dict[str, Any], fol
     known = [key for key in METRICS if key in measured]
     document = {
         "hclnet": __version__,
-        "run": str(run),
+        "run": run,
+        "localizer": localizer.fingerprint(),
         "method": measured["method"],
         "data": measured["data"],
         "protocol": measured.get("protocol"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,13 +15,14 @@ from hclnet.cli.options import (
     JsonFile,
     NoReport,
     Protocol,
+    Run,
     SetMaps,
     settings_of_maps,
 )
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)],
+    run: Run,
     data: Annotated[str | None, typer.Option(help="Another data set.", show_default="the run's")] = None,
     split: Annotated[str, typer.Option(help="The part that is scored, or all.")] = "test",
     box: Box = None,

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from hclnet.cli.options import Box, Fusion, SetMaps, settings_of_maps
+from hclnet.cli.options import Box, Fusion, Run, SetMaps, settings_of_maps
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="The folder that `hclnet train` made.")],
+    run: Run,
     to: Annotated[str, typer.Option(help="onnx (one file), openvino (.xml and .bin) or web (a page).")] = "onnx",
     precision: Annotated[
         str, typer.Option(help="float32, or smaller and a little different: float16, int8.")

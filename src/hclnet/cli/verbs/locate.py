@@ -13,9 +13,11 @@ from hclnet.cli.options import Box, Device, Formats, Fusion, ImageRoot, SetMaps,
 def locate(
     images: Annotated[list[str], typer.Argument(help="Image files, folders or globs.", show_default=False)],
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="A run folder, or a file of hclnet export.", show_default="the packaged ImageNet classifier with CAM"
+            metavar="RUN|FILE",
+            help="A run folder, hf:user/name[@revision] on the hub, or a file of hclnet export.",
+            show_default="the packaged ImageNet classifier with CAM",
         ),
     ] = None,
     classifier: Annotated[

@@ -1,0 +1,76 @@
+"""What a localizer has of the Hugging Face hub, under the names that the hub's users know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from hclnet.device import resolve_device, resolve_precision
+from hclnet.hub.address import is_address, parse
+from hclnet.hub.fetching import fetch
+from hclnet_runtime.text import shown
+
+if TYPE_CHECKING:
+    from hclnet.localizer.localizer import Localizer
+
+
+class OnHub:
+    """From the hub, and to it."""
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+        device: str | torch.device = "auto",
+    ) -> Localizer:
+        """The localizer of a model on the Hugging Face hub, or in a folder.
+
+        Only `localizer.json` and `model.safetensors` are fetched: nothing of a repository is run. Environment variables
+        of `huggingface_hub` hold here too: HF_TOKEN, HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT.
+
+        Args:
+            name: `user/name` on the hub, or a folder on this machine.
+            revision: a branch, a tag or a commit; by default the branch `main`.
+            token: of the hub; by default that of `hf auth login` or HF_TOKEN.
+            cache_dir: in place of the hub's cache.
+            local_files_only: take what was fetched before, and fetch nothing.
+            force_download: fetch the files though they are there.
+            device: auto, cpu, cuda, cuda:N or mps.
+
+        Raises:
+            ValueError: there is no such model, it is gated or can't be had, it is none of hclnet, its files are
+                damaged or of another version, or the device can't be used.
+        """
+        from hclnet.localizer import files
+
+        if not is_address(name) and Path(name).is_dir():
+            return files.load(Path(name), device)
+        resolve_precision("auto", resolve_device(str(device)))  # refused before anything is fetched
+        address = parse(name)
+        if revision is not None:
+            if address.revision is not None:
+                raise ValueError(f"{shown(name)} names a revision already: leave revision={revision!r} out.")
+            address = parse(f"{address.repo}@{revision}")
+        folder = fetch(
+            address,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            force_download=force_download,
+        )
+        try:
+            return files.load(folder, device)
+        except ValueError as error:
+            reason = str(error).partition("can't be loaded: ")[2] or str(error)
+            raise ValueError(
+                f"{address} can't be loaded: {reason.rstrip('.')}. Delete {folder.parents[1]}, so that it is fetched "
+                "again; if that does not help, update hclnet, or tell its authors."
+            ) from None
