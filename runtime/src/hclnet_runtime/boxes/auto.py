@@ -37,9 +37,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int32, UInt8
 
-from hclnet_runtime.boxes.consensus import Consensus, heaviest_component
+from hclnet_runtime.boxes.consensus import Consensus
 from hclnet_runtime.boxes.evidence import Evidence
 from hclnet_runtime.boxes.geometry import iou
+from hclnet_runtime.boxes.heaviest import Weights, heaviest_component
 
 _SHARPNESS = 8  # exponent of J; from 4 to 32 the accuracy is the same within a point
 _BLUR = 0.5  # cells by which what answers reaches beyond the object, on each side
@@ -86,7 +87,7 @@ def choose_by_foreground(evidence: Evidence) -> Choice:
     if best <= 0:  # nothing on the map looks like an object
         return choose_by_map(evidence)
     weight = (agreement / best) ** _SHARPNESS
-    mean = (_weighted_mean(boxes, weight) + heaviest_component(likely, levels)[0]) / 2
+    mean = (_weighted_mean(boxes, weight) + heaviest_component(likely, Weights(levels))[0]) / 2
     return Choice(int(agreement.argmax()), tightened(mean, levels.shape, evidence.foreground.shape))
 
 

@@ -23,11 +23,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Real, UInt8
 
 from hclnet_runtime.boxes.geometry import iou
+from hclnet_runtime.boxes.heaviest import Weights, heaviest_component
 
 _POWERS = (0.0, 0.5, 1.0)  # of the map
 _THRESHOLDS = np.arange(0.1, 0.71, 0.1, dtype=np.float32)  # of the maximum
@@ -62,7 +62,9 @@ class Consensus:
         Args:
             box: half-open, map pixels.
         """
-        return float(np.mean([(iou(of, box[None]) >= _OVERLAP).any() for of in self.components]))
+        alike = iou(np.concatenate(self.components), box[None])[:, 0] >= _OVERLAP
+        firsts = np.cumsum([0, *map(len, self.components[:-1])])  # of each cut
+        return float(np.logical_or.reduceat(alike, firsts).mean())
 
 
 def consensus(
@@ -88,12 +90,12 @@ def consensus(
         if of is None or not of.any():
             continue
         heat = np.log(np.maximum(of.astype(np.float32) / of.max(), _LEAST))
-        weight = _exponential(2 * (heat + likely))
+        weights = Weights(_exponential(2 * (heat + likely)))
         for power in _POWERS:
             together = _exponential(np.float32(power) * heat + likely)
             for threshold in _THRESHOLDS:
                 cuts.append(together > threshold)
-                box, boxes = heaviest_component(cuts[-1], weight)
+                box, boxes = heaviest_component(cuts[-1], weights)
                 heaviest.append(box)
                 components.append(boxes)
     boxes = np.stack(heaviest)
@@ -106,25 +108,3 @@ def consensus(
 def _exponential(logarithms: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
     """With a maximum of 1."""
     return np.exp(logarithms - logarithms.max())
-
-
-def heaviest_component(
-    pixels: Bool[np.ndarray, "h w"], weight: Real[np.ndarray, "h w"]
-) -> tuple[Float64[np.ndarray, " 4"], Float64[np.ndarray, "n 4"]]:
-    """Box of the 8-connected component with the greatest sum of weights, and the boxes of all, in any order.
-
-    Of equally heavy ones it is the first in raster order.
-
-    Args:
-        pixels: at least one.
-        weight: of each pixel.
-    """
-    count, label, found, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8), connectivity=8)
-    boxes = found[1:, :4].astype(np.float64)
-    boxes[:, 2:] += boxes[:, :2]
-    sums = np.bincount(label.ravel(), weights=weight.ravel(), minlength=count)[1:]
-    heaviest = np.flatnonzero(sums == sums.max())
-    first = int(heaviest[0])
-    if len(heaviest) > 1:  # OpenCV numbers components by blocks, not by rows
-        first = int(label[np.isin(label, heaviest + 1)][0]) - 1
-    return boxes[first], boxes
