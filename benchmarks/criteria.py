@@ -15,7 +15,9 @@ mean over images of a number that is computed from the image, its class and the 
 
 The classifier of `crop` and `without` and the features of `ring` are those of the run of the first method. The tables
 have Spearman's rank correlation of each criterion with the accuracy, over all candidates of a set, over the methods
-under the first rule, and over the rules of each method (their mean). Trainings are those of `real_images.py` with one
+under the first rule, and over the rules of each method (their mean). A last table says how well each criterion tells
+right boxes of one run from wrong ones: the area under its ROC over the images, under the first rule, the mean of the
+methods. Trainings are those of `real_images.py` with one
 seed, which are used again if FOLDER has them.
 """
 
@@ -30,6 +32,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from agreement import area_under_roc
 from hclnet.localizer.localizer import Localizer
 from hclnet.localizer.pipeline import map_rows
 from hclnet.metrics import Hclnet
@@ -115,7 +118,7 @@ class Judge:
 
 
 def judged(parts: Sequence[Part], judges: Sequence[Judge], rules: Sequence[str], most: int) -> np.ndarray:
-    """The means of `NUMBERS` over the tested images, a row a rule."""
+    """The `NUMBERS` of the tested images: image x rule x number."""
     rows = []
     for part, judge in zip(parts, judges):
         boxes = part.data.ground_truth
@@ -125,7 +128,7 @@ def judged(parts: Sequence[Part], judges: Sequence[Judge], rules: Sequence[str],
             for done, sample in enumerate(chosen := samples[::step]):
                 rows.append(of_image(part, judge, sample, rules))
                 progress(done + 1, len(chosen))
-    return np.mean(rows, axis=0)
+    return np.array(rows)
 
 
 def of_image(part: Part, judge: Judge, sample: Sample, rules: Sequence[str]) -> np.ndarray:
@@ -198,15 +201,14 @@ def main() -> None:
             judges = judges or [Judge(part.localizer) for part in parts]
             with torch.inference_mode():
                 of_set.append(judged(parts, judges, rules, chosen.images))
-            for rule, row in zip(rules, of_set[-1]):
+            for rule, row in zip(rules, of_set[-1].mean(0)):
                 numbers = ", ".join(f"{name} {value:.3f}" for name, value in zip(NUMBERS, row))
                 print(f"{real.name} {method} {rule}: {numbers}", flush=True)
-        table[real.name] = np.array(of_set)  # method x rule x number
-    print("\n".join(["", *tables(table)]))
-    (chosen.work / "criteria.json").write_text(
-        json.dumps({"methods": methods, "rules": rules, "numbers": NUMBERS}
-                   | {"sets": {name: of.tolist() for name, of in table.items()}}, indent=1)
-    )  # fmt: skip
+        table[real.name] = np.array(of_set)  # method x image x rule x number
+    print("\n".join(["", *tables({name: of.mean(1) for name, of in table.items()}), "", *qualities(table)]))
+    kept = {"methods": methods, "rules": rules, "numbers": NUMBERS}
+    kept["sets"] = {name: of.tolist() for name, of in table.items()}
+    (chosen.work / "criteria.json").write_text(json.dumps(kept))
 
 
 def tables(measured: dict[str, np.ndarray]) -> list[str]:
@@ -227,7 +229,7 @@ def tables(measured: dict[str, np.ndarray]) -> list[str]:
             kept.append([correlation(split(of), k) for k in range(len(CRITERIA))])
             lines.append(f"| {name} | {over} | " + " | ".join(f"{value:.2f}" for value in kept[-1]) + " |")
         if len(measured) > 1:
-            lines.append(f"| mean | {over} | " + " | ".join(f"{v:.2f}" for v in np.nanmean(kept, 0)) + " |")
+            lines.append(f"| mean | {over} | " + " | ".join(f"{v:.2f}" for v in mean_of_numbers(np.array(kept))) + " |")
     for name, of in measured.items():
         rows = of.reshape(-1, len(NUMBERS))
         picked = [f"{100 * chosen_by(rows, k):.1f}" for k in range(len(CRITERIA))]
@@ -236,6 +238,32 @@ def tables(measured: dict[str, np.ndarray]) -> list[str]:
             f"| {name} | GT-known of its choice (best {best:.1f}, the first {first:.1f}) | " + " | ".join(picked) + " |"
         )
     return lines
+
+
+def qualities(measured: dict[str, np.ndarray]) -> list[str]:
+    """The Markdown table of how well each criterion tells right boxes from wrong ones, under the first rule.
+
+    Args:
+        measured: by set, method x image x rule x `NUMBERS`.
+    """
+    lines = ["| set | images | " + " | ".join(CRITERIA) + " |", "|---" * (2 + len(CRITERIA)) + "|"]
+    kept = []
+    for name, of in measured.items():
+        first = of[:, :, 0]  # method x image x number
+        areas = [[area_under_roc(rows[:, 1 + k], rows[:, 0] > 0) for k in range(len(CRITERIA))] for rows in first]
+        kept.append(mean_of_numbers(np.array(areas)))
+        lines.append(f"| {name} | {first.shape[1]} | " + " | ".join(f"{value:.2f}" for value in kept[-1]) + " |")
+    if len(measured) > 1:
+        images = sum(of.shape[1] for of in measured.values())
+        means = mean_of_numbers(np.array(kept))
+        lines.append(f"| mean | {images} | " + " | ".join(f"{value:.2f}" for value in means) + " |")
+    return lines
+
+
+def mean_of_numbers(rows: np.ndarray) -> np.ndarray:
+    """The mean of each column over what is a number; nan where nothing is."""
+    there = ~np.isnan(rows)
+    return np.where(there.any(0), np.nansum(rows, 0) / np.maximum(there.sum(0), 1), np.nan)
 
 
 if __name__ == "__main__":

@@ -105,11 +105,15 @@ def test_criteria(printed: Printed, birds: Path, shared: Path, tmp_path: Path):
     call = ("--shared", shared, "--work", tmp_path / "work", "--methods", "cam", "--rules", "auto,fixed:0.2,fixed:0.6")
     lines = printed("criteria", birds, *call, *SMALL)
     measured = json.loads((tmp_path / "work" / "criteria.json").read_text())
-    numbers = np.array(measured["sets"][birds.name])
-    assert numbers.shape == (1, 3, 8) and (numbers[..., :7] >= 0).all() and (numbers <= 2).all()
+    of_images = np.array(measured["sets"][birds.name])
+    numbers = of_images.mean(1)
+    assert of_images.shape == (1, 6, 3, 8) and (numbers[..., :7] >= 0).all() and (numbers <= 2).all()
     head, *rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
     assert head[2:] == measured["numbers"][1:]
     assert [row[1] for row in rows[:3]] == ["all", "methods", "rules"]
+    head, values = rows[-2:]
+    assert head[2:] == measured["numbers"][1:] and values[:2] == [birds.name, "6"]
+    assert all(cell == "nan" or 0 <= float(cell) <= 1 for cell in values[2:])
     best = 100 * numbers[..., 0].max()
     assert f"(best {best:.1f}," in rows[3][1] and all(float(cell) <= best + 0.05 for cell in rows[3][2:])
 
@@ -128,6 +132,17 @@ def test_the_parts_of_the_criteria(modules: Callable[[str], ModuleType]):
     assert criteria.correlation([rows, rows[:, [0, 2, 1, 3, 4, 5, 6, 7]]], 0) == pytest.approx(1)
     assert criteria.correlation([rows, rows[::-1] * [-1, *[1] * 7]], 0) == pytest.approx(0)
     assert np.isnan(criteria.correlation([rows[:1]], 0)) and criteria.chosen_by(rows, 3) == 0.3
+
+
+def test_how_well_a_criterion_tells_right_boxes_from_wrong_ones(modules: Callable[[str], ModuleType]):
+    criteria = modules("criteria")
+    right = np.array([1.0, 1, 0, 0])
+    of = np.stack([right, right, -right, *np.zeros((5, 4))], -1)[None, :, None]  # method x image x rule x number
+    all_right = np.ones((1, 3, 1, 8))
+    rows = [line.strip("| ").split(" | ") for line in criteria.qualities({"a": of, "b": all_right})]
+    assert rows[2] == ["a", "4", "1.00", "0.00", *["0.50"] * 5]
+    assert rows[3] == ["b", "3", *["nan"] * 7]
+    assert rows[4] == ["mean", "7", *rows[2][2:]]
 
 
 def test_a_set_with_few_training_images_a_class(modules, birds: Path, shared: Path):
