@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Processes that run tests side by side, one file at a time each. Each takes up to 2 GB of memory.
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo docs test test-precision test-slow test-all lint clean
 
@@ -25,14 +28,14 @@ lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/mypy
 
 test: lint
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 # In `make test` localizers are used in float32. Where bfloat16 is emulated this takes longer.
 test-precision: setup
-	@HCLNET_PRECISION=bfloat16 $(BIN)/python -m pytest -m "precision and not slow" --durations=5
+	@HCLNET_PRECISION=bfloat16 $(PYTEST) -m "precision and not slow" --durations=5
 
 test-slow: setup
-	@$(BIN)/python -m pytest -m slow --durations=10
+	@$(PYTEST) -m slow --durations=10
 
 test-all: test test-precision test-slow
 

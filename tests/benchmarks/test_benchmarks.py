@@ -8,6 +8,7 @@ import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -193,6 +194,23 @@ def test_first_run(printed: Printed, birds: Path):
     told = dict(line.split(": ") for line in lines if not line.startswith(" "))
     assert {"train", "evaluate", "train + evaluate"} <= set(told)
     assert 0 < float(told["evaluate"].split()[0]) < float(told["train + evaluate"].split()[0])
+
+
+@pytest.mark.slow
+def test_two_commits(printed: Printed, birds: Path):
+    small = ("--rounds", 1, "--set", "size=64", "--set", "epochs=1", "--set", "scales=1")
+    lines = printed("two_commits", ".", ".", "--data", birds, "--images", birds / "images", *small)
+    rows = cells(lines)
+    assert [row[0] for row in rows] == ["train", "locate"]
+    for row in rows:
+        assert all(float(value) > 0 for value in (*row[1:3], *row[4:6]))
+        assert row[3].split()[0] == row[3].split("[")[1].split()[0]  # of one round
+
+
+def test_the_table_of_two_commits(modules: Callable[[str], ModuleType]):
+    rounds = [[{"train": (a, 2 * a)}, {"train": (b, b)}] for a, b in ((1.0, 2.0), (2.0, 3.0), (4.0, 2.0))]
+    *_, row = modules("two_commits").table(rounds)
+    assert row == "| train | 2.0 | 2.0 | 1.50 [0.50 to 2.00] | 4.0 | 2.0 | 0.75 [0.25 to 1.00] |"
 
 
 def test_half_features(printed: Printed, trained: Path, birds: Path):
