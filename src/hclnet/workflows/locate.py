@@ -16,7 +16,6 @@ from typing import Any, Unpack
 
 import torch
 
-from hclnet import __version__
 from hclnet.config import Inference, InferenceSettings
 from hclnet.data.named import PICTURES, Named, find_images
 from hclnet.formats import WRITERS, Target, check_formats, write_formats
@@ -25,16 +24,13 @@ from hclnet.formats.names import Names
 from hclnet.formats.overlay import save_pictures
 from hclnet.formats.results import given_root, results_of
 from hclnet.formats.rows import file_row, is_same_file, localization_of, row_of
-from hclnet.localizer.localizer import Localizer
 from hclnet.progress import bar
 from hclnet.randomness import random_states_kept
 from hclnet.stopping import Stopping
 from hclnet.storage import Unwritable, check_writable, clear_parts, locked
 from hclnet.types import Localization, Log
-from hclnet.workflows.classifier import classifier_localizer
-from hclnet.workflows.classifier import learn_from as learn_foreground_from
-from hclnet.workflows.exported import ExportedModel, open_model
-from hclnet_runtime.request import as_arguments, as_classes, as_count, as_names, split_names
+from hclnet.workflows.asked import Asked, LeftOut, ask, unexpected
+from hclnet_runtime.request import as_arguments, as_names
 from hclnet_runtime.text import shown
 
 KINDS = PICTURES
@@ -123,35 +119,31 @@ def locate_files(
             other settings are in `out`; another process works there; or it can't be written. Before any work is done.
         Unwritable: there is no room left. What was located is in the journal.
     """
-    top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
     formats = as_names("format", formats, tuple(WRITERS))
     check_formats(formats)
     out, kinds = Path(out), set(as_names("save", save, KINDS, none=True))
     found = find_images(as_arguments(images), out)
     root = _root(found.images, image_root)
-    if classifier is None:
-        _only_for_a_classifier(weights=weights, classes_file=classes_file, learn_from=learn_from, size=size)
-        localizer = open_model(model, device)
-    else:
-        if model is not None:
-            raise ValueError("--model and --classifier exclude each other: boxes come from one of them.")
-        localizer = classifier_localizer(classifier, weights, classes_file, size, device)
-    if changes := {k: v for k, v in inference.items() if v is not None}:
-        localizer = localizer.with_inference(**changes)
-    localizer.check_sizes()
-    named = None if class_text is None else split_names(class_text, localizer.classes)
-    if classes is not None or named is None:
-        classes = as_classes(classes, localizer.classes)
-    if named is not None:
-        classes = as_classes([*(classes or ()), *named], localizer.classes)
+    asked = ask(
+        model,
+        device,
+        top=top,
+        max_objects=max_objects,
+        classes=classes,
+        class_text=class_text,
+        classifier=classifier,
+        weights=weights,
+        classes_file=classes_file,
+        learn_from=learn_from,
+        size=size,
+        **inference,
+    )
     for folder in (out, *(out / kind for kind in sorted(kinds))):
         check_writable(folder)
-    if learn_from is not None and isinstance(localizer, Localizer):  # as it is for a classifier alone
-        learn_foreground_from(localizer, learn_from, log)
-    header = _header(
-        localizer, classifier or ("imagenet" if model is None else os.fspath(model)), top, classes, max_objects, root
-    )
-    work = _Work(localizer, top, classes, max_objects, out, kinds, found.left_out)
+    if learn_from is not None:
+        asked.learn_from(learn_from, log)
+    header = {**asked.header(FORMAT), "image_root": None if root is None else str(root)}
+    work = _Work(asked, out, kinds, found.left_out)
 
     def write(journal: Journal) -> tuple[list[dict[str, Any]], list[Path]]:
         rows = [row for row in (work.rows.get(str(one.path)) for one in found.images) if row is not None]
@@ -178,7 +170,7 @@ def locate_files(
             rows, written = write(journal)
     if log:
         for row in rows[:listed]:
-            log(_line(row, localizer.inference))
+            log(_line(row, asked.localizer.inference))
         if listed and len(rows) > listed:
             log(f"... and {len(rows) - listed} more")
     written += [out / kind for kind in sorted(kinds)]
@@ -193,10 +185,7 @@ class _Work:
         rows: by path, the lines of the images that are located and have their pictures.
     """
 
-    localizer: Localizer | ExportedModel
-    top: int
-    classes: tuple[str, ...] | None
-    max_objects: int
+    asked: Asked
     out: Path
     kinds: set[str]
     left_out: list[str]
@@ -223,7 +212,7 @@ class _Work:
                 row = {"path": str(image.path), "name": name, "absolute": absolute, "root": root}
                 try:
                     row |= self._locate(image.path, name, kinds)
-                except _LeftOut as error:
+                except LeftOut as error:
                     row["left_out"] = str(error)
                     self.left_out.append(str(error))
                 with stop.held():
@@ -243,62 +232,24 @@ class _Work:
 
     def _locate(self, path: Path, name: str, kinds: set[str]) -> dict[str, Any]:
         """Raises:
-        _LeftOut: this image can't be located or drawn.
+        LeftOut: this image can't be located or drawn.
         Unwritable: none can, since there is no room.
         """
+        file = None
+        with suppress(OSError, ValueError):  # the localizer says it better
+            file = file_row(path)
+        one = self.asked.locate(path)
         try:
-            file = None
-            with suppress(OSError):  # the localizer says it better
-                file = file_row(path)
-            one = self.localizer.locate(path, self.top, self.classes, self.max_objects)
             save_pictures(one, self.out, name, kinds)
-            return {"file": file, **row_of(one, "masks" in kinds), "pictures": sorted(kinds)}
         except Unwritable as error:
             if getattr(error.__cause__, "errno", None) not in _OF_ONE_FILE:
                 raise
-            raise _LeftOut(f"{shown(path)} is left out: {error}") from error
+            raise LeftOut(f"{shown(path)} is left out: {error}") from error
         except ValueError as error:
-            raise _LeftOut(str(error)) from error
-        except Exception as error:  # no memory, or a fault of ours: the others may be well
-            reason = " ".join(str(error).split())
-            raise _LeftOut(f"{shown(path)} can't be located: {type(error).__name__}: {reason}") from error
-
-
-class _LeftOut(Exception):
-    """An image that is left out; the message says why."""
-
-
-def _only_for_a_classifier(**options: Any) -> None:
-    for name, value in options.items():
-        if value is not None:
-            raise ValueError(f"--{name.replace('_', '-')} belongs to --classifier, which is not given.")
-
-
-def _header(
-    localizer: Localizer | ExportedModel,
-    name: str,
-    top: int,
-    classes: tuple[str, ...] | None,
-    max_objects: int,
-    root: Path | None,
-) -> dict[str, Any]:
-    """What the results of a folder have in common, and `image_root`, which may be another one at each call."""
-    settings = {
-        "top": top if classes is None else None,
-        "asked": None if classes is None else sorted(classes),
-        "max_objects": max_objects,
-        **localizer.inference.model_dump(mode="json"),
-        "fusion": localizer.fusion,
-        "precision": localizer.computes_in,
-    }
-    return {
-        "hclnet": __version__,
-        "format": FORMAT,
-        "model": {"name": name, "fingerprint": localizer.fingerprint()},
-        "settings": settings,
-        "classes": list(localizer.classes),
-        "image_root": None if root is None else str(root),
-    }
+            raise LeftOut(str(error)) from error
+        except Exception as error:
+            raise unexpected(path, error) from error
+        return {"file": file, **row_of(one, "masks" in kinds), "pictures": sorted(kinds)}
 
 
 def _root(images: Sequence[Named], given: str | Path | None) -> Path | None:

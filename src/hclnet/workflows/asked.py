@@ -1,0 +1,136 @@
+"""What is asked of which localizer: what a request for a few files and one for millions have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Unpack
+
+import torch
+
+from hclnet import __version__
+from hclnet.config import InferenceSettings
+from hclnet.localizer.localizer import Localizer
+from hclnet.types import Localization, Log
+from hclnet.workflows.classifier import classifier_localizer
+from hclnet.workflows.classifier import learn_from as learn_foreground_from
+from hclnet.workflows.exported import ExportedModel, open_model
+from hclnet_runtime.request import as_classes, as_count, split_names
+from hclnet_runtime.text import shown
+
+
+class LeftOut(Exception):
+    """An image that is left out; the message says why."""
+
+
+def unexpected(path: Path, error: Exception) -> LeftOut:
+    """No memory, or a fault of ours: the other images may be well."""
+    reason = " ".join(str(error).split())
+    return LeftOut(f"{shown(path)} can't be located: {type(error).__name__}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is located in every image.
+
+    Attributes:
+        localizer: that locates.
+        name: of it, as it was given.
+        top: how many of the most probable classes.
+        classes: these instead; None for the most probable ones.
+        max_objects: of each class.
+    """
+
+    localizer: Localizer | ExportedModel
+    name: str
+    top: int
+    classes: tuple[str, ...] | None
+    max_objects: int
+
+    def locate(self, path: Path) -> Localization:
+        """Raises:
+        LeftOut: this image can't be located.
+        """
+        try:
+            return self.localizer.locate(path, self.top, self.classes, self.max_objects)
+        except ValueError as error:
+            raise LeftOut(str(error)) from error
+        except Exception as error:
+            raise unexpected(path, error) from error
+
+    def learn_from(self, folder: str | Path, log: Log | None) -> None:
+        """Learn the foreground score of a classifier from a folder of images."""
+        if isinstance(self.localizer, Localizer):  # as it is for a classifier alone
+            learn_foreground_from(self.localizer, folder, log)
+
+    def header(self, version: int) -> dict[str, Any]:
+        """What all results have in common: the model, its settings and its classes.
+
+        Args:
+            version: of the file's format.
+        """
+        localizer = self.localizer
+        settings = {
+            "top": self.top if self.classes is None else None,
+            "asked": None if self.classes is None else sorted(self.classes),
+            "max_objects": self.max_objects,
+            **localizer.inference.model_dump(mode="json"),
+            "fusion": localizer.fusion,
+            "precision": localizer.computes_in,
+        }
+        return {
+            "hclnet": __version__,
+            "format": version,
+            "model": {"name": self.name, "fingerprint": localizer.fingerprint()},
+            "settings": settings,
+            "classes": list(localizer.classes),
+        }
+
+
+def ask(
+    model: str | Path | None,
+    device: str | torch.device,
+    *,
+    top: int = 1,
+    max_objects: int = 1,
+    classes: Iterable[str] | None = None,
+    class_text: str | None = None,
+    classifier: str | None = None,
+    weights: str | Path | None = None,
+    classes_file: str | Path | None = None,
+    learn_from: str | Path | None = None,
+    size: int | None = None,
+    **inference: Unpack[InferenceSettings],
+) -> Asked:
+    """The localizer of a run, a file or a classifier, and what it is asked; arguments are those of `locate_files`.
+
+    Raises:
+        ValueError: there is no such model, class or setting, or two options exclude each other.
+    """
+    top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
+    localizer: Localizer | ExportedModel
+    if classifier is None:
+        _only_for_a_classifier(weights=weights, classes_file=classes_file, learn_from=learn_from, size=size)
+        localizer = open_model(model, device)
+    else:
+        if model is not None:
+            raise ValueError("--model and --classifier exclude each other: boxes come from one of them.")
+        localizer = classifier_localizer(classifier, weights, classes_file, size, device)
+    if changes := {k: v for k, v in inference.items() if v is not None}:
+        localizer = localizer.with_inference(**changes)
+    localizer.check_sizes()
+    named = None if class_text is None else split_names(class_text, localizer.classes)
+    if classes is not None or named is None:
+        classes = as_classes(classes, localizer.classes)
+    if named is not None:
+        classes = as_classes([*(classes or ()), *named], localizer.classes)
+    name = classifier or ("imagenet" if model is None else os.fspath(model))
+    return Asked(localizer, name, top, None if classes is None else tuple(classes), max_objects)
+
+
+def _only_for_a_classifier(**options: Any) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise ValueError(f"--{name.replace('_', '-')} belongs to --classifier, which is not given.")
