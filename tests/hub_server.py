@@ -124,22 +124,29 @@ def _etag(path: Path) -> str:
 
 
 @contextmanager
-def served(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[Hub]:
-    """A hub that `huggingface_hub` takes for the real one, and an empty cache."""
+def serving() -> Iterator[Hub]:
+    """A hub that answers while the block lasts."""
     with Hub() as hub:
         thread = threading.Thread(target=hub.serve_forever, args=(0.01,))
         thread.start()
         try:
-            monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-            monkeypatch.delenv("HF_TOKEN", raising=False)
-            monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "no-token"))
-            monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-            monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
-            monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-            template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
-            monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-            monkeypatch.setattr(constants, "ENDPOINT", hub.address)
             yield hub
         finally:
             hub.shutdown()
             thread.join()
+
+
+@contextmanager
+def served(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[Hub]:
+    """A hub that `huggingface_hub` takes for the real one in this process, and an empty cache."""
+    with serving() as hub:
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "no-token"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_PROGRESS_BARS", True)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+        yield hub

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; `_HOME` says the same a
     from hclnet.workflows.export import Exported, export
     from hclnet.workflows.load import load, locate
     from hclnet.workflows.locate import Located, locate_files
+    from hclnet.workflows.push import push
     from hclnet.workflows.score import Score, score
     from hclnet.workflows.train import train
 
@@ -65,6 +66,7 @@ _HOME = {
     "load": "workflows.load",
     "locate": "workflows.load",
     "locate_files": "workflows.locate",
+    "push": "workflows.push",
     "read": "data",
     "reproduce": "paper",
     "score": "workflows.score",
@@ -102,6 +104,7 @@ __all__ = [
     "load",
     "locate",
     "locate_files",
+    "push",
     "read",
     "reproduce",
     "score",

@@ -18,6 +18,7 @@ import pytest
 
 from hclnet.data import read
 from hclnet.synthetic import PartsOptions, write
+from hub_server import serving
 from layouts import LAYOUTS
 
 ROOT = Path(__file__).parents[2]
@@ -203,12 +204,15 @@ def test_the_example_method_is_found_and_trains(place: Path, package: Path):
 def test_every_command_of_every_page_runs(place: Path, package: Path):
     path = os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")])
     ran = 0
-    for page in PAGES:
-        for run in (place / "runs", place / "located"):  # each page begins afresh
-            shutil.rmtree(run, ignore_errors=True)
-        for words in commands(page):
-            call(words, place, PYTHONPATH=path)
-            ran += 1
+    with serving() as hub:
+        hub.repos["you/animals"] = place / "share"  # as docs/share.md leaves it
+        there = {"HF_ENDPOINT": hub.address, "HF_HOME": str(place / "cache"), "NO_PROXY": "127.0.0.1"}
+        for page in PAGES:
+            for run in (place / "runs", place / "located"):  # each page begins afresh
+                shutil.rmtree(run, ignore_errors=True)
+            for words in commands(page):
+                call(words, place, PYTHONPATH=path, **there)
+                ran += 1
     assert ran > 10
 
 

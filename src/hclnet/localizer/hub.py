@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from hclnet.device import resolve_device, resolve_precision
 from hclnet.hub.address import is_address, parse
 from hclnet.hub.fetching import fetch
+from hclnet.types import Log
 from hclnet_runtime.text import shown
 
 if TYPE_CHECKING:
@@ -74,3 +76,58 @@ class OnHub:
                 f"{address} can't be loaded: {reason.rstrip('.')}. Delete {folder.parents[1]}, so that it is fetched "
                 "again; if that does not help, update hclnet, or tell its authors."
             ) from None
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Push a model with hclnet",
+        private: bool | None = None,
+        token: str | bool | None = None,
+        branch: str | None = None,
+        create_pr: bool = False,
+        license: str | None = None,
+        pictures: str | Path | Iterable[str | Path] = (),
+        card: bool = True,
+        log: Log | None = None,
+    ) -> str:
+        """Upload the localizer to the Hugging Face hub, with a card; the repository is made if need be.
+
+        Weights, settings, names of classes and the card are sent. Of a run, the card has the settings of the training,
+        the number of its images, the name of its data and the metrics of its evaluations, if they are of the localizer
+        as it is. No image is sent but the pictures that are named here.
+
+        Args:
+            repo_id: the name of the repository, `user/name`.
+            commit_message: one line.
+            private: whether a new repository is private; by default as the hub does it, which is mostly public.
+            token: of the hub, which may write; by default that of `hf auth login` or HF_TOKEN.
+            branch: in place of `main`; it is made if need be.
+            create_pr: make a pull request in place of a commit.
+            license: as the hub calls it, such as `apache-2.0` or `cc-by-4.0`.
+            pictures: images, files or folders or globs, up to 16: the card shows them with heatmap and boxes.
+            card: write the card, over one that is there, and drop its pictures; or leave what is there.
+            log: called with lines for a person, such as which evaluations are left out.
+
+        Returns:
+            The address of the commit, or of the pull request.
+
+        Raises:
+            ValueError: the name is none, a picture can't be read, the localizer is of a kind that is not saved, you may
+                not write there, or the hub can't be reached.
+        """
+        from hclnet.hub.pushing import push
+
+        return push(
+            cast("Localizer", self),
+            repo_id,
+            commit_message=commit_message,
+            private=private,
+            token=token,
+            branch=branch,
+            create_pr=create_pr,
+            license=license,
+            pictures=pictures,
+            card=card,
+            log=log,
+        )
