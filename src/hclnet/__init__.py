@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # what editors and type checkers see; `_HOME` says the same a
     from hclnet.workflows.locate import Located, locate_files
     from hclnet.workflows.push import push
     from hclnet.workflows.score import Score, score
+    from hclnet.workflows.shards import Shards, locate_shards
     from hclnet.workflows.train import train
 
 __version__ = "0.1.0"
@@ -56,6 +57,7 @@ _HOME = {
     "RunConfig": "config",
     "Sample": "types",
     "Score": "workflows.score",
+    "Shards": "workflows.shards",
     "TrainResult": "training.folder",
     "calibrate": "workflows.calibrate",
     "calibrate_rejection": "workflows.calibrate",
@@ -66,6 +68,7 @@ _HOME = {
     "load": "workflows.load",
     "locate": "workflows.load",
     "locate_files": "workflows.locate",
+    "locate_shards": "workflows.shards",
     "push": "workflows.push",
     "read": "data",
     "reproduce": "paper",
@@ -93,6 +96,7 @@ __all__ = [
     "RunConfig",
     "Sample",
     "Score",
+    "Shards",
     "TrainResult",
     "__version__",
     "calibrate",
@@ -104,6 +108,7 @@ __all__ = [
     "load",
     "locate",
     "locate_files",
+    "locate_shards",
     "push",
     "read",
     "reproduce",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,20 @@ from hclnet.data.files import files_in, folders_in, image_files, is_image_name, 
 )
 def test_names(name: str, yes: bool):
     assert is_image_name(Path(name)) is yes
+
+
+def test_the_memory_of_a_folder_does_not_grow_with_its_files(tmp_path: Path):
+    peaks = []
+    for count in (300, 6000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for k in range(count):
+            (folder / f"a rather long name of an image {k}.jpg").touch()
+        tracemalloc.start()
+        assert sum(1 for _ in files_in(folder)) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0]
 
 
 def test_images_are_sorted_and_the_rest_is_not_there(tmp_path: Path):

@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 
 from PIL import Image
+from pyarrow import parquet
 
-import hclnet.workflows.locate  # noqa: F401, so that the copies have it
+import hclnet.workflows.locate
+import hclnet.workflows.shards  # noqa: F401
 from hclnet.cli import main
 
 
@@ -36,12 +38,23 @@ def start(arguments, said):
 
 
 def count(out):
-    journal = out / "located.jsonl"
-    return journal.read_bytes().count(b"\n") - 1 if journal.exists() else 0
+    try:
+        lines = (out / "located.jsonl").read_bytes().count(b"\n") - 1
+    except FileNotFoundError:
+        lines = 0
+    return lines + sum(parquet.read_metadata(shard).num_rows for shard in shards(out))
+
+
+def shards(out):
+    return sorted((out / "shards").glob("*.parquet"))
 
 
 def look(out):
     """How many images are located; fails where anything is half there."""
+    if shards(out):
+        ids = [row["id"] for shard in shards(out) for row in parquet.read_table(shard).to_pylist()]
+        assert ids == list(range(len(ids))), "an image is in the shards twice, or not there"
+        return len(ids)
     journal = out / "located.jsonl"
     if not journal.exists():
         return 0

@@ -68,13 +68,8 @@ def columns_of(file: Path, columns: Sequence[str], split: str | None = None) -> 
     """
     wanted: dict[str, str] = {}
     for name in ("path", "label", "split", "mask", "ignore"):
-        others = [other for other in _OTHERS.get(name, ()) if other in columns]
-        if name in columns:
-            wanted[name] = name
-        elif len(others) > 1:
-            raise ValueError(f"{shown(file)}: which column is the {name}, {' or '.join(others)}? Name it {name}.")
-        elif others:
-            wanted[others[0]] = name
+        if column := _column(file, columns, name):
+            wanted[column] = name
     if split and "split" not in columns:
         wanted[split] = "split"
     corners, extents = _box_columns(file, columns)
@@ -90,6 +85,36 @@ def columns_of(file: Path, columns: Sequence[str], split: str | None = None) -> 
     if "ignore" in wanted and "mask" not in wanted:
         raise ValueError(f"{shown(file)} has a column ignore and no column mask. Add the masks, or remove the column.")
     return Columns(wanted, extents, tuple(_notes(columns, wanted, taken, corners)))
+
+
+def path_column(file: Path, columns: Sequence[str]) -> str:
+    """The column with the names of images.
+
+    Args:
+        file: for messages.
+        columns: names in lower case.
+
+    Raises:
+        ValueError: there is none, or it is not clear which it is.
+    """
+    column = _column(file, columns, "path")
+    if column is None:
+        raise ValueError(
+            f"{shown(file)} has no column path; it has {', '.join(map(shown, columns)) or 'none'}. Rename one."
+        )
+    if columns.count(column) > 1:
+        raise ValueError(f"{shown(file)} has the column {column} twice. Rename one of the two.")
+    return column
+
+
+def _column(file: Path, columns: Sequence[str], name: str) -> str | None:
+    """The column that is called so, or as others call it."""
+    others = [other for other in _OTHERS.get(name, ()) if other in columns]
+    if name in columns:
+        return name
+    if len(others) > 1:
+        raise ValueError(f"{shown(file)}: which column is the {name}, {' or '.join(others)}? Name it {name}.")
+    return others[0] if others else None
 
 
 def _notes(columns: Sequence[str], wanted: dict[str, str], taken: list[str], corners: list[str]) -> Iterator[str]:

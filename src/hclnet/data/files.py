@@ -36,7 +36,16 @@ _OF_SYSTEMS = frozenset(
 _PICTURES = frozenset({"overlays", "heatmaps", "heatmaps-8bit", "masks"})
 _OF_OURS = (
     _PICTURES
-    | {"located.jsonl", "boxes.json", "coco.json", "compare.json", "config.yaml", "localizer", "checkpoints"}
+    | {
+        "located.jsonl",
+        "located-shards.json",
+        "boxes.json",
+        "coco.json",
+        "compare.json",
+        "config.yaml",
+        "localizer",
+        "checkpoints",
+    }
     | {"localizer.json", "model.safetensors", "records.npz", "metrics.json", "figures.json", "hclnet-files.json"}
 )
 
@@ -65,7 +74,7 @@ def is_own_results(folder: Path) -> bool:
 def _is_own(names: Set[str]) -> bool:
     """Whether a folder with these names in it is one of results."""
     return (
-        not names.isdisjoint({"located.jsonl", "compare.json", "hclnet-files.json"})
+        not names.isdisjoint({"located.jsonl", "located-shards.json", "compare.json", "hclnet-files.json"})
         or ("boxes.json" in names and not names.isdisjoint({*_PICTURES, "coco.json"}))
         or ("coco.json" in names and not names.isdisjoint({"overlays", "heatmaps"}))
         or ("config.yaml" in names and not names.isdisjoint({"localizer", "checkpoints"}))
@@ -91,7 +100,7 @@ def folders_in(folder: Path, left_out: list[Path] | None = None) -> list[Path]:
     Raises:
         ValueError: the folder can't be read.
     """
-    entries = _entries(folder)
+    entries = sorted(_entries(folder), key=lambda entry: entry.name)
     names, found = {entry.name for entry in entries}, []
     for entry in entries:
         path = folder / entry.name
@@ -106,7 +115,8 @@ def folders_in(folder: Path, left_out: list[Path] | None = None) -> list[Path]:
 
 def files_in(folder: Path, left_out: list[Path] | None = None, odd: list[str] | None = None) -> Iterator[Path]:
     """The files in a folder and its subfolders, in no order; without what is hidden (`.ipynb_checkpoints/`, `._a.jpg`)
-    and without what is in folders that are not data, as `folders_in` leaves them out.
+    and without what is in folders that are not data, as `folders_in` leaves them out. The memory that this takes does
+    not grow with the number of files.
 
     Links are followed, each folder is entered once, so that links in a circle come to an end. A link that leads nowhere
     counts as a file, so that whoever opens it is listed. Pipes and devices don't: reading one may never end.
@@ -126,30 +136,28 @@ def files_in(folder: Path, left_out: list[Path] | None = None, odd: list[str] | 
             continue
         entered.add(real)
         try:
-            seen = _entries(here)
+            ours = {entry.name for entry in _entries(here) if entry.name in _OF_OURS}
+            if here != folder and _is_own(ours):
+                if left_out is not None:
+                    left_out.append(here)
+                continue
+            for entry in _entries(here):
+                path = here / entry.name
+                # Asking the entry costs no call of the system, but it fails on a link to itself.
+                found = path if entry.is_symlink() else entry
+                if found.is_dir():
+                    if not _is_no_data(entry.name, ours):
+                        waiting.append(path)
+                    elif left_out is not None:
+                        left_out.append(path)
+                elif found.is_file() or not path.exists():
+                    yield path
+                elif odd is not None and is_image_name(entry.name):
+                    odd.append(f"{shown(path)} is a pipe or a device, not a file.")
         except ValueError as error:
             if odd is None or here == folder:
                 raise
             odd.append(str(error))
-            continue
-        names = {entry.name for entry in seen}
-        if here != folder and _is_own(names):
-            if left_out is not None:
-                left_out.append(here)
-            continue
-        for entry in seen:
-            path = here / entry.name
-            # Asking the entry costs no call of the system, but it fails on a link to itself.
-            found = path if entry.is_symlink() else entry
-            if found.is_dir():
-                if not _is_no_data(entry.name, names):
-                    waiting.append(path)
-                elif left_out is not None:
-                    left_out.append(path)
-            elif found.is_file() or not path.exists():
-                yield path
-            elif odd is not None and is_image_name(entry.name):
-                odd.append(f"{shown(path)} is a pipe or a device, not a file.")
 
 
 def left_out_note(root: Path, folders: Iterable[Path]) -> tuple[str, ...]:
@@ -162,15 +170,15 @@ def left_out_note(root: Path, folders: Iterable[Path]) -> tuple[str, ...]:
     return (f"left out: {', '.join(listed[:6])}{more}",) if listed else ()
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What is in a folder, by name, without what is hidden.
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder, in no order, without what is hidden.
 
     Raises:
         ValueError: it can't be read.
     """
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+            yield from (entry for entry in entries if not entry.name.startswith("."))
     except OSError as error:
         raise ValueError(f"The folder {shown(folder)} can't be read: {error.strerror}.") from None
 

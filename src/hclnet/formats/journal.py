@@ -133,10 +133,10 @@ def opened(folder: Path, header: dict[str, Any], overwrite: bool = False) -> Ite
     path = folder / FILE
     header = json.loads(json.dumps(header))
     before, rows, clean = read_journal(path)
-    if before is not None and (differences := _differences(before, header)):
+    if before is not None and (unlike := differences(before, header)):
         if not overwrite:
             raise OtherResults(
-                f"{shown(folder)} has results of {'; '.join(differences)}. Name another folder with --out, or delete "
+                f"{shown(folder)} has results of {'; '.join(unlike)}. Name another folder with --out, or delete "
                 "them with --overwrite."
             )
         _drop_pictures(folder, rows)
@@ -159,20 +159,20 @@ def pictures_of(folder: Path, row: dict[str, Any]) -> list[Path]:
     return files + [folder / "masks" / f"{name}-{k}.png" for k in range(1, count + 1)]
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """In what two headers differ, for a person to read."""
-    differences = []
+    found = []
     if before.get("hclnet") != now["hclnet"]:
-        differences.append(f"hclnet {before.get('hclnet')}, not {now['hclnet']}")
+        found.append(f"hclnet {before.get('hclnet')}, not {now['hclnet']}")
     old, new = (header.get("model") or {} for header in (before, now))
     if old.get("fingerprint") != new.get("fingerprint"):
         name, other = (shown(str(model.get("name"))) for model in (old, new))
-        differences.append(f"the model {name}{' before it was changed' if name == other else f', not {other}'}")
+        found.append(f"the model {name}{' before it was changed' if name == other else f', not {other}'}")
     settings, wanted = before.get("settings") or {}, now["settings"]
     for key in sorted({*settings, *wanted}):
         if settings.get(key) != wanted.get(key):
-            differences.append(f"{key} {_value(settings.get(key))}, not {_value(wanted.get(key))}")
-    return differences
+            found.append(f"{key} {_value(settings.get(key))}, not {_value(wanted.get(key))}")
+    return found
 
 
 def _value(value: Any) -> str:

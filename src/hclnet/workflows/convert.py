@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hclnet.formats import WRITERS, Target, check_formats, write_formats
 from hclnet.formats.journal import FILE, read_journal
 from hclnet.formats.results import Results, file_of, given_root, results_of
+from hclnet.formats.shards import HEADER, read_header, read_rows
+from hclnet.formats.table import check_parquet
 from hclnet.storage import check_writable, locked
 from hclnet_runtime.request import as_names
 from hclnet_runtime.text import shown
@@ -69,12 +72,25 @@ def read_results(folder: Path, image_root: str | Path | None = None) -> Results:
     Raises:
         ValueError: there is no journal, or an image is not in `image_root`.
     """
+    header, rows = _of_shards(folder) if (folder / HEADER).is_file() else _of_journal(folder)
+    last = {file_of(row): row for row in rows if "left_out" not in row}  # an image may have been named twice
+    found = [last[file] for file in sorted(last)]
+    root = None if image_root is None else given_root(image_root, {row["path"]: file_of(row) for row in found})
+    return results_of(header, found, root)
+
+
+def _of_journal(folder: Path) -> tuple[dict[str, Any], Iterable[dict[str, Any]]]:
     header, rows, _ = read_journal(folder / FILE)
     if header is None:
         raise ValueError(
             f"{shown(folder)} has no results: there is no {FILE} in it. Name a folder that `hclnet locate` made."
         )
-    last = {file_of(row): row for row in rows.values() if "left_out" not in row}  # an image may have been named twice
-    found = [last[file] for file in sorted(last)]
-    root = None if image_root is None else given_root(image_root, {row["path"]: file_of(row) for row in found})
-    return results_of(header, found, root)
+    return header, rows.values()
+
+
+def _of_shards(folder: Path) -> tuple[dict[str, Any], Iterable[dict[str, Any]]]:
+    """Of the finished shards."""
+    check_parquet()
+    header = read_header(folder / HEADER)
+    assert header is not None, "it is there"
+    return header, read_rows(folder, header)

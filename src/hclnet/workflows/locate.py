@@ -19,11 +19,12 @@ import torch
 from hclnet.config import Inference, InferenceSettings
 from hclnet.data.named import PICTURES, Named, find_images
 from hclnet.formats import WRITERS, Target, check_formats, write_formats
-from hclnet.formats.journal import FORMAT, Journal, opened, pictures_of
+from hclnet.formats.journal import FORMAT, Journal, OtherResults, opened, pictures_of
 from hclnet.formats.names import Names
 from hclnet.formats.overlay import save_pictures
 from hclnet.formats.results import given_root, results_of
 from hclnet.formats.rows import file_row, is_same_file, localization_of, row_of
+from hclnet.formats.shards import HEADER as SHARDS
 from hclnet.progress import bar
 from hclnet.randomness import random_states_kept
 from hclnet.stopping import Stopping
@@ -122,6 +123,8 @@ def locate_files(
     formats = as_names("format", formats, tuple(WRITERS))
     check_formats(formats)
     out, kinds = Path(out), set(as_names("save", save, KINDS, none=True))
+    if (out / SHARDS).exists():
+        raise OtherResults(f"{shown(out)} has shards of results. Name another folder with --out, or --shard-size.")
     found = find_images(as_arguments(images), out)
     root = _root(found.images, image_root)
     asked = ask(

@@ -9,9 +9,13 @@ import typer
 
 from hclnet.cli.options import Box, Device, Formats, Fusion, ImageRoot, SetMaps, settings_of_maps
 
+_FORMATS, _SAVE = "json,coco", "overlays"
+
 
 def locate(
-    images: Annotated[list[str], typer.Argument(help="Image files, folders or globs.", show_default=False)],
+    images: Annotated[
+        list[str] | None, typer.Argument(help="Image files, folders or globs.", show_default=False)
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -40,10 +44,10 @@ def locate(
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="Box the K most probable classes.")] = 1,
     out: Annotated[Path, typer.Option(help="Where the results go.")] = Path("located"),
-    formats: Formats = "json,coco",
+    formats: Formats = _FORMATS,
     save: Annotated[
         str, typer.Option(help="overlays, heatmaps, heatmaps-8bit, masks, several of them or none.")
-    ] = "overlays",
+    ] = _SAVE,
     max_objects: Annotated[
         int, typer.Option("--max-objects", metavar="N", min=1, help="Up to N objects of each class, each with a score.")
     ] = 1,
@@ -63,6 +67,19 @@ def locate(
     fusion: Fusion = None,
     settings: SetMaps = None,
     image_root: ImageRoot = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Names any number of images: Parquet or CSV with a column path, or text."),
+    ] = None,
+    shard_size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Write Parquet files of N images each, for any number of images.",
+            show_default="10000 with --manifest",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Drop what another model or other settings left in --out.")
     ] = False,
@@ -72,11 +89,20 @@ def locate(
 
     The same command again goes on with what is missing, after a stop or with new images.
     """
-    from hclnet.cli.locate import locate_images
+    from hclnet.cli.locate import locate_images, locate_into_shards
 
     maps = settings_of_maps(settings, box, fusion)
-    maps |= {"max_objects": max_objects, "min_score": min_score, "image_root": image_root, "overwrite": overwrite}
+    maps |= {"max_objects": max_objects, "min_score": min_score, "overwrite": overwrite}
     maps |= {"classifier": classifier, "weights": weights, "classes_file": classes_file, "learn_from": learn_from}
-    maps |= {"size": size}
-    named = {"classes": class_names or None, "class_text": classes}
-    raise typer.Exit(locate_images(images, model, out, top, formats, save, device or "auto", **named, **maps))
+    maps |= {"size": size, "classes": class_names or None, "class_text": classes}
+    device = device or "auto"
+    if manifest is None and shard_size is None:
+        raise typer.Exit(
+            locate_images(images or (), model, out, top, formats, save, device, image_root=image_root, **maps)
+        )
+    told = {"format": formats != _FORMATS, "save": save != _SAVE, "image-root": image_root is not None}
+    if options := [f"--{name}" for name, is_told in told.items() if is_told]:
+        raise ValueError(
+            f"{' and '.join(options)} can't be with --manifest or --shard-size; hclnet convert makes files of shards."
+        )
+    raise typer.Exit(locate_into_shards(images or (), model, out, top, device, manifest, shard_size, **maps))

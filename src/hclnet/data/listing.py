@@ -1,0 +1,192 @@
+"""Names of images, however many: they are streamed into a file on disk, and read from it in groups.
+
+The memory that this takes does not grow with the number of images.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from hclnet.data.columns import path_column
+from hclnet.data.files import files_in, is_image_name
+from hclnet.storage import whole
+from hclnet_runtime.text import as_clause, shown
+
+_TEXT_FILES = (".csv", ".tsv", ".txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An image's name.
+
+    Attributes:
+        path: as it is in the manifest, or as it was found.
+        file: absolute.
+    """
+
+    path: str
+    file: Path
+
+
+class Listing:
+    """A list on disk, in groups.
+
+    Attributes:
+        count: how many images it has.
+        groups: how many groups.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Raises:
+        ValueError: it can't be read.
+        """
+        from pyarrow import ArrowException, parquet
+
+        try:
+            self._file = parquet.ParquetFile(file)
+        except (ArrowException, OSError) as error:
+            raise ValueError(f"{shown(file)} can't be read: {as_clause(error)}. Start with an empty folder.") from None
+        self.count = self._file.metadata.num_rows
+        self.groups = self._file.num_row_groups
+
+    def group(self, number: int) -> list[Entry]:
+        """The entries of a group, in order."""
+        columns = self._file.read_row_group(number).to_pydict()
+        return [
+            Entry(os.fsdecode(path), Path(os.fsdecode(file))) for path, file in zip(columns["path"], columns["file"])
+        ]
+
+
+def write_listing(file: Path, entries: Iterable[Entry], group: int) -> int:
+    """Write a list, whole or not at all; returns how many entries it has.
+
+    Args:
+        file: Parquet, with the columns `path` and `file` in bytes, as names of files are.
+        entries: read once.
+        group: how many of them a group has; the last one may have fewer.
+
+    Raises:
+        Unwritable: the disk is full, or the file can't be written.
+        ValueError: as the entries do.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    kinds = pyarrow.schema([("path", pyarrow.binary()), ("file", pyarrow.binary())])
+    waiting, count = iter(entries), 0
+    with whole(file) as part, parquet.ParquetWriter(part, kinds) as writer:
+        while some := list(islice(waiting, group)):
+            columns = [[os.fsencode(one.path) for one in some], [os.fsencode(one.file) for one in some]]
+            writer.write_table(pyarrow.table(columns, kinds), row_group_size=group)
+            count += len(some)
+    return count
+
+
+def stream_images(arguments: Sequence[str | Path], left_out: list[str], without: Path | None = None) -> Iterator[Entry]:
+    """The images that files, folders and globs mean, in no order. An image that is named twice comes twice.
+
+    Folders with results of hclnet and those that systems make are passed over, as `find_images` does.
+
+    Args:
+        arguments: files, folders, globs.
+        left_out: gets a sentence for each argument or folder that can't be read.
+        without: a folder of results whose files are passed over.
+    """
+    for argument in arguments:
+        path = Path(os.path.expanduser(argument))  # noqa: PTH111, fails not on a file called ~name
+        odd: list[str] = []
+        try:
+            if path.is_dir():
+                files: Iterator[Path] = (p for p in files_in(path, odd=odd) if is_image_name(p))
+            elif path.is_file():
+                files = iter([path])
+            else:
+                files = (Path(p) for p in glob.iglob(str(path), recursive=True) if os.path.isfile(p))  # noqa: PTH207, PTH113
+            found = False
+            for one in files:
+                if without is None or without not in one.parents:
+                    found = True
+                    yield Entry(str(one), Path(os.path.abspath(one)))  # noqa: PTH100, links are kept
+        except (OSError, ValueError) as error:
+            left_out.append(f"{shown(argument)} can't be read: {as_clause(error)}.")
+            continue
+        finally:
+            left_out += odd
+        if not found:
+            left_out.append(f"{shown(argument)} has no image, or is not there.")
+
+
+def stream_manifest(file: Path) -> Iterator[Entry]:
+    """The images that a table names, in its order.
+
+    It is Parquet or CSV with a column `path`, or text with a name in each line. Relative names are relative to its
+    folder.
+
+    Raises:
+        ValueError: the file can't be read, has no such column, or a row has no name.
+    """
+    suffix = file.suffix.lower()
+    if suffix != ".parquet" and suffix not in _TEXT_FILES:
+        raise ValueError(f"{shown(file)} is no manifest. Name a file that ends in .parquet, .csv, .tsv or .txt.")
+    home = os.path.abspath(file.parent)  # noqa: PTH100, links are kept
+    for number, name in enumerate(_parquet_names(file) if suffix == ".parquet" else _text_names(file), 1):
+        if not name.strip() or "\0" in name:
+            raise ValueError(f"{shown(file)}, row {number}: there is no name of an image. Remove the row.")
+        yield Entry(name, Path(os.path.normpath(os.path.join(home, name))))  # noqa: PTH118
+
+
+def _parquet_names(file: Path) -> Iterator[str]:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        table = parquet.ParquetFile(file)
+        columns = table.schema_arrow.names
+        column = columns[[name.strip().lower() for name in columns].index(path_column(file, _lower(columns)))]
+        for batch in table.iter_batches(columns=[column], batch_size=10_000):
+            for value in batch.column(0).to_pylist():
+                yield os.fsdecode(value) if isinstance(value, bytes) else str(value or "")
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{shown(file)} can't be read as Parquet: {as_clause(error)}. Save it again.") from None
+
+
+def _text_names(file: Path) -> Iterator[str]:
+    try:
+        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+            if file.suffix.lower() == ".txt":
+                yield from (stripped for line in lines if (stripped := line.strip("\r\n")))
+                return
+            first = lines.readline()
+            divider = max(",;\t", key=first.count)
+            columns = _lower(next(csv.reader([first], delimiter=divider), []))
+            place = columns.index(path_column(file, columns))
+            for row in csv.reader(lines, delimiter=divider):
+                if any(row):
+                    yield row[place].strip() if place < len(row) else ""
+    except csv.Error as error:
+        raise ValueError(f"{shown(file)} can't be read as CSV: {as_clause(error)}. Save it again.") from None
+    except OSError as error:
+        raise ValueError(f"{shown(file)} can't be read: {error.strerror}.") from None
+
+
+def _lower(columns: Sequence[str]) -> list[str]:
+    return [name.strip().lower() for name in columns]
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        ValueError: it can't be read.
+    """
+    try:
+        with file.open("rb") as data:
+            return hashlib.file_digest(data, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"{shown(file)} can't be read: {error.strerror}.") from None

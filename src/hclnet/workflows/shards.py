@@ -1,0 +1,225 @@
+"""Any number of images in, shards of boxes out: Parquet files of some thousands of images each.
+
+What is on the disk at every moment, in the folder of results:
+
+- `located-list.parquet`, the list of all images, written once, before the first is located;
+- `located-shards.json`, what the shards have in common: model, settings, classes, which images;
+- `shards/000000.parquet` and so on: finished shards, never opened again;
+- `located.jsonl`, the journal of the shard in the making: a line for each of its images.
+
+A shard is written under another name, synced, and renamed; only then its journal goes. So whatever stops the work, the
+same call goes on at the first image that has no line. Memory does not grow with the number of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Unpack
+
+import torch
+
+from hclnet.config import InferenceSettings
+from hclnet.data.listing import Entry, Listing
+from hclnet.formats.journal import FILE as JOURNAL
+from hclnet.formats.journal import Journal, opened, read_journal
+from hclnet.formats.rows import row_of
+from hclnet.formats.shards import FORMAT, shard_file, shard_files, write_shard
+from hclnet.formats.table import check_parquet
+from hclnet.progress import bar
+from hclnet.randomness import random_states_kept
+from hclnet.stopping import Stopping
+from hclnet.storage import check_writable, clear_parts, locked
+from hclnet.types import Log
+from hclnet.workflows.asked import Asked, LeftOut, ask
+from hclnet.workflows.shard_folder import Source, check_folder, open_listing
+from hclnet_runtime.request import as_arguments, as_count
+from hclnet_runtime.text import shown
+
+SHARD_SIZE = 10_000
+"""Images of a shard by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """What `locate_shards` left.
+
+    Attributes:
+        folder: of the results.
+        images: how many there are.
+        left_out: how many of them could not be located; their rows say why.
+        already: how many of the located ones were located by an earlier call.
+        notes: what of the arguments could not be read, when the list was made.
+    """
+
+    folder: Path
+    images: int
+    left_out: int
+    already: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> list[Path]:
+        """The shards, in order."""
+        return shard_files(self.folder)
+
+
+@random_states_kept()
+def locate_shards(
+    images: str | Path | Sequence[str | Path] = (),
+    model: str | Path | None = None,
+    out: str | Path = "located",
+    *,
+    manifest: str | Path | None = None,
+    shard_size: int = SHARD_SIZE,
+    top: int = 1,
+    device: str | torch.device = "auto",
+    log: Log | None = None,
+    max_objects: int = 1,
+    classes: Iterable[str] | None = None,
+    class_text: str | None = None,
+    overwrite: bool = False,
+    classifier: str | None = None,
+    weights: str | Path | None = None,
+    classes_file: str | Path | None = None,
+    learn_from: str | Path | None = None,
+    size: int | None = None,
+    **inference: Unpack[InferenceSettings],
+) -> Shards:
+    """Box any number of images, and write the boxes into shards; see `hclnet.formats.shards` for their columns.
+
+    The images are listed once. The same call later goes on with that list; finished shards are skipped.
+
+    Args:
+        images: files, folders, globs; a file that is named twice is located twice.
+        model: as of `locate_files`, and so are the arguments that are not listed here.
+        out: the folder of results.
+        manifest: in place of `images`, a table that names them: Parquet or CSV with a column `path`, or a text file
+            with a name in each line. Relative names are relative to its folder.
+        shard_size: images of a shard.
+        overwrite: drop what another model, other settings or other images have left in `out`, in place of refusing.
+
+    Raises:
+        ValueError: nothing to box, or a setting that does not exist; results of another model, of other settings or
+            images are in `out`; another process works there; or it can't be written.
+        Unwritable: there is no room left. What was located is in the shards and in the journal.
+    """
+    check_parquet()
+    shard_size, out = as_count("shard_size", shard_size), Path(out)
+    source = Source(
+        tuple(map(str, as_arguments(images) if images else ())), None if manifest is None else Path(manifest)
+    )
+    source.check()
+    asked = ask(
+        model,
+        device,
+        top=top,
+        max_objects=max_objects,
+        classes=classes,
+        class_text=class_text,
+        classifier=classifier,
+        weights=weights,
+        classes_file=classes_file,
+        learn_from=learn_from,
+        size=size,
+        **inference,
+    )
+    check_writable(out / "shards")
+    if learn_from is not None:
+        asked.learn_from(learn_from, log)
+    header = {**asked.header(FORMAT), "images": source.header(), "shard_size": shard_size, "image_root": source.root()}
+    with locked(out, "locating"), Stopping() as stop:
+        for folder in (out, out / "shards"):
+            clear_parts(folder)
+        check_folder(out, header, overwrite)
+        listing, notes = open_listing(out, source, header)
+        done: list[_Counts] = []
+        try:
+            with bar("Locating") as report:
+                for number in range(listing.groups):
+                    work = _Shard(out, number, number * shard_size, asked, header)
+                    done.append(work.go(listing, stop, report))
+                    if log and not done[-1].finished:
+                        counts = f"{done[-1].images:,} images, {done[-1].left_out:,} left out"
+                        log(f"{shown(shard_file(out, number))}: {counts}")
+        except BaseException:  # also Ctrl-C and SIGTERM, and where the disk is full: nothing that was computed is lost
+            if log:
+                log(f"Stopped with {len(done):,} of {listing.groups:,} shards finished. The same command goes on.")
+            raise
+    left_out, before = sum(one.left_out for one in done), sum(one.before for one in done)
+    return Shards(out, listing.count, left_out, before, tuple(notes))
+
+
+class _Counts(NamedTuple):
+    """Of a shard: its images; how many of them are left out; how many were located by an earlier call; and whether all
+    were."""
+
+    images: int
+    left_out: int
+    before: int
+    finished: bool
+
+
+@dataclass(slots=True)
+class _Shard:
+    """One shard: skipped where it is finished, gone on with where it was begun."""
+
+    out: Path
+    number: int
+    first: int
+    asked: Asked
+    header: dict[str, Any]
+
+    def go(self, listing: Listing, stop: Stopping, report: Callable[[int, int], object]) -> _Counts:
+        """Locate what is missing, and write it."""
+        file = shard_file(self.out, self.number)
+        if file.exists():
+            images, left_out = _counts(file)
+            report(self.first + images, listing.count)
+            return _Counts(images, left_out, images - left_out, True)
+        entries = listing.group(self.number)
+        self._drop_other_journal()
+        with opened(self.out, {**self.header, "shard": self.number}) as journal:
+            before = sum(_is_located(journal, one) for one in entries)
+            for number, entry in enumerate(entries, self.first + 1):
+                if not _is_located(journal, entry):
+                    row = self._located(entry)
+                    with stop.held():
+                        journal.add(row)
+                report(number, listing.count)
+            rows = [journal.rows[str(one.file)] for one in entries]
+            with stop.held():
+                write_shard(file, self.first, entries, rows, self.header)
+        (self.out / JOURNAL).unlink(missing_ok=True)
+        return _Counts(len(rows), sum("left_out" in row for row in rows), before, False)
+
+    def _drop_other_journal(self) -> None:
+        """One that a finished shard has left, where its process was killed before it was removed."""
+        there, _, _ = read_journal(self.out / JOURNAL)
+        if there is None or there.get("shard") != self.number:
+            (self.out / JOURNAL).unlink(missing_ok=True)
+
+    def _located(self, entry: Entry) -> dict[str, Any]:
+        """Its line in the journal."""
+        row: dict[str, Any] = {"path": str(entry.file)}
+        try:
+            return row | row_of(self.asked.locate(entry.file), False)
+        except LeftOut as error:
+            return {**row, "left_out": str(error)}
+
+
+def _is_located(journal: Journal, entry: Entry) -> bool:
+    row = journal.rows.get(str(entry.file))
+    return row is not None and "left_out" not in row
+
+
+def _counts(file: Path) -> tuple[int, int]:
+    """Of a finished shard, how many images it has and how many of them are left out."""
+    from pyarrow import ArrowException, parquet
+
+    try:
+        errors = parquet.read_table(file, columns=["error"]).column(0)
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{shown(file)} can't be read: {error}. Delete it and locate again.") from None
+    return len(errors), len(errors) - errors.null_count

@@ -1,0 +1,258 @@
+"""Any number of images into shards: every image has a row once, whatever stops the work."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pyarrow import csv, parquet, table
+
+import hclnet
+from hclnet.data.listing import Entry
+from hclnet.formats.journal import OtherResults
+from hclnet.formats.shards import HEADER, shard_file
+from hclnet.workflows.asked import Asked
+from hclnet.workflows.shards import Shards, locate_shards
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Seven images and a broken one, in a folder with another one in it."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for k in range(7):
+        pixels = np.random.default_rng(k).integers(0, 256, (30 + k, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / ("more" if k % 2 else ".") / f"{k}.png")
+    (folder / "broken.jpg").write_bytes(b"no image")
+    return folder
+
+
+@pytest.fixture
+def located(photos: Path, trained: Path, tmp_path: Path) -> Callable[..., Shards]:
+    def run(images: object = photos, out: str = "out", **settings: Any) -> Shards:
+        return locate_shards(images, trained, tmp_path / out, **{"shard_size": 3, "device": "cpu", **settings})
+
+    return run
+
+
+def rows_of(found: Shards) -> list[dict[str, Any]]:
+    return [row for file in found.files for row in parquet.read_table(file).to_pylist()]
+
+
+def test_every_image_has_a_row_with_what_locate_files_finds(located, photos: Path, trained: Path, tmp_path: Path):
+    found = located()
+    assert (found.images, found.left_out, found.already) == (8, 1, 0)
+    assert [parquet.read_metadata(file).num_rows for file in found.files] == [3, 3, 2]
+    rows = rows_of(found)
+    assert [row["id"] for row in rows] == list(range(8))
+    (broken,) = (row for row in rows if row["error"] is not None)
+    assert broken["path"].endswith("broken.jpg") and broken["width"] is broken["objects"] is None
+    plain = hclnet.locate_files(photos, trained, tmp_path / "plain", device="cpu", save=[])
+    by_path = {row["path"]: row for row in rows}
+    assert {one.path for one in plain.localizations} | {broken["path"]} == by_path.keys()
+    for one in plain.localizations:
+        row = by_path[one.path]
+        assert (row["width"], row["height"]) == one.size and Path(row["file"]).samefile(one.path)
+        assert [(o["label"], o["score"], (o["x0"], o["y0"], o["x1"], o["y1"])) for o in row["objects"]] == [
+            (o.label, o.score, o.box) for o in one.objects
+        ]
+        assert [(p["label"], p["score"]) for p in row["predictions"]] == list(one.predictions)
+    header = json.loads(parquet.read_schema(found.files[0]).metadata[b"hclnet"])
+    assert header["classes"] == list(hclnet.load(trained).classes) and header["images"] == {"arguments": [str(photos)]}
+    assert not (tmp_path / "out" / "located.jsonl").exists()
+
+
+def test_the_same_call_skips_what_is_finished(located, monkeypatch: pytest.MonkeyPatch):
+    first = located()
+    before = [file.read_bytes() for file in first.files]
+    shard_file(first.folder, 1).unlink()
+    asked = []
+    locate = Asked.locate
+    monkeypatch.setattr(Asked, "locate", lambda self, path: (asked.append(path), locate(self, path))[1])
+    again = located()
+    assert len(asked) == 3 and again.images == 8
+    assert again.already + len([path for path in asked if path.suffix == ".png"]) == 7
+    assert [file.read_bytes() for file in again.files] == before
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError, OSError])
+def test_what_stops_it_loses_nothing(located, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]):
+    whole = located(out="whole")
+    asked, locate, said = [], Asked.locate, []
+
+    def stops(self: Asked, path: Path):
+        asked.append(path)
+        if len(asked) == 6:
+            raise stop
+        return locate(self, path)
+
+    monkeypatch.setattr(Asked, "locate", stops)
+    with pytest.raises(stop):
+        located(log=said.append)
+    assert said[-1] == "Stopped with 1 of 3 shards finished. The same command goes on."
+    found = located()
+    assert len(asked) in (9, 10)  # the sixth once more, and the broken one if it was in the journal
+    assert [file.read_bytes() for file in found.files] == [file.read_bytes() for file in whole.files]
+
+
+def test_a_journal_that_a_finished_shard_has_left_is_dropped(located, monkeypatch: pytest.MonkeyPatch):
+    whole = located(out="whole")
+    unlink = Path.unlink
+
+    def killed(self: Path, missing_ok: bool = False):
+        if self.name == "located.jsonl" and (self.parent / "shards" / "000000.parquet").exists():
+            raise KeyboardInterrupt
+        unlink(self, missing_ok)
+
+    with monkeypatch.context() as at_the_end:
+        at_the_end.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            located()
+    assert json.loads((whole.folder.parent / "out" / "located.jsonl").read_text().splitlines()[0])["shard"] == 0
+    assert [file.read_bytes() for file in located().files] == [file.read_bytes() for file in whole.files]
+
+
+def test_results_are_never_mixed(located, photos: Path, trained: Path, tmp_path: Path):
+    before = located()
+    with pytest.raises(OtherResults, match="has results of box auto, not otsu3"):
+        located(box="otsu3")
+    with pytest.raises(OtherResults, match="has results of shard_size 3, not 4"):
+        located(shard_size=4)
+    with pytest.raises(OtherResults, match="has results of other images"):
+        located(photos / "more")
+    with pytest.raises(OtherResults, match="has shards of results"):
+        hclnet.locate_files(photos, trained, tmp_path / "out", device="cpu")
+    assert len(before.files) == 3
+    after = located(photos / "more", overwrite=True)
+    assert after.images == 3 and len(after.files) == 1
+    hclnet.locate_files(photos, trained, tmp_path / "plain", device="cpu", save=[])
+    with pytest.raises(OtherResults, match="located without --shard-size"):
+        located(out="plain")
+    mine = tmp_path / "mine" / "shards" / "precious.parquet"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    for overwrite in (False, True):
+        with pytest.raises(OtherResults, match=f"has files and no {HEADER}"):
+            located(out="mine", overwrite=overwrite)
+    assert mine.read_bytes() == b"mine"
+
+
+def test_shards_become_other_formats(located, tmp_path: Path):
+    found = located()
+    made = hclnet.convert(found.folder, ["coco", "csv"])
+    assert (made.images, made.missing) == (7, 0)
+    coco = json.loads((found.folder / "coco.json").read_text())
+    names = {image["file_name"] for image in coco["images"]}
+    assert names == {"0.png", "2.png", "4.png", "6.png", "more/1.png", "more/3.png", "more/5.png"}
+    boxes = {row["path"]: row["objects"] for row in rows_of(found) if row["error"] is None}
+    assert len(coco["annotations"]) == made.boxes == sum(map(len, boxes.values()))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "semicolons", "txt"])
+def test_a_manifest_names_the_images(located, photos: Path, kind: str):
+    names = ["photos/more/3.png", str(photos / "0.png"), "photos/gone.png", "photos/more/1.png"]
+    file = photos.parent / ("list.csv" if kind == "semicolons" else f"list.{kind}")
+    if kind == "parquet":
+        parquet.write_table(table({"label": ["a"] * 4, " Filename": names}), file)
+    elif kind == "csv":
+        csv.write_csv(table({"label": ["a"] * 4, "path": names}), file)
+    elif kind == "semicolons":
+        file.write_text("\ufeffimage;label\r\n" + "".join(f"{name};a\r\n" for name in names), encoding="utf-8")
+    else:
+        file.write_text("\n".join(names))
+    found = located((), manifest=file)
+    rows = rows_of(found)
+    assert [row["path"] for row in rows] == names  # in its order, and as they are there
+    assert [row["error"] is None for row in rows] == [True, True, False, True]
+    assert rows[0]["file"] == str(photos / "more" / "3.png")
+    file.write_bytes(file.read_bytes() + b"\n")
+    with pytest.raises((OtherResults, ValueError), match=r"has results of other images|can't be read as Parquet"):
+        located((), manifest=file)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.json", "{}", "is no manifest. Name a file that ends in .parquet"),
+        ("a.csv", "x,label\n1,2\n", "has no column path; it has x, label"),
+        ("a.csv", "image,img\n1,2\n", "which column is the path, image or img"),
+        ("a.csv", "path,path\n1,2\n", "has the column path twice"),
+        ("a.csv", "path,label\n,2\n", "row 1: there is no name of an image"),
+        ("a.parquet", "no table", "can't be read as Parquet"),
+        ("gone.csv", None, "can't be read: No such file"),
+        ("a.txt", "", "No image is named"),
+    ],
+)
+def test_what_is_no_manifest(located, tmp_path: Path, name: str, content: str | None, message: str):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        located((), manifest=tmp_path / name)
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
+def test_a_call_names_images_in_one_way(located, photos: Path, tmp_path: Path):
+    with pytest.raises(ValueError, match="No image is named"):
+        located(())
+    with pytest.raises(ValueError, match="exclude each other"):
+        located(photos, manifest=tmp_path / "a.csv")
+    with pytest.raises(ValueError, match="has no image, or is not there"):
+        located(tmp_path / "nowhere")
+
+
+def test_on_the_command_line(photos: Path, trained: Path, tmp_path: Path):
+    (photos.parent / "list.txt").write_text("photos/0.png\nphotos/broken.jpg\n")
+    call = [sys.executable, "-m", "hclnet", "locate", "--model", trained, "--device", "cpu", "--out", tmp_path / "out"]
+    done = subprocess.run([*call, "--manifest", "list.txt"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "1 of 2 images are located" in done.stdout and "Left out: 1 images" in done.stderr
+    done = subprocess.run([*call, photos, "--shard-size", "9", "--save", "masks"], capture_output=True, text=True)
+    assert done.returncode == 2 and "--save can't be with --manifest or --shard-size" in done.stderr
+
+
+def entries(count: int) -> Iterator[Entry]:
+    for k in range(count):
+        name = f"{k % 997:03}/a rather long name of an image {k:07}.jpg"
+        yield Entry(name, Path("/data") / name)
+
+
+LISTS = """
+import resource, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[3:]
+from test_shards import Listing, entries, shard_file, write_listing, write_shard
+from hclnet.workflows.shards import _counts
+out, count = Path(sys.argv[1]), int(sys.argv[2])
+begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+write_listing(out / "list.parquet", entries(count), 10_000)
+listing = Listing(out / "list.parquet")
+assert listing.count == count
+for number in range(listing.groups):
+    some = listing.group(number)
+    rows = [{"path": one.path, "left_out": f"{one.path} is missing"} for one in some]
+    write_shard(shard_file(out, number), number * 10_000, some, rows, {})
+assert sum(_counts(shard_file(out, number))[0] for number in range(listing.groups)) == count
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begun)
+"""
+
+
+@pytest.mark.slow
+def test_a_million_names_take_no_more_memory_than_some_thousands(tmp_path: Path):
+    taken = []
+    for count in (30_000, 1_000_000):
+        out = tmp_path / str(count)
+        out.mkdir()
+        call = [sys.executable, "-c", LISTS, out, str(count), Path(__file__).parent]
+        done = subprocess.run(list(map(str, call)), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        taken.append(int(done.stdout) / 1024)  # MiB on Linux
+        shutil.rmtree(out)
+    print(f"{taken[0]:.0f} and {taken[1]:.0f} MiB")
+    assert taken[1] < taken[0] + 40
