@@ -134,6 +134,11 @@ def test_no_such_model(shared: Hub):
     assert "hf auth login" in text
 
 
+@pytest.mark.parametrize("name", ["runs/mine", "my/runs/mine"])
+def test_a_name_may_be_of_a_folder_that_is_not_there(hub: Hub, name: str):
+    assert said(lambda: Localizer.from_pretrained(name)).endswith(f" There is no folder {name} either.")
+
+
 def test_no_such_revision(shared: Hub):
     text = said(lambda: hclnet.load("hf:ada/birds@v9"))
     assert text == f"{shared.address}/ada/birds has no revision v9: name one of its branches, tags or commits."
@@ -148,7 +153,8 @@ def test_gated(shared: Hub, status: int):
 
 def test_the_hub_is_down(shared: Hub):
     shared.refused[""] = (501, "")
-    assert f"can't be had from {shared.address} (" in said(lambda: hclnet.load("hf:ada/birds"))
+    text = said(lambda: hclnet.load("hf:ada/birds"))
+    assert f"can't be had from {shared.address} (" in text and "try again later" in text
 
 
 def test_nothing_answers(shared: Hub, monkeypatch):

@@ -164,8 +164,8 @@ def test_a_repository_has_a_user_and_a_name(sent: Sent, model: Localizer, name: 
         ("create_repo", failure(errors.HfHubHTTPError, 403), "You may not write to "),
         ("create_repo", errors.OfflineModeIsEnabled("off"), "switched off by HF_HUB_OFFLINE"),
         ("upload_folder", failure(errors.BadRequestError, 400, 'license "x" is none'), 'license "x" is none'),
-        ("upload_folder", OSError("no route to host\nmore"), "(no route to host): try again"),
-        ("upload_folder", failure(errors.HfHubHTTPError, 500), "can't be written to (It failed)"),
+        ("upload_folder", OSError("no route to host\nmore"), "(no route to host): try again with a network"),
+        ("upload_folder", failure(errors.HfHubHTTPError, 500), "can't be written to (It failed): try again later"),
     ],
 )
 def test_what_goes_wrong_is_one_sentence(sent: Sent, model: Localizer, call: str, error: Exception, said: str):

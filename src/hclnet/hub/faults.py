@@ -32,7 +32,7 @@ def of_reading(error: Exception, address: Address, local_files_only: bool) -> st
     if isinstance(error, errors.LocalEntryNotFoundError | OSError):
         return (
             f"{address} is not on this machine and can't be had from {constants.ENDPOINT} ({_reason(cause)}): try "
-            f"again with a network; or {there} HF_HOME."
+            f"again {_when(cause)}; or {there} HF_HOME."
         )
     return f"{address} can't be had from {constants.ENDPOINT}: {_reason(error)}."
 
@@ -48,10 +48,14 @@ def of_writing(error: Exception, address: Address) -> str:
         return "Uploads are switched off by HF_HUB_OFFLINE: unset it and call this again."
     if isinstance(error, errors.BadRequestError):
         return f"The hub refuses this for {place}: {_reason(error)}."
-    return f"{place} can't be written to ({_reason(error)}): try again with a network. Nothing is lost here."
+    return f"{place} can't be written to ({_reason(error)}): try again {_when(error)}. Nothing is lost here."
 
 
-def _status(error: Exception) -> int | None:
+def _when(error: BaseException) -> str:
+    return "with a network" if _status(error) is None else "later"
+
+
+def _status(error: BaseException) -> int | None:
     response = getattr(error, "response", None)
     return getattr(response, "status_code", None)
 

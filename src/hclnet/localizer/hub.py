@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from hclnet.device import resolve_device, resolve_precision
-from hclnet.hub.address import is_address, parse
+from hclnet.hub.address import Address, is_address, parse
 from hclnet.hub.fetching import fetch
 from hclnet.types import Log
 from hclnet_runtime.text import shown
@@ -56,18 +56,19 @@ class OnHub:
         if not is_address(name) and Path(name).is_dir():
             return files.load(Path(name), device)
         resolve_precision("auto", resolve_device(str(device)))  # refused before anything is fetched
-        address = parse(name)
-        if revision is not None:
-            if address.revision is not None:
-                raise ValueError(f"{shown(name)} names a revision already: leave revision={revision!r} out.")
-            address = parse(f"{address.repo}@{revision}")
-        folder = fetch(
-            address,
-            token=token,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            force_download=force_download,
-        )
+        try:
+            address = _with_revision(parse(name), revision)
+            folder = fetch(
+                address,
+                token=token,
+                cache_dir=cache_dir,
+                local_files_only=local_files_only,
+                force_download=force_download,
+            )
+        except ValueError as error:
+            if is_address(name):
+                raise
+            raise ValueError(f"{error} There is no folder {shown(name)} either.") from None
         try:
             return files.load(folder, device)
         except ValueError as error:
@@ -131,3 +132,14 @@ class OnHub:
             card=card,
             log=log,
         )
+
+
+def _with_revision(address: Address, revision: str | None) -> Address:
+    """Raises:
+    ValueError: it has one already.
+    """
+    if revision is None:
+        return address
+    if address.revision is not None:
+        raise ValueError(f"{address} names a revision already: leave revision={revision!r} out.")
+    return parse(f"{address.repo}@{revision}")
