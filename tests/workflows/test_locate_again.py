@@ -21,7 +21,7 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.storage import Busy, Unwritable
 from hclnet.workflows.locate import Located, locate_files
 
-MODULE = sys.modules["hclnet.workflows.locate"]
+MODULE = sys.modules["hclnet.workflows.work"]
 NAMES = ["a.png", "b.png", "c.png", "d.png"]
 Locate = Callable[..., Located]
 
@@ -48,18 +48,18 @@ def model(trained: Path) -> Localizer:
 @pytest.fixture
 def locate(photos: Path, model: Localizer, monkeypatch: pytest.MonkeyPatch) -> Locate:
     """`locate_files` of the photos with a model that is loaded once, and that notes what it looks at in `seen`."""
-    real = Localizer.locate
+    real = MODULE.Work._locate
 
-    def noted(self: Localizer, path: Any, *rest: Any) -> Any:
-        call.seen.append(Path(path).name)
-        return real(self, path, *rest)
+    def noted(self: Any, some: Any) -> None:
+        call.seen += [one.path.name for one in some]
+        real(self, some)
 
     def call(images: Any = "p", out: str = "out", **options: Any) -> Located:
         call.seen = []
         return locate_files(images, "mine", out, device="cpu", **options)
 
     monkeypatch.setattr(Localizer, "load", lambda folder, device: model)
-    monkeypatch.setattr(Localizer, "locate", noted)
+    monkeypatch.setattr(MODULE.Work, "_locate", noted)
     return call
 
 
@@ -114,6 +114,9 @@ def test_stopped_by_a_signal_the_files_have_what_is_located(
     locate: Locate, monkeypatch: pytest.MonkeyPatch, number: int, code: int | None
 ):
     monkeypatch.setattr("hclnet.formats.rows._FRESH", 2**62)  # however long it takes, the images count as new
+    names = [*NAMES, *(f"{letter}.png" for letter in "efghijklmnop")]
+    for seed, name in enumerate(names):
+        draw(Path("p") / name, seed)
     locate(out="whole")
     logged: list[str] = []
     with monkeypatch.context() as patch:
@@ -121,11 +124,11 @@ def test_stopped_by_a_signal_the_files_have_what_is_located(
         with pytest.raises(KeyboardInterrupt if code is None else SystemExit) as stopped:
             locate(log=logged.append)
     assert code is None or stopped.value.code == code
-    assert boxed() == NAMES[:2] == list(rows()) and logged[-1].startswith(
-        "Stopped with 2 of 4 images located. The same"
-    )
+    done = len(rows())  # the one that was being drawn, and those that the signal came after
+    assert 3 <= done < len(names) and boxed() == names[:done] == list(rows())
+    assert logged[-1].startswith(f"Stopped with {done} of 16 images located. The same")
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert locate().already == 2 and locate.seen == NAMES[2:]
+    assert locate().already == done and locate.seen == names[done:]
     assert files() == files("whole")
 
 
@@ -140,7 +143,7 @@ def test_a_signal_in_the_middle_of_a_line_stops_after_it(locate: Locate, monkeyp
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
         patch.setattr(os, "write", signalled)
         locate()
-    assert boxed() == ["a.png"] == list(rows())
+    assert boxed() == NAMES[: len(rows())] == list(rows()) and rows()
 
 
 def test_only_what_is_new_or_changed_is_located(locate: Locate):
@@ -272,7 +275,7 @@ def test_no_room_for_a_picture_stops_and_keeps_what_is_there(
     real = Path.write_bytes
 
     def full(self: Path, data: Any) -> int:
-        if self.suffix == ".jpg" and len(rows()) == 2:
+        if self.suffix == ".jpg" and self.name.startswith(".c."):
             raise OSError(code, os.strerror(code))
         return real(self, data)
 
@@ -281,6 +284,34 @@ def test_no_room_for_a_picture_stops_and_keeps_what_is_there(
         locate()
     assert boxed() == NAMES[:2]
     assert locate().already == 2 and boxed() == NAMES
+
+
+@pytest.mark.parametrize("fault", [None, MemoryError("full"), ValueError("a map is not finite")])
+def test_several_images_at_a_time(locate: Locate, monkeypatch: pytest.MonkeyPatch, fault: Exception | None):
+    """Where they can't be located together, each is located by itself."""
+    locate(out="one")
+    Path("p/b.png").write_bytes(Path("p/b.png").read_bytes()[:60])
+    together, real, alone = [], Localizer.locate_batch, Localizer.locate
+
+    def batch(self: Localizer, pictures: Any, *rest: Any) -> Any:
+        together.append([Path(picture.path).name for picture in pictures])
+        if fault is not None:
+            raise fault
+        return real(self, pictures, *rest)
+
+    def single(self: Localizer, picture: Any, *rest: Any) -> Any:
+        if fault is not None and picture.path.endswith("c.png"):
+            raise fault
+        return alone(self, picture, *rest)
+
+    monkeypatch.setattr(Localizer, "batch", 3)
+    monkeypatch.setattr(Localizer, "locate_batch", batch)
+    monkeypatch.setattr(Localizer, "locate", single)
+    found = locate()
+    assert together == [["a.png", "c.png"]] and list(rows()) == NAMES
+    assert boxed() == (["a.png", "c.png", "d.png"] if fault is None else ["a.png", "d.png"])
+    assert len(found.left_out) == (1 if fault is None else 2)
+    assert all(rows()[name]["objects"] == rows("one")[name]["objects"] for name in boxed())
 
 
 def test_no_room_for_the_files_leaves_the_earlier_ones(locate: Locate, monkeypatch: pytest.MonkeyPatch):

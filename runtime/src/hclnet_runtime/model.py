@@ -51,6 +51,7 @@ class Model:
         about: what its file says of it: `method`, `backbone`, `precision`, `fingerprint` and more.
         inference: all settings, by the names of `hclnet.Inference`.
         engine: the name of the library that computes it.
+        sides: of the squares that it sees an image as, pixels.
     """
 
     def __init__(self, path: Path, engine: Engine, about: Mapping[str, Any]) -> None:
@@ -61,6 +62,7 @@ class Model:
         self.engine = engine.name
         self._sides: list[int] = list(about["sides"]["image"])
         self._crops: int | None = about["sides"]["crops"]
+        self.sides = tuple(self._sides if self._crops is None else [*self._sides, self._crops])
         self._outlined = bool(about["outlined"])
         self._settings = _checked(Settings.of(self.inference), self.classes)
         self._check_rule()
@@ -128,8 +130,7 @@ class Model:
         """
         check_list(images)
         asked = self._asked(top, classes, max_objects)
-        sides = self._sides if self._crops is None else [*self._sides, self._crops]
-        pictures = decoded_pictures(images, sides, self.gray, ahead=1)
+        pictures = decoded_pictures(images, self.sides, self.gray, ahead=1)
         return [self._located(picture, *asked) for picture in pictures]
 
     def _asked(self, top: Any, classes: Any, max_objects: Any) -> tuple[int, list[int] | None, int]:

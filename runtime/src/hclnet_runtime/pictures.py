@@ -39,16 +39,28 @@ class Picture(NamedTuple):
 
 
 def as_picture(image: Any, gray: Gray) -> Picture:
-    """An image that a person gave: a path, a Pillow image or an array.
+    """An image that a person gave: a path, a Pillow image or an array; one that is a `Picture` is as it is.
 
     Raises:
         ValueError: it is none of these, or it can't be read.
     """
+    if isinstance(image, Picture):
+        return image
     given = as_path_or_picture(image, gray)
     if isinstance(given, Image.Image):
         return Picture("", given.size, partial(squash, given))
     check_image(given)
     return Picture(given, image_size(given), partial(load_square, given, gray=gray))
+
+
+def decoded(picture: Picture, sides: Collection[int]) -> Picture:
+    """The same picture with the squares of these sides, pixels, at hand.
+
+    Raises:
+        ValueError: it can't be read.
+    """
+    squares = {side: picture.square(side) for side in sides}
+    return picture._replace(square=lambda side: squares[side] if side in squares else picture.square(side))
 
 
 def decoded_pictures(images: Iterable[Any], sides: Collection[int], gray: Gray, ahead: int) -> Iterator[Picture]:
@@ -64,17 +76,15 @@ def decoded_pictures(images: Iterable[Any], sides: Collection[int], gray: Gray, 
         ValueError: one can't be read; the message has its place in the list, from 0.
     """
 
-    def decoded(numbered: tuple[int, Any]) -> Picture:
+    def read(numbered: tuple[int, Any]) -> Picture:
         place, image = numbered
         try:
-            picture = as_picture(image, gray)
-            squares = {side: picture.square(side) for side in sides}
+            return decoded(as_picture(image, gray), sides)
         except ValueError as error:
             raise ValueError(f"Image {place} of the list: {error}") from None
-        return picture._replace(square=lambda side: squares[side] if side in squares else picture.square(side))
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        yield from in_threads(decoded, enumerate(images), pool, ahead + _THREADS)
+        yield from in_threads(read, enumerate(images), pool, ahead + _THREADS)
 
 
 def in_threads(

@@ -15,7 +15,7 @@ from hclnet.device import precision_name, resolve_device, resolve_precision
 from hclnet.hub.address import is_address
 from hclnet.localizer.features import inference_batch
 from hclnet.localizer.hub import OnHub
-from hclnet.localizer.network import Network
+from hclnet.localizer.network import Network, sides_of
 from hclnet.maps.augmentation import View, views
 from hclnet.maps.foreground import ForegroundScore, not_learned
 from hclnet.methods import Method
@@ -83,6 +83,16 @@ class Localizer(OnHub):
     def views(self) -> tuple[View, ...]:
         """The views of an image that the settings ask for; only the image as it is, unless they say otherwise."""
         return views(self.inference, self.size)
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Sides of the squares that an image is seen as, pixels."""
+        return sides_of(self.inference, self.size)
+
+    @property
+    def batch(self) -> int:
+        """How many images it computes at a time."""
+        return inference_batch(self.device)
 
     @property
     def network(self) -> Network:
@@ -191,8 +201,7 @@ class Localizer(OnHub):
 
         check_list(images)
         asked = self._asked(top, classes, max_objects)
-        sides = {view.size for view in self.views}
-        pictures = decoded_pictures(images, sides, self.gray, inference_batch(self.device))
+        pictures = decoded_pictures(images, self.sides, self.gray, self.batch)
         return list(locate_pictures(self, pictures, *asked))
 
     def _asked(self, top: Any, classes: Any, max_objects: Any) -> tuple[int, tuple[str, ...] | None, int]:

@@ -62,6 +62,12 @@ class Answer(NamedTuple):
     features: Float[Tensor, "b d fgh fgw"] | None = None
 
 
+def sides_of(settings: Inference, size: int) -> tuple[int, ...]:
+    """Sides of the squares that an image of this size is seen as under some settings, pixels, ascending."""
+    crops = {enlarged(size)} if settings.crops == 10 else set()
+    return tuple(sorted({view.size for view in views(settings, size)} | crops))
+
+
 class Network(nn.Module):
     """A backbone and a method under settings of maps.
 
@@ -96,8 +102,7 @@ class Network(nn.Module):
     @property
     def sides(self) -> tuple[int, ...]:
         """Sides of the squares that `forward` takes, pixels, ascending."""
-        crops = {enlarged(self.size)} if self.settings.crops == 10 else set()
-        return tuple(sorted({view.size for view in views(self.settings, self.size)} | crops))
+        return sides_of(self.settings, self.size)
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -26,10 +26,16 @@ class ExportedModel:
     Attributes:
         classes: names, in the order of the probabilities.
         inference: settings of maps and boxes.
+        gray: how gray of more than 8 bits becomes 8 bits.
+        sides: of the squares that an image is seen as, pixels.
+        batch: how many images it computes at a time.
     """
+
+    batch = 1
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self.gray, self.sides = model.gray, model.sides
         self.classes, self.inference = model.classes, Inference(**model.inference)
 
     @property
@@ -63,6 +69,12 @@ class ExportedModel:
     ) -> Localization:
         """As `Localizer.locate`."""
         return self._model.locate(image, top, classes, max_objects)
+
+    def locate_batch(
+        self, images: Any, top: int = 1, classes: Iterable[str] | None = None, max_objects: int = 1
+    ) -> list[Localization]:
+        """As `Localizer.locate_batch`."""
+        return self._model.locate_batch(images, top, classes, max_objects)
 
 
 def is_exported(model: str | Path) -> bool:

@@ -6,11 +6,10 @@ stops the work, a kill or a full disk, loses nothing, and the same call goes on.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -19,28 +18,21 @@ import torch
 from hclnet.config import Inference, InferenceSettings
 from hclnet.data.named import PICTURES, Named, find_images
 from hclnet.formats import WRITERS, Target, check_formats, write_formats
-from hclnet.formats.journal import FORMAT, Journal, OtherResults, opened, pictures_of
-from hclnet.formats.names import Names
-from hclnet.formats.overlay import save_pictures
+from hclnet.formats.journal import FORMAT, Journal, OtherResults, opened
 from hclnet.formats.results import given_root, results_of
-from hclnet.formats.rows import file_row, is_same_file, localization_of, row_of
+from hclnet.formats.rows import localization_of
 from hclnet.formats.shards import HEADER as SHARDS
-from hclnet.progress import bar
 from hclnet.randomness import random_states_kept
 from hclnet.stopping import Stopping
 from hclnet.storage import Unwritable, check_writable, clear_parts, locked
 from hclnet.types import Localization, Log
-from hclnet.workflows.asked import Asked, LeftOut, ask, unexpected
+from hclnet.workflows.asked import ask
+from hclnet.workflows.work import Work
 from hclnet_runtime.request import as_arguments, as_names
 from hclnet_runtime.text import shown
 
 KINDS = PICTURES
 """Pictures that `locate_files` draws."""
-
-_OF_ONE_FILE = frozenset(  # what can be wrong with one picture's file and not with the next one's
-    {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL}
-    | {errno.EILSEQ, errno.ENOENT, errno.ELOOP}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +138,7 @@ def locate_files(
     if learn_from is not None:
         asked.learn_from(learn_from, log)
     header = {**asked.header(FORMAT), "image_root": None if root is None else str(root)}
-    work = _Work(asked, out, kinds, found.left_out)
+    work = Work(asked, out, kinds, found.left_out)
 
     def write(journal: Journal) -> tuple[list[dict[str, Any]], list[Path]]:
         rows = [row for row in (work.rows.get(str(one.path)) for one in found.images) if row is not None]
@@ -178,81 +170,6 @@ def locate_files(
             log(f"... and {len(rows) - listed} more")
     written += [out / kind for kind in sorted(kinds)]
     return Located([localization_of(row, "masks" in kinds) for row in rows], work.left_out, written, already)
-
-
-@dataclass(slots=True)
-class _Work:
-    """What is to be done with each image, and what has been.
-
-    Attributes:
-        rows: by path, the lines of the images that are located and have their pictures.
-    """
-
-    asked: Asked
-    out: Path
-    kinds: set[str]
-    left_out: list[str]
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def go(self, images: Sequence[Named], journal: Journal, stop: Stopping, log: Log | None) -> int:
-        """Locate what is not in the journal; how many images are there already."""
-        for image in images:
-            row = journal.rows.get(str(image.path))
-            if row is not None and self._is_done(row, image.path):
-                self.rows[str(image.path)] = row
-        already = len(self.rows)
-        missing = [image for image in images if str(image.path) not in self.rows]
-        if log and already:
-            others = f"{len(missing):,} to go" if missing else "there is nothing new"
-            log(f"{already:,} of {len(images):,} images were located before; {others}.")
-        names = Names(row["name"] for row in journal.rows.values())
-        with bar("Locating") as report:
-            for number, image in enumerate(missing, 1):
-                before = journal.rows.get(str(image.path), {})
-                name = before.get("name") or names.free(image.name)
-                kinds = self.kinds | set(before.get("pictures", ()))
-                absolute, root = os.path.abspath(image.path), os.path.abspath(image.root)  # noqa: PTH100, links are kept
-                row = {"path": str(image.path), "name": name, "absolute": absolute, "root": root}
-                try:
-                    row |= self._locate(image.path, name, kinds)
-                except LeftOut as error:
-                    row["left_out"] = str(error)
-                    self.left_out.append(str(error))
-                with stop.held():
-                    journal.add(row)
-                    if "left_out" not in row:
-                        self.rows[row["path"]] = row
-                    for file in {*pictures_of(self.out, before)} - {*pictures_of(self.out, row)}:
-                        with suppress(OSError):
-                            file.unlink(missing_ok=True)
-                report(number, len(missing))
-        return already
-
-    def _is_done(self, row: dict[str, Any], path: Path) -> bool:
-        if "left_out" in row or not self.kinds <= set(row["pictures"]) or not is_same_file(row, path):
-            return False
-        return all(file.is_file() for file in pictures_of(self.out, {**row, "pictures": self.kinds}))
-
-    def _locate(self, path: Path, name: str, kinds: set[str]) -> dict[str, Any]:
-        """Raises:
-        LeftOut: this image can't be located or drawn.
-        Unwritable: none can, since there is no room.
-        """
-        file = None
-        with suppress(OSError, ValueError):  # the localizer says it better
-            file = file_row(path)
-        one = self.asked.locate(path)
-        try:
-            save_pictures(one, self.out, name, kinds)
-        except Unwritable as error:
-            if getattr(error.__cause__, "errno", None) not in _OF_ONE_FILE:
-                raise
-            raise LeftOut(f"{shown(path)} is left out: {error}") from error
-        except ValueError as error:
-            raise LeftOut(str(error)) from error
-        except Exception as error:
-            raise unexpected(path, error) from error
-        return {"file": file, **row_of(one, "masks" in kinds), "pictures": sorted(kinds)}
 
 
 def _root(images: Sequence[Named], given: str | Path | None) -> Path | None:

@@ -1,0 +1,224 @@
+"""The work of `locate`: images are read ahead, located, drawn behind, and noted in the journal in their order.
+
+What reads, what computes and what draws wait little for one another: each goes on with another image. Threads do the
+first and the last, in which decoders and encoders leave the interpreter to others; this one computes. Few images are on
+the way at a time, so that many do not fill the memory.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hclnet.data.named import Named
+from hclnet.formats.journal import Journal, pictures_of
+from hclnet.formats.names import Names
+from hclnet.formats.overlay import save_pictures
+from hclnet.formats.rows import file_row, is_same_file, row_of
+from hclnet.progress import Report, bar
+from hclnet.stopping import Stopping
+from hclnet.storage import Unwritable
+from hclnet.types import Localization, Log
+from hclnet.workflows.asked import Asked, unexpected
+from hclnet_runtime.pictures import Picture, as_picture, decoded, in_threads
+from hclnet_runtime.text import shown
+
+_READERS = 2  # threads
+_BEHIND = 4  # images that are located and not yet drawn
+
+_OF_ONE_FILE = frozenset(  # what can be wrong with one picture's file and not with the next one's
+    {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL}
+    | {errno.EILSEQ, errno.ENOENT, errno.ELOOP}
+)
+
+
+@dataclass(slots=True)
+class _Image:
+    """An image on its way.
+
+    Attributes:
+        path: of its file.
+        row: its line, as far as it is known.
+        before: the line that it has in the journal; empty if there is none.
+        kinds: pictures to draw of it.
+        file: what its file is known again by; None if it can't be read.
+        picture: the image, decoded.
+        found: what is found in it.
+        left_out: why it is left out; None if it is not.
+    """
+
+    path: Path
+    row: dict[str, Any]
+    before: dict[str, Any]
+    kinds: set[str]
+    file: dict[str, Any] | None = None
+    picture: Picture | None = None
+    found: Localization | None = None
+    left_out: str | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    """What is to be done with each image, and what has been.
+
+    Attributes:
+        asked: what is located, by which localizer.
+        out: folder of the results.
+        kinds: of pictures that are drawn.
+        left_out: why, for each image that was left out.
+        rows: by path, the lines of the images that are located and have their pictures.
+    """
+
+    asked: Asked
+    out: Path
+    kinds: set[str]
+    left_out: list[str]
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def go(self, images: Sequence[Named], journal: Journal, stop: Stopping, log: Log | None) -> int:
+        """Locate what is not in the journal; how many images are there already.
+
+        What stops it, a signal or a full disk, comes out of here, after the images that were being drawn are noted.
+
+        Raises:
+            Unwritable: there is no room.
+        """
+        for image in images:
+            row = journal.rows.get(str(image.path))
+            if row is not None and self._is_done(row, image.path):
+                self.rows[str(image.path)] = row
+        already = len(self.rows)
+        missing = [image for image in images if str(image.path) not in self.rows]
+        if log and already:
+            others = f"{len(missing):,} to go" if missing else "there is nothing new"
+            log(f"{already:,} of {len(images):,} images were located before; {others}.")
+        names = Names(row["name"] for row in journal.rows.values())
+        begun = (self._begun(image, journal, names) for image in missing)
+        with bar("Locating") as report:
+            self._go(begun, journal, stop, lambda done: report(done, len(missing)))
+        return already
+
+    def _go(self, begun: Iterator[_Image], journal: Journal, stop: Stopping, report: Report) -> None:
+        batch, done = self.asked.localizer.batch, 0
+        drawn: deque[Future[_Image]] = deque()
+        with _threads(_READERS) as readers, _threads(1) as drawer:
+            read = in_threads(self._read, begun, readers, batch + _READERS)
+            try:
+                while some := list(islice(read, batch)):
+                    self._locate(some)
+                    drawn.extend(drawer.submit(self._draw, one) for one in some)
+                    while drawn and (len(drawn) > _BEHIND + batch or drawn[0].done()):
+                        self._note(drawn, journal, stop)
+                        report(done := done + 1)
+                while drawn:
+                    self._note(drawn, journal, stop)
+                    report(done := done + 1)
+            except BaseException:
+                with stop.held(), suppress(ValueError):  # what makes a line impossible has been said
+                    while drawn and not drawn[0].cancel():
+                        self._note(drawn, journal, stop)
+                raise
+
+    def _is_done(self, row: dict[str, Any], path: Path) -> bool:
+        if "left_out" in row or not self.kinds <= set(row["pictures"]) or not is_same_file(row, path):
+            return False
+        return all(file.is_file() for file in pictures_of(self.out, {**row, "pictures": self.kinds}))
+
+    def _begun(self, image: Named, journal: Journal, names: Names) -> _Image:
+        before = journal.rows.get(str(image.path), {})
+        name = before.get("name") or names.free(image.name)
+        absolute, root = os.path.abspath(image.path), os.path.abspath(image.root)  # noqa: PTH100, links are kept
+        row = {"path": str(image.path), "name": name, "absolute": absolute, "root": root}
+        return _Image(image.path, row, before, self.kinds | set(before.get("pictures", ())))
+
+    def _read(self, one: _Image) -> _Image:
+        with _left_out(one):
+            with suppress(OSError, ValueError):  # what opens the image says it better
+                one.file = file_row(one.path)
+            localizer = self.asked.localizer
+            one.picture = decoded(as_picture(one.path, localizer.gray), localizer.sides)
+        return one
+
+    def _locate(self, some: Sequence[_Image]) -> None:
+        """Locate images, together where that is faster, and by themselves where one of them is at fault."""
+        seen = [one for one in some if one.left_out is None]
+        asked = self.asked
+        if len(seen) > 1:
+            pictures = [one.picture for one in seen]
+            with suppress(Exception):
+                found = asked.localizer.locate_batch(pictures, asked.top, asked.classes, asked.max_objects)
+                for one, of in zip(seen, found, strict=True):
+                    one.found = of
+        for one in seen:
+            if one.found is None:
+                with _left_out(one):
+                    one.found = asked.localizer.locate(one.picture, asked.top, asked.classes, asked.max_objects)
+            one.picture = None
+
+    def _draw(self, one: _Image) -> _Image:
+        """Raises:
+        Unwritable: no picture can be written, since there is no room.
+        """
+        if one.found is not None:
+            with _left_out(one):
+                save_pictures(one.found, self.out, one.row["name"], one.kinds)
+                of_image = row_of(one.found, "masks" in one.kinds)
+                one.row |= {"file": one.file, **of_image, "pictures": sorted(one.kinds)}
+        one.found = None
+        return one
+
+    def _note(self, drawn: deque[Future[_Image]], journal: Journal, stop: Stopping) -> None:
+        """Write the line of the first of the images that are drawn or being drawn.
+
+        Raises:
+            Unwritable: there is no room for it, or for its pictures.
+        """
+        one = drawn[0].result()
+        with stop.held():
+            drawn.popleft()
+            if one.left_out is not None:
+                one.row["left_out"] = one.left_out
+                self.left_out.append(one.left_out)
+            journal.add(one.row)
+            if one.left_out is None:
+                self.rows[one.row["path"]] = one.row
+            for file in {*pictures_of(self.out, one.before)} - {*pictures_of(self.out, one.row)}:
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """At the end what has not begun is dropped, and what has is waited for."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _left_out(one: _Image) -> Iterator[None]:
+    """What goes wrong with an image in here is why it is left out.
+
+    Raises:
+        Unwritable: nothing can be written, since there is no room.
+    """
+    try:
+        yield
+    except Unwritable as error:
+        if getattr(error.__cause__, "errno", None) not in _OF_ONE_FILE:
+            raise
+        one.left_out = f"{shown(one.path)} is left out: {error}"
+    except ValueError as error:
+        one.left_out = str(error)
+    except Exception as error:
+        one.left_out = str(unexpected(one.path, error))
