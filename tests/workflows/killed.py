@@ -46,7 +46,7 @@ def count(out):
 
 
 def shards(out):
-    return sorted((out / "shards").glob("*.parquet"))
+    return sorted((out / "shards").glob("[!.]*.parquet"))  # those that begin with a dot are being written
 
 
 def look(out):
