@@ -46,7 +46,7 @@ def count(out):
 
 
 def shards(out):
-    return sorted((out / "shards").glob("[!.]*.parquet"))  # those that begin with a dot are being written
+    return sorted((out / "shards").glob("[0-9]*.parquet"))
 
 
 def look(out):
@@ -61,7 +61,7 @@ def look(out):
     lines = journal.read_bytes().split(b"\n")[:-1]  # the last may be cut off, and only the last
     rows = [json.loads(line) for line in lines[1:]]
     assert len({row["path"] for row in rows}) == len(rows), "an image is in the journal twice"
-    for row in rows:
+    for row in rows if (out / "boxes.json").exists() or (out / "overlays").exists() else ():
         with Image.open(out / "overlays" / f"{row['name']}.jpg") as picture:
             picture.load()
     for file in (out / "boxes.json", out / "coco.json"):

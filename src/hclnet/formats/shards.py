@@ -39,7 +39,7 @@ def shard_file(folder: Path, number: int) -> Path:
 
 def shard_files(folder: Path) -> list[Path]:
     """The finished shards, in order."""
-    return sorted((folder / "shards").glob("*.parquet"))
+    return sorted((folder / "shards").glob("[0-9]*.parquet"))
 
 
 def write_shard(

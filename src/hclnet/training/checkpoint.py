@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from hclnet.storage import Unwritable, whole
 from hclnet.training.folder import CheckpointError
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes beside the checkpoint and renames, so that a process killed while it writes damages nothing.
+    """Writes beside the checkpoint, syncs and renames: neither a kill nor a loss of power damages the one before.
 
     Lightning's own way goes through the system's folder for temporary files. That is often on another disk, and from
     there a file is not renamed but copied.
@@ -26,19 +26,16 @@ class WholeFiles(TorchCheckpointIO):
         CheckpointError: it can't be written, most often because the disk is full.
         """
         path = Path(path)
-        part = path.with_name(f"{path.name}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(checkpoint, part)
-            part.replace(path)
-        except (OSError, RuntimeError) as error:  # torch's writer says neither which file nor why
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
+            with whole(path) as part:
+                torch.save(checkpoint, part)
+        except (Unwritable, RuntimeError) as error:  # torch's writer says neither which file nor why
+            reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
             free = shutil.disk_usage(path.parent).free / 1e9 if path.parent.is_dir() else 0
             before = "The one before is whole" if path.exists() else "There was none before"
             raise CheckpointError(
-                f"The checkpoint {path} can't be written ({str(error).splitlines()[0].rstrip('.')}); {free:.1f} GB are "
-                f"free on its disk. {before}: make room and go on with --resume."
+                f"The checkpoint {path} can't be written ({reason}); {free:.1f} GB are free on its disk. {before}: "
+                "make room and go on with --resume."
             ) from error
 
     def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
