@@ -50,6 +50,13 @@ def test_what_was_written_is_gone_on_with(made: Path):
     assert paths(made) == ["a.png", ODD, "ü.png", "new.png"]
 
 
+def test_a_journal_that_was_removed_is_not_written_into_the_void(made: Path):
+    with pytest.raises(Unwritable, match="was removed while results were written"), opened(made, header()) as journal:
+        journal.add(row("new.png"))
+        (made / FILE).unlink()
+        journal.add(row("lost.png"))
+
+
 def test_cut_at_any_byte_it_goes_on_to_the_same_end(made: Path):
     """As a kill in the middle of a write, or a loss of power, leaves it."""
     data, wanted = (made / FILE).read_bytes(), ["a.png", ODD, "ü.png"]

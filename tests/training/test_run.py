@@ -379,3 +379,18 @@ def test_the_callers_random_numbers_go_on_as_if_there_had_been_no_training(birds
     prepare_run(config, out)
     train_run(config, dataset.classes, dataset.split("train"), out)
     assert states() == before
+
+
+def test_a_folder_that_vanishes_ends_the_training_with_a_sentence(birds, tmp_path, monkeypatch):
+    run, real = tmp_path / "run", Training.training_step
+
+    def vanishes(self, batch, batch_idx):
+        if (self.current_epoch, batch_idx) == (1, 0):
+            shutil.rmtree(run)
+        return real(self, batch, batch_idx)
+
+    monkeypatch.setattr(Training, "training_step", vanishes)
+    with pytest.raises(ValueError, match="run was removed while it was trained. Begin again"):
+        train(birds, run)
+    monkeypatch.undo()
+    assert train(birds, run).finished

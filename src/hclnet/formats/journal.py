@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from hclnet.storage import unwritable, whole
+from hclnet.storage import Unwritable, unwritable, whole
 from hclnet_runtime.text import shown
 
 FILE = "located.jsonl"
@@ -48,9 +48,15 @@ class Journal:
         """Write an image's line. It takes the place of what was known of the image.
 
         Raises:
-            Unwritable: there is no room; the journal is as it was.
+            Unwritable: there is no room, and the journal is as it was; or it was removed.
         """
-        data, length = _line(row), os.fstat(self._file).st_size
+        about = os.fstat(self._file)
+        if about.st_nlink == 0:
+            raise Unwritable(
+                f"{shown(self.path)} was removed while results were written to it. Start again, or name another folder "
+                "with --out."
+            )
+        data, length = _line(row), about.st_size
         try:
             if os.write(self._file, data) != len(data):  # the disk took a part of it
                 os.truncate(self._file, length)

@@ -26,7 +26,7 @@ from hclnet.randomness import random_states_kept
 from hclnet.storage import check_writable, whole, write_json
 from hclnet.training.batches import FeatureBatches, ImageBatches, loader
 from hclnet.training.checkpoint import WholeFiles
-from hclnet.training.folder import TrainResult, precision_of
+from hclnet.training.folder import CheckpointError, TrainResult, is_run, precision_of
 from hclnet.training.foreground import learn_missing
 from hclnet.training.module import Training
 from hclnet.types import Log, Sample
@@ -164,7 +164,12 @@ class _Rows(Callback):
         self.report(trainer.global_step, self.steps)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Raises:
+        CheckpointError: the run folder is gone; what is written now would be no run.
+        """
         assert isinstance(pl_module, Training)
+        if not is_run(self.path.parent):
+            raise CheckpointError(f"{self.path.parent} was removed while it was trained. Begin again.")
         metrics = pl_module.epoch_metrics()
         seconds = round(time.monotonic() - self.started, 3)
         self.rows.append({"epoch": trainer.current_epoch + 1, "lr": self.lr, **metrics, "seconds": seconds})
