@@ -1,7 +1,8 @@
 """`python killed.py SEED TIMES FOLDER ARGUMENTS...`: `hclnet ARGUMENTS`, each time from the beginning and killed at a
 moment drawn by lot, and then gone on with to the end. `FOLDER/whole` is the run that nothing disturbed.
 
-Each time is a process of its own; it is a copy of this one, which has loaded all that takes long.
+The lot is an epoch, and a time after it was reached. Each time is a process of its own; it is a copy of this one, which
+has loaded all that takes long.
 """
 
 import os
@@ -48,14 +49,25 @@ def run():
     for number in range(int(times)):
         out = folder / str(number)
         call = [*arguments, "--out", str(out)]
-        process = start(call, said)
-        time.sleep(lot.uniform(0, seconds))
+        process, wanted = start(call, said), lot.randrange(epochs(folder / "whole"))
+        until = time.monotonic() + seconds
+        while epochs(out) < wanted and time.monotonic() < until:
+            time.sleep(0.001)
+        time.sleep(lot.uniform(0, seconds / 20))
         os.kill(process, signal.SIGKILL)
         status = os.waitpid(process, 0)[1]
         assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0, said.read_text()
-        epochs = len((out / "metrics.csv").read_text().splitlines()) - 1 if (out / "metrics.csv").exists() else 0
+        done = epochs(out)
         finished([*call, "--resume"] if is_run(out) else call, said)
-        print("killed" if os.WIFSIGNALED(status) else "ended", epochs, flush=True)
+        print("killed" if os.WIFSIGNALED(status) else "ended", done, flush=True)
+
+
+def epochs(run):
+    """How many are done."""
+    try:
+        return len((run / "metrics.csv").read_text().splitlines()) - 1
+    except FileNotFoundError:
+        return 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""SIGKILL at ten moments of a training, drawn anew each time: gone on with, it has the weights of one left in peace."""
+"""SIGKILL at ten moments of trainings, drawn anew: gone on with, they have the weights of one left in peace."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def what_was_learned(run: Path) -> tuple[bytes, list[dict[str, str]]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tune", ["heads", "all"])
-def test_ten_kills(birds: Path, tmp_path: Path, tune: str):
+def test_five_kills(birds: Path, tmp_path: Path, tune: str):
     seed = secrets.randbelow(10**6)
-    print(f"seed {seed}")  # of the moments: python tests/training/killed.py SEED 10 FOLDER train ...
+    print(f"seed {seed}")  # of the moments: python tests/training/killed.py SEED 5 FOLDER train ...
     call = ["train", birds, "--size", "32", "--epochs", "4", "--device", "cpu", "--set", f"tune={tune}"]
     call += ["--method", "cam", "--set", "width=8", "--set", "batch=4", "--set", "scales=1", "--no-report"]
     done = subprocess.run(
-        [sys.executable, KILLED, str(seed), "10", tmp_path, *call], capture_output=True, text=True, timeout=280
+        [sys.executable, KILLED, str(seed), "5", tmp_path, *call], capture_output=True, text=True, timeout=280
     )
     print(done.stdout, done.stderr[-2000:])
-    assert done.returncode == 0 and done.stdout.count("killed") >= 3
+    assert done.returncode == 0 and done.stdout.count("killed") >= 2
     whole = what_was_learned(tmp_path / "whole")
     assert len(whole[1]) == 4
-    for number in range(10):
+    for number in range(5):
         assert what_was_learned(tmp_path / str(number)) == whole, f"killed {number}"
