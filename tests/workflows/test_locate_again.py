@@ -48,7 +48,7 @@ def model(trained: Path) -> Localizer:
 @pytest.fixture
 def locate(photos: Path, model: Localizer, monkeypatch: pytest.MonkeyPatch) -> Locate:
     """`locate_files` of the photos with a model that is loaded once, and that notes what it looks at in `seen`."""
-    real = MODULE.Work._locate
+    real = MODULE.Asked._locate
 
     def noted(self: Any, some: Any) -> None:
         call.seen += [one.path.name for one in some]
@@ -59,7 +59,7 @@ def locate(photos: Path, model: Localizer, monkeypatch: pytest.MonkeyPatch) -> L
         return locate_files(images, "mine", out, device="cpu", **options)
 
     monkeypatch.setattr(Localizer, "load", lambda folder, device: model)
-    monkeypatch.setattr(MODULE.Work, "_locate", noted)
+    monkeypatch.setattr(MODULE.Asked, "_locate", noted)
     return call
 
 

@@ -18,7 +18,7 @@ from pyarrow import csv, parquet, table
 import hclnet
 from hclnet.formats.journal import OtherResults
 from hclnet.formats.shards import HEADER, shard_file
-from hclnet.workflows.asked import Asked
+from hclnet.workflows.asked import Asked, Attempt
 from hclnet.workflows.shards import Shards, locate_shards
 
 
@@ -75,8 +75,8 @@ def test_the_same_call_skips_what_is_finished(located, monkeypatch: pytest.Monke
     before = [file.read_bytes() for file in first.files]
     shard_file(first.folder, 1).unlink()
     asked = []
-    locate = Asked.locate
-    monkeypatch.setattr(Asked, "locate", lambda self, path: (asked.append(path), locate(self, path))[1])
+    read = Asked.read
+    monkeypatch.setattr(Asked, "read", lambda self, one: (asked.append(one.path), read(self, one))[1])
     again = located()
     assert len(asked) == 3 and again.images == 8
     assert again.already + len([path for path in asked if path.suffix == ".png"]) == 7
@@ -86,15 +86,15 @@ def test_the_same_call_skips_what_is_finished(located, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError, OSError])
 def test_what_stops_it_loses_nothing(located, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]):
     whole = located(out="whole")
-    asked, locate, said = [], Asked.locate, []
+    asked, locate, said = [], Asked._locate, []
 
-    def stops(self: Asked, path: Path):
-        asked.append(path)
+    def stops(self: Asked, some: Sequence[Attempt]):
+        asked.extend(some)
         if len(asked) == 6:
             raise stop
-        return locate(self, path)
+        locate(self, some)
 
-    monkeypatch.setattr(Asked, "locate", stops)
+    monkeypatch.setattr(Asked, "_locate", stops)
     with pytest.raises(stop):
         located(log=said.append)
     assert said[-1] == "Stopped with 1 of 3 shards finished. The same command goes on."

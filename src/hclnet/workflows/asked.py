@@ -3,32 +3,66 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 import torch
 
 from hclnet import __version__
 from hclnet.config import InferenceSettings
 from hclnet.localizer.localizer import Localizer
+from hclnet.storage import Unwritable
 from hclnet.types import Localization, Log
 from hclnet.workflows.classifier import classifier_localizer
 from hclnet.workflows.classifier import learn_from as learn_foreground_from
 from hclnet.workflows.exported import ExportedModel, open_model
+from hclnet_runtime.pictures import Picture, as_picture, decoded, in_threads
 from hclnet_runtime.request import as_classes, as_count, split_names
 from hclnet_runtime.text import shown
 
-
-class LeftOut(Exception):
-    """An image that is left out; the message says why."""
+_READERS = 2  # threads
 
 
-def unexpected(path: Path, error: Exception) -> LeftOut:
-    """No memory, or a fault of ours: the other images may be well."""
-    reason = " ".join(str(error).split())
-    return LeftOut(f"{shown(path)} can't be located: {type(error).__name__}: {reason}")
+@dataclass(slots=True)
+class Attempt:
+    """An image on its way.
+
+    Attributes:
+        path: of its file.
+        picture: the image, decoded.
+        found: what is found in it.
+        left_out: why it is left out; None if it is not.
+    """
+
+    path: Path
+    picture: Picture | None = None
+    found: Localization | None = None
+    left_out: str | None = None
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """What goes wrong with the image in here is why it is left out.
+
+        Raises:
+            Unwritable: no other one could be written either.
+        """
+        try:
+            yield
+        except Unwritable:
+            raise
+        except ValueError as error:
+            self.left_out = str(error)
+        except Exception as error:  # no memory, or a fault of ours: the other images may be well
+            reason = " ".join(str(error).split())
+            self.left_out = f"{shown(self.path)} can't be located: {type(error).__name__}: {reason}"
+
+
+_Attempt = TypeVar("_Attempt", bound=Attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +83,45 @@ class Asked:
     classes: tuple[str, ...] | None
     max_objects: int
 
-    def locate(self, path: Path) -> Localization:
-        """Raises:
-        LeftOut: this image can't be located.
+    def located(
+        self, images: Iterable[_Attempt], read: Callable[[_Attempt], _Attempt] | None = None
+    ) -> Generator[_Attempt, None, None]:
+        """The images in order, each with what is found in it or why it is left out.
+
+        Threads read ahead, in which decoders leave the interpreter to others. Few images are on the way at a time.
+
+        Args:
+            images: drawn one by one.
+            read: called by the threads in place of `read` below, which it calls.
         """
-        try:
-            return self.localizer.locate(path, self.top, self.classes, self.max_objects)
-        except ValueError as error:
-            raise LeftOut(str(error)) from error
-        except Exception as error:
-            raise unexpected(path, error) from error
+        batch = self.localizer.batch
+        with threads(_READERS) as readers:
+            ahead = in_threads(read or self.read, images, readers, batch + _READERS)
+            while some := list(islice(ahead, batch)):
+                self._locate(some)
+                yield from some
+
+    def read(self, one: _Attempt) -> _Attempt:
+        """Decode an image."""
+        with one.kept():
+            localizer = self.localizer
+            one.picture = decoded(as_picture(one.path, localizer.gray), localizer.sides)
+        return one
+
+    def _locate(self, some: Sequence[Attempt]) -> None:
+        """Locate images, together where that is faster, and by themselves where one of them is at fault."""
+        seen = [one for one in some if one.left_out is None]
+        if len(seen) > 1:
+            pictures = [one.picture for one in seen]
+            with suppress(Exception):
+                found = self.localizer.locate_batch(pictures, self.top, self.classes, self.max_objects)
+                for one, of in zip(seen, found, strict=True):
+                    one.found = of
+        for one in seen:
+            if one.found is None:
+                with one.kept():
+                    one.found = self.localizer.locate(one.picture, self.top, self.classes, self.max_objects)
+            one.picture = None
 
     def learn_from(self, folder: str | Path, log: Log | None) -> None:
         """Learn the foreground score of a classifier from a folder of images."""
@@ -87,6 +150,16 @@ class Asked:
             "settings": settings,
             "classes": list(localizer.classes),
         }
+
+
+@contextmanager
+def threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """At the end what has not begun is dropped, and what has is waited for."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def ask(

@@ -14,6 +14,7 @@ same call goes on at the first image that has no line. Memory does not grow with
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
@@ -32,7 +33,7 @@ from hclnet.randomness import random_states_kept
 from hclnet.stopping import Stopping
 from hclnet.storage import check_writable, clear_parts, locked
 from hclnet.types import Log
-from hclnet.workflows.asked import Asked, LeftOut, ask
+from hclnet.workflows.asked import Asked, Attempt, ask
 from hclnet.workflows.shard_folder import Source, check_folder, open_listing
 from hclnet_runtime.request import as_arguments, as_count
 from hclnet_runtime.text import shown
@@ -181,13 +182,13 @@ class _Shard:
         entries = listing.group(self.number)
         self._drop_other_journal()
         with opened(self.out, {**self.header, "shard": self.number}) as journal:
-            before = sum(_is_located(journal, one) for one in entries)
-            for number, entry in enumerate(entries, self.first + 1):
-                if not _is_located(journal, entry):
-                    row = self._located(entry)
+            missing = [one.file for one in entries if not _is_located(journal, one)]
+            before = len(entries) - len(missing)
+            with closing(self.asked.located(map(Attempt, missing))) as located:
+                for number, one in enumerate(located, self.first + before + 1):
                     with stop.held():
-                        journal.add(row)
-                report(number, listing.count)
+                        journal.add(_row(one))
+                    report(number, listing.count)
             rows = [journal.rows[str(one.file)] for one in entries]
             with stop.held():
                 write_shard(file, self.first, entries, rows, self.header)
@@ -200,13 +201,12 @@ class _Shard:
         if there is None or there.get("shard") != self.number:
             (self.out / JOURNAL).unlink(missing_ok=True)
 
-    def _located(self, entry: Entry) -> dict[str, Any]:
-        """Its line in the journal."""
-        row: dict[str, Any] = {"path": str(entry.file)}
-        try:
-            return row | row_of(self.asked.locate(entry.file), False)
-        except LeftOut as error:
-            return {**row, "left_out": str(error)}
+
+def _row(one: Attempt) -> dict[str, Any]:
+    """Its line in the journal."""
+    if one.found is None:
+        return {"path": str(one.path), "left_out": one.left_out}
+    return {**row_of(one.found, False), "path": str(one.path)}
 
 
 def _is_located(journal: Journal, entry: Entry) -> bool:

@@ -11,10 +11,9 @@ import errno
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,8 @@ from hclnet.formats.rows import file_row, is_same_file, row_of
 from hclnet.progress import Report, bar
 from hclnet.stopping import Stopping
 from hclnet.storage import Unwritable
-from hclnet.types import Localization, Log
-from hclnet.workflows.asked import Asked, unexpected
-from hclnet_runtime.pictures import Picture, as_picture, decoded, in_threads
+from hclnet.types import Log
+from hclnet.workflows.asked import Asked, Attempt, threads
 from hclnet_runtime.text import shown
 
 _READERS = 2  # threads
@@ -41,28 +39,20 @@ _OF_ONE_FILE = frozenset(  # what can be wrong with one picture's file and not w
 
 
 @dataclass(slots=True)
-class _Image:
+class _Image(Attempt):
     """An image on its way.
 
     Attributes:
-        path: of its file.
         row: its line, as far as it is known.
         before: the line that it has in the journal; empty if there is none.
         kinds: pictures to draw of it.
         file: what its file is known again by; None if it can't be read.
-        picture: the image, decoded.
-        found: what is found in it.
-        left_out: why it is left out; None if it is not.
     """
 
-    path: Path
-    row: dict[str, Any]
-    before: dict[str, Any]
-    kinds: set[str]
+    row: dict[str, Any] = field(default_factory=dict)
+    before: dict[str, Any] = field(default_factory=dict)
+    kinds: set[str] = field(default_factory=set)
     file: dict[str, Any] | None = None
-    picture: Picture | None = None
-    found: Localization | None = None
-    left_out: str | None = None
 
 
 @dataclass(slots=True)
@@ -107,15 +97,12 @@ class Work:
         return already
 
     def _go(self, begun: Iterator[_Image], journal: Journal, stop: Stopping, report: Report) -> None:
-        batch, done = self.asked.localizer.batch, 0
-        drawn: deque[Future[_Image]] = deque()
-        with _threads(_READERS) as readers, _threads(1) as drawer:
-            read = in_threads(self._read, begun, readers, batch + _READERS)
+        done, drawn = 0, deque[Future[_Image]]()
+        with closing(self.asked.located(begun, self._read)) as located, threads(1) as drawer:
             try:
-                while some := list(islice(read, batch)):
-                    self._locate(some)
-                    drawn.extend(drawer.submit(self._draw, one) for one in some)
-                    while drawn and (len(drawn) > _BEHIND + batch or drawn[0].done()):
+                for one in located:
+                    drawn.append(drawer.submit(self._draw, one))
+                    while drawn and (len(drawn) > _BEHIND + self.asked.localizer.batch or drawn[0].done()):
                         self._note(drawn, journal, stop)
                         report(done := done + 1)
                 while drawn:
@@ -137,38 +124,19 @@ class Work:
         name = before.get("name") or names.free(image.name)
         absolute, root = os.path.abspath(image.path), os.path.abspath(image.root)  # noqa: PTH100, links are kept
         row = {"path": str(image.path), "name": name, "absolute": absolute, "root": root}
-        return _Image(image.path, row, before, self.kinds | set(before.get("pictures", ())))
+        return _Image(image.path, row=row, before=before, kinds=self.kinds | set(before.get("pictures", ())))
 
     def _read(self, one: _Image) -> _Image:
-        with _left_out(one):
-            with suppress(OSError, ValueError):  # what opens the image says it better
-                one.file = file_row(one.path)
-            localizer = self.asked.localizer
-            one.picture = decoded(as_picture(one.path, localizer.gray), localizer.sides)
-        return one
-
-    def _locate(self, some: Sequence[_Image]) -> None:
-        """Locate images, together where that is faster, and by themselves where one of them is at fault."""
-        seen = [one for one in some if one.left_out is None]
-        asked = self.asked
-        if len(seen) > 1:
-            pictures = [one.picture for one in seen]
-            with suppress(Exception):
-                found = asked.localizer.locate_batch(pictures, asked.top, asked.classes, asked.max_objects)
-                for one, of in zip(seen, found, strict=True):
-                    one.found = of
-        for one in seen:
-            if one.found is None:
-                with _left_out(one):
-                    one.found = asked.localizer.locate(one.picture, asked.top, asked.classes, asked.max_objects)
-            one.picture = None
+        with suppress(OSError, ValueError):  # what opens the image says it better
+            one.file = file_row(one.path)
+        return self.asked.read(one)
 
     def _draw(self, one: _Image) -> _Image:
         """Raises:
         Unwritable: no picture can be written, since there is no room.
         """
         if one.found is not None:
-            with _left_out(one):
+            with one.kept(), _if_of_one_file(one.path):
                 save_pictures(one.found, self.out, one.row["name"], one.kinds)
                 of_image = row_of(one.found, "masks" in one.kinds)
                 one.row |= {"file": one.file, **of_image, "pictures": sorted(one.kinds)}
@@ -196,29 +164,14 @@ class Work:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """At the end what has not begun is dropped, and what has is waited for."""
-    pool = ThreadPoolExecutor(count)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _left_out(one: _Image) -> Iterator[None]:
-    """What goes wrong with an image in here is why it is left out.
-
-    Raises:
-        Unwritable: nothing can be written, since there is no room.
+def _if_of_one_file(path: Path) -> Iterator[None]:
+    """Raises:
+    Unwritable: nothing can be written any more.
+    ValueError: a picture of this image can't be.
     """
     try:
         yield
     except Unwritable as error:
         if getattr(error.__cause__, "errno", None) not in _OF_ONE_FILE:
             raise
-        one.left_out = f"{shown(one.path)} is left out: {error}"
-    except ValueError as error:
-        one.left_out = str(error)
-    except Exception as error:
-        one.left_out = str(unexpected(one.path, error))
+        raise ValueError(f"{shown(path)} is left out: {error}") from error
