@@ -41,6 +41,22 @@ def test_images_are_sorted_and_the_rest_is_not_there(tmp_path: Path):
     assert {p.name for p in files_in(tmp_path)} == {"b.png", "z.jpg", "y.txt"}
 
 
+def test_links_that_lead_nowhere_are_files_and_those_that_lead_out_are_not_followed(tmp_path: Path):
+    a = tmp_path / "a"
+    for folder in (a, tmp_path / "b"):
+        folder.mkdir()
+        (folder / "x.jpg").touch()
+    links = {"itself.jpg": "itself.jpg", "gone.jpg": "gone", "long.jpg": "y" * 300, "through.jpg": "x.jpg/y"}
+    for name, target in links.items():
+        (a / name).symlink_to(target)
+    for name, target in {"up": "..", "here": ".", "beside": "../b"}.items():
+        (a / name).symlink_to(target)
+    names = sorted([*links, "x.jpg"])
+    assert image_files(a) == sorted([*(a / name for name in names), a / "beside" / "x.jpg"])
+    assert len(image_files(tmp_path)) == len(names) + 1
+    assert {p.name for p in folders_in(a)} == {"up", "here", "beside"}
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from hclnet_runtime.data import images
 from hclnet_runtime.data.images import MOST_PIXELS, image_size, load_square, open_image, squash, upright_rgb
@@ -377,6 +377,27 @@ def test_larger_than_anything_that_is_read(tmp_path: Path, monkeypatch: pytest.M
     for opened in (open_image, image_size):
         with pytest.raises(ValueError, match=r"x\.png has 2,000 x 1,500 pixels; hclnet reads at most 2 million"):
             opened(tmp_path / "x.png")
+
+
+def test_longer_than_any_file_that_is_read(tmp_path: Path):
+    (tmp_path / "x.jpg").write_bytes(encoded(kind="JPEG"))
+    with (tmp_path / "x.jpg").open("r+b") as file:
+        file.truncate(2**40)  # a hole, which takes no room
+    for opened in (open_image, image_size, images.check_image):
+        with pytest.raises(ValueError, match=r"x\.jpg is 1,024 GB long; hclnet reads files of at most 4 GB\. Save the"):
+            opened(tmp_path / "x.jpg")
+
+
+def test_a_profile_longer_than_pillows_limit(tmp_path: Path):
+    assert PngImagePlugin.MAX_TEXT_CHUNK == 2**20
+    PICTURE.save(tmp_path / "x.png", icc_profile=bytes(3_000_000))
+    with pytest.raises(ValueError, match="MAX_TEXT_CHUNK"):
+        Image.open(tmp_path / "x.png")
+    assert colors(open_image(tmp_path / "x.png")) == "rb"
+    PICTURE.save(tmp_path / "x.png", icc_profile=bytes(50_000_000))  # a bomb
+    with pytest.raises(ValueError, match=r"x\.png can't be decoded"):
+        open_image(tmp_path / "x.png")
+    assert PngImagePlugin.MAX_TEXT_CHUNK == 2**20
 
 
 def test_sizes_come_from_the_header(tmp_path: Path):

@@ -91,6 +91,11 @@ def test_of_several_pages_the_first_is_seen_and_it_is_said(folder: Path):
     pages[0].save(folder / "a" / "moving.gif", save_all=True, append_images=pages[1:])
     assert pages_of(folder / "a" / "stack.tif") == 4 and pages_of(folder / "a" / "moving.gif") == 1
     assert open_image(folder / "a" / "stack.tif").getpixel((0, 0)) == (0, 40, 0)
+    data = bytearray((folder / "a" / "stack.tif").read_bytes())
+    place = 8 + 2 + 12 * int.from_bytes(data[8:10], "little")  # of where the second page is
+    data[place : place + 4] = b"\xff\xff\xff\x7f"
+    (folder / "a" / "damaged stack.tif").write_bytes(data)
+    assert pages_of(folder / "a" / "damaged stack.tif") == 1
     (told,) = [line for line in examine(read(folder)).remarks if "pages" in line]
     assert told.startswith("1 TIFF file has several pages, such as a/stack.tif (4): the first is used.")
 

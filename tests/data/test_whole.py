@@ -81,6 +81,14 @@ def padded(data: bytes, lost: int) -> bytes:
     return data[:-lost] + bytes(lost)
 
 
+def claiming(side: int, progressive: bool) -> bytes:
+    """A JPEG whose header has another size than its pixels."""
+    data = bytearray(encoded("JPEG", NOISE.resize((64, 64)), progressive=progressive))
+    frame = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+    data[frame + 5 : frame + 9] = struct.pack(">HH", side, side)
+    return bytes(data)
+
+
 PNG = encoded()
 FAULTS = {
     "a bit in the pixels.png": (flipped(PNG, len(PNG) // 2), "the checksum of its chunk IDAT is wrong"),
@@ -104,6 +112,19 @@ PIXELS = {
     "wrong adler.png": (with_wrong_adler(), "the checksum of its pixels is wrong"),
     "wrong pixels.png": (with_wrong_pixels(), "the checksum of its pixels is wrong"),
 }
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_too_short_for_the_size_that_it_claims(tmp_path: Path, progressive: bool):
+    (tmp_path / "x.jpg").write_bytes(claiming(20_000, progressive))
+    for opened in (open_image, check_image, lambda p: load_square(p, 32)):
+        with pytest.raises(
+            ValueError, match=r"x\.jpg is damaged: it is too short for the 20,000 x 20,000 pixels that it"
+        ):
+            opened(tmp_path / "x.jpg")
+    for mode in ("L", "RGB", "CMYK"):
+        Image.new(mode, (5000, 3000)).save(tmp_path / "x.jpg", progressive=progressive, quality=1)  # as short as can be
+        check_image(tmp_path / "x.jpg")
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -73,3 +73,14 @@ def test_a_file_is_known_by_its_bytes(tmp_path: Path, monkeypatch: pytest.Monkey
     assert is_same_file(row, file)  # the same bytes
     file.unlink()
     assert not is_same_file(row, file) and not is_same_file({"file": None}, file) and not is_same_file({}, file)
+
+
+def test_a_file_that_grew_without_bounds_is_another_one(tmp_path: Path):
+    file = tmp_path / "a"
+    file.write_bytes(b"abc")
+    row = {"file": file_row(file)}
+    with file.open("r+b") as opened:
+        opened.truncate(2**40)  # a hole, which takes no room
+    assert not is_same_file(row, file)
+    with pytest.raises(ValueError, match="longer than any image"):
+        file_row(file)

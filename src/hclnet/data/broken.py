@@ -19,7 +19,7 @@ from hclnet.types import DataSet, Sample, Skipped
 from hclnet_runtime.caches import cache_home
 from hclnet_runtime.data.images import check_image, open_image
 
-_RULE = f"{_pillow}, checksums"  # what whole means; files that were checked by another rule are checked again
+_RULE = f"{_pillow}, checksums and sizes"  # what whole means; files that were checked by another rule are checked again
 THREADS = min(8, os.cpu_count() or 1)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Set
+from os.path import exists, isdir, isfile
 from pathlib import Path
 
 from hclnet_runtime.text import shown
@@ -104,7 +105,7 @@ def folders_in(folder: Path, left_out: list[Path] | None = None) -> list[Path]:
     names, found = {entry.name for entry in entries}, []
     for entry in entries:
         path = folder / entry.name
-        if not (path if entry.is_symlink() else entry).is_dir():
+        if not _is_folder(entry):
             continue
         if not _is_no_data(entry.name, names) and not is_own_results(path):
             found.append(path)
@@ -129,7 +130,7 @@ def files_in(folder: Path, left_out: list[Path] | None = None, odd: list[str] | 
     Raises:
         ValueError: the folder can't be read; or one in it, if there is no list of what is odd.
     """
-    waiting, entered = [folder], set()
+    waiting, entered = [folder], set(map(str, Path(os.path.realpath(folder)).parents))  # no link leads out to these
     while waiting:
         here = waiting.pop()
         if (real := os.path.realpath(here)) in entered:
@@ -143,14 +144,12 @@ def files_in(folder: Path, left_out: list[Path] | None = None, odd: list[str] | 
                 continue
             for entry in _entries(here):
                 path = here / entry.name
-                # Asking the entry costs no call of the system, but it fails on a link to itself.
-                found = path if entry.is_symlink() else entry
-                if found.is_dir():
+                if _is_folder(entry):
                     if not _is_no_data(entry.name, ours):
                         waiting.append(path)
                     elif left_out is not None:
                         left_out.append(path)
-                elif found.is_file() or not path.exists():
+                elif (entry.is_file() if not entry.is_symlink() else isfile(path)) or not exists(path):  # noqa: PTH110, PTH113
                     yield path
                 elif odd is not None and is_image_name(entry.name):
                     odd.append(f"{shown(path)} is a pipe or a device, not a file.")
@@ -158,6 +157,12 @@ def files_in(folder: Path, left_out: list[Path] | None = None, odd: list[str] | 
             if odd is None or here == folder:
                 raise
             odd.append(str(error))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # Asking the entry costs no call of the system. But it fails on a link to itself, and so does `Path.is_dir` on a
+    # link whose target has too long a name or may not be seen.
+    return isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # noqa: PTH112
 
 
 def left_out_note(root: Path, folders: Iterable[Path]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from os.path import isdir
 from pathlib import Path
 
 from hclnet.data.classes import in_order
@@ -93,7 +94,7 @@ def _has_images(folder: Path) -> bool:
 
 def _holds_images(folder: Path) -> bool:
     """Whether an image is directly in a folder."""
-    return any(is_image_name(path) and not path.is_dir() for path in folder.iterdir())
+    return any(is_image_name(path) and not isdir(path) for path in folder.iterdir())  # noqa: PTH112, as `files_in`
 
 
 def _check_others(root: Path, splits: dict[str, Path], others: list[Path]) -> None:

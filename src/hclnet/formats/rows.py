@@ -12,7 +12,9 @@ import numpy as np
 
 from hclnet.formats.masks import of_run_lengths, run_lengths
 from hclnet.types import Localization, LocatedObject
+from hclnet_runtime.data.images import MOST_BYTES
 from hclnet_runtime.results import plain
+from hclnet_runtime.text import shown
 
 _FRESH = 2 * 10**9  # nanoseconds in which a file may change once more without its times showing it
 
@@ -59,9 +61,12 @@ def file_row(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: it can't be read.
+        ValueError: it is longer than any image that is read.
     """
     now = time.time_ns()
     times = _times(path)
+    if times[0] > MOST_BYTES:
+        raise ValueError(f"{shown(path)} is longer than any image that hclnet reads.")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"times": times if max(times[1:]) < now - _FRESH else None, "sha256": digest}
@@ -74,7 +79,7 @@ def is_same_file(row: dict[str, Any], path: Path) -> bool:
         return False
     try:
         return bool(known["times"] == _times(path) or known["sha256"] == file_row(path)["sha256"])
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

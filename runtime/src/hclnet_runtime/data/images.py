@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from hclnet_runtime.data.gray import eight_bits, is_deep
-from hclnet_runtime.data.pillow import without_pixel_limit, without_remarks
+from hclnet_runtime.data.pillow import with_long_texts, without_pixel_limit, without_remarks
 from hclnet_runtime.data.sniff import what_it_is
 from hclnet_runtime.data.whole import Damaged, check_whole
 from hclnet_runtime.text import shown
@@ -20,6 +20,9 @@ from hclnet_runtime.types import Gray
 
 MOST_PIXELS = 2**29
 """Width x height of the largest image that is read: 20,000 x 20,000 and a third more."""
+
+MOST_BYTES = 2**32
+"""Length of the longest file that is read: the largest image, in color of 16 bits, without compression, and more."""
 
 OWN = Gray()
 """Gray of more than 8 bits by each image's own values."""
@@ -49,7 +52,7 @@ def open_image(path: str | Path, at_least: int | None = None, gray: Gray = OWN) 
 
     Raises:
         ValueError: the file is missing, empty, damaged (`hclnet_runtime.data.whole`), not an image that can be decoded,
-            or larger than `MOST_PIXELS`; the message names it.
+            or larger than `MOST_PIXELS` or `MOST_BYTES`; the message names it.
     """
     with opened(path) as image, ExitStack() as stack:
         check_whole(path)
@@ -93,7 +96,7 @@ def upright_rgb(image: Image.Image, at_least: int | None = None, gray: Gray = OW
         lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         image = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB") or image  # new, as it is not in place
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        image = _smaller(image if image.mode == "LA" else image.convert("RGBA"), at_least).convert("RGBA")
+        image = _smaller(image if image.mode in ("LA", "RGBA") else image.convert("RGBA"), at_least).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     elif image.mode in ("L", "CMYK", "RGB"):
         image = _smaller(image, at_least)
@@ -126,7 +129,10 @@ def pages_of(path: str | Path) -> int:
         ValueError: as `open_image`.
     """
     with opened(path) as image:
-        return getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+        try:
+            return getattr(image, "n_frames", 1) if image.format == "TIFF" else 1
+        except Exception:  # one behind the first is damaged, and the first is the picture
+            return 1
 
 
 def check_image(path: str | Path) -> None:
@@ -136,13 +142,15 @@ def check_image(path: str | Path) -> None:
         ValueError: as `open_image`.
     """
     with _named(path):
+        _check_length(path)
         check_whole(path, pixels=True)
 
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
     """The file, its header read; whatever goes wrong while it is open becomes a ValueError that names it."""
-    with _named(path), without_remarks(), without_pixel_limit(), _identified(path) as image:
+    with _named(path), without_remarks(), without_pixel_limit(), with_long_texts(), _identified(path) as image:
+        _check_length(path)
         if image.width * image.height > MOST_PIXELS:
             raise _Unread(
                 f"{shown(path)} has {image.width:,} x {image.height:,} pixels; hclnet reads at most "
@@ -150,6 +158,15 @@ def opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
                 f"million. Make it smaller."
             )
         yield image
+
+
+def _check_length(path: str | Path) -> None:
+    length = Path(path).stat().st_size
+    if length > MOST_BYTES:
+        raise _Unread(
+            f"{shown(path)} is {length / 2**30:,.0f} GB long; hclnet reads files of at most {MOST_BYTES // 2**30} GB. "
+            "Save the picture again, or leave it out."
+        )
 
 
 @contextmanager

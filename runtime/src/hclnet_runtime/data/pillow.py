@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import ClassVar, cast
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 _lock = threading.Lock()
 
@@ -32,6 +32,23 @@ class _Limit:
     def restore(cls) -> None:
         if Image.MAX_IMAGE_PIXELS is None:  # else the caller has set it since
             Image.MAX_IMAGE_PIXELS = cls.before
+
+
+class _Text:
+    """Pillow refuses pictures whose texts or profiles unpack to over 1 MB. Profiles of printers are longer."""
+
+    users = 0
+    before = PngImagePlugin.MAX_TEXT_CHUNK
+    ours = 2**24
+
+    @classmethod
+    def change(cls) -> None:
+        cls.before, PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK, cls.ours
+
+    @classmethod
+    def restore(cls) -> None:
+        if cls.ours == PngImagePlugin.MAX_TEXT_CHUNK:  # else the caller has set it since
+            PngImagePlugin.MAX_TEXT_CHUNK = cls.before
 
 
 class _Remarks:
@@ -55,7 +72,7 @@ class _Remarks:
 
 
 @contextmanager
-def _while_needed(setting: type[_Limit] | type[_Remarks]) -> Iterator[None]:
+def _while_needed(setting: type[_Limit] | type[_Text] | type[_Remarks]) -> Iterator[None]:
     with _lock:
         if not setting.users:
             setting.change()
@@ -72,6 +89,11 @@ def _while_needed(setting: type[_Limit] | type[_Remarks]) -> Iterator[None]:
 def without_pixel_limit() -> AbstractContextManager[None]:
     """A context in which Pillow opens images of any size."""
     return _while_needed(_Limit)
+
+
+def with_long_texts() -> AbstractContextManager[None]:
+    """A context in which Pillow reads texts and profiles of PNGs of up to 16 MB."""
+    return _while_needed(_Text)
 
 
 def without_remarks() -> AbstractContextManager[None]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from PIL import TiffImagePlugin
 
+from hclnet_runtime.data.pillow import without_remarks
+
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNKNOWN = "is not an image in any format that Pillow reads"
 
@@ -49,7 +51,7 @@ def what_it_is(path: str | Path) -> str:
 def _tiff(path: str | Path) -> str | None:
     """Which channels a TIFF has, by the tags of its first page."""
     try:
-        with Path(path).open("rb") as file:
+        with without_remarks(), Path(path).open("rb") as file:
             tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if file.peek(3)[2:3] == b"+" else 8))
             file.seek(tags.next)
             tags.load(file)

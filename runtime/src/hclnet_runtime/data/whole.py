@@ -19,6 +19,7 @@ _AT_ONCE = 2**20  # bytes
 _PNG, _JPEG, _TIFF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DEFLATE = (8, 32946)  # compressions of TIFF that end in a checksum
 _START_OF_SCAN = 0xDA
+_HUFFMAN = (0xC0, 0xC1, 0xC2)  # beginnings of frames that are not coded arithmetically
 
 
 class Damaged(ValueError):
@@ -80,6 +81,9 @@ def _jpeg(file: BinaryIO) -> None:
         if mark[1] == 0xFF:  # fill
             file.seek(-3, 1)
             continue
+        if mark[1] in _HUFFMAN:
+            _check_room(file, int.from_bytes(mark[2:]) - 2)
+            continue
         if mark[1] == _START_OF_SCAN:
             before = b""
             while data := file.read(_AT_ONCE):
@@ -89,6 +93,27 @@ def _jpeg(file: BinaryIO) -> None:
             raise Damaged("it is cut off: its end marker is missing")
         file.seek(int.from_bytes(mark[2:]) - 2, 1)
     # What has no scan is for the decoder to refuse.
+
+
+def _check_room(file: BinaryIO, length: int) -> None:
+    """A JPEG has at least one bit for each unit of its pixels: a block of 8 x 8 of each channel, or more at once.
+
+    Args:
+        file: at the content of the frame's header.
+        length: of that content, bytes.
+
+    Raises:
+        Damaged: the file is shorter than that. The decoder would fill the rest with gray.
+    """
+    header = file.read(length)
+    height, width = int.from_bytes(header[1:3]), int.from_bytes(header[3:5])
+    sampling = header[7::3] or b"\x11"
+    across, down = (8 * max(1, max(values)) for values in ([s >> 4 for s in sampling], [s & 15 for s in sampling]))
+    here = file.tell()
+    bits = 8 * file.seek(0, 2)
+    file.seek(here)
+    if -(-width // across) * -(-height // down) > bits:
+        raise Damaged(f"it is too short for the {width:,} x {height:,} pixels that it claims")
 
 
 def _tiff(path: str | Path, file: BinaryIO) -> None:
