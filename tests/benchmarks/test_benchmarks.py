@@ -253,3 +253,16 @@ def test_small_transformer(printed: Printed, tmp_path: Path):
     rows = cells(printed("small_transformer", "--work", tmp_path, *few))
     assert [row[0] for row in rows] == ["the classifier itself", "cam"]
     assert all(0 <= float(cell) <= 100 for row in rows for cell in row[1:])
+
+
+@pytest.mark.slow
+def test_inference(printed: Printed, birds: Path):
+    few = ("--images", birds, "--megapixels", "0.01,0.02", "--threads", 1, "--count", 2, "--rounds", 2)
+    rows = cells(printed("inference", *few, "--methods", "cam", "--files", "onnx float32"))
+    names = ["cam, eager", "cam, onnx float32"]
+    for megapixels in ("0.01", "0.02"):
+        found = [row for row in rows if row[0] == megapixels]
+        assert [row[2] for row in found][-2:] == names and {row[1] for row in found} == {"1"}
+        assert found[0][4] == "1.00 (1.00 to 1.00)"
+        for row in found:
+            assert float(row[3]) > 0 and 97 <= sum(int(cell.split()[0]) for cell in row[-3:]) <= 103
