@@ -1,6 +1,7 @@
 """How much longer do training and locating take at one commit than at another?
 
     python benchmarks/two_commits.py 1209878 . --data DATA --images PHOTOS [--preset fast] [--rounds 3]
+    python benchmarks/two_commits.py 1209878 . --run RUN --images PHOTOS           # locating alone
 
 Each round trains on DATA with the code of both commits, `.` for the working tree, and then boxes the images of the
 folder PHOTOS with each one's own run; which is first changes from round to round. Each command is a process of its own
@@ -57,13 +58,11 @@ def timed(tree: Path, work: Path, *words: object) -> tuple[float, float]:
     return seconds, processor
 
 
-def times(tree: Path, work: Path, train: Sequence[object], images: Path) -> Times:
-    """Of a training and of locating with its run; both leave nothing behind."""
+def times(tree: Path, work: Path, train: Sequence[object], images: Path, trained: Path | None = None) -> Times:
+    """Of a training and of locating with its run, or with one that is there; both leave nothing behind."""
     run, boxes = work / "run", work / "boxes"
-    of = {
-        "train": timed(tree, work, "train", *train, "--out", run),
-        "locate": timed(tree, work, "locate", images, "--model", run, "--out", boxes),
-    }
+    of = {} if trained else {"train": timed(tree, work, "train", *train, "--out", run)}
+    of["locate"] = timed(tree, work, "locate", images, "--model", trained or run, "--out", boxes)
     for folder in (run, boxes, work / "features"):
         shutil.rmtree(folder, ignore_errors=True)
     return of
@@ -92,7 +91,9 @@ def main() -> None:
     parser.add_argument(
         "commits", nargs=2, metavar="COMMIT", help="A and B, such as an older one and . for these files"
     )
-    parser.add_argument("--data", type=Path, required=True, help="to train on")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", type=Path, help="to train on")
+    what.add_argument("--run", type=Path, help="that boxes them, in place of a training")
     parser.add_argument("--images", type=Path, required=True, help="a folder of images to box")
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--method", default="hclnet")
@@ -111,10 +112,10 @@ def main() -> None:
         trees = [work / side for side in "AB"]
         for tree, commit in zip(trees, commits):
             check_out(commit, tree)
-            times(tree, work, [*train, "--epochs", 1], chosen.images)
+            times(tree, work, [*train, "--epochs", 1], chosen.images, chosen.run)
         for number in range(chosen.rounds):
             order = trees if number % 2 == 0 else trees[::-1]
-            of = {tree: times(tree, work, train, chosen.images) for tree in order}
+            of = {tree: times(tree, work, train, chosen.images, chosen.run) for tree in order}
             measured.append([of[tree] for tree in trees])
             print(f"round {number + 1}: {measured[-1]}", flush=True)
     print("\n".join(["", *table(measured)]))

@@ -207,6 +207,15 @@ def test_two_commits(printed: Printed, birds: Path):
         assert row[3].split()[0] == row[3].split("[")[1].split()[0]  # of one round
 
 
+def test_two_commits_locate_with_a_run_that_is_there(
+    modules: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    module, called = modules("two_commits"), []
+    monkeypatch.setattr(module, "timed", lambda tree, work, *words: called.append(words) or (1.0, 2.0))
+    assert module.times(tmp_path, tmp_path, ["DATA"], Path("p"), Path("RUN")) == {"locate": (1.0, 2.0)}
+    assert called == [("locate", Path("p"), "--model", Path("RUN"), "--out", tmp_path / "boxes")]
+
+
 def test_the_table_of_two_commits(modules: Callable[[str], ModuleType]):
     rounds = [[{"train": (a, 2 * a)}, {"train": (b, b)}] for a, b in ((1.0, 2.0), (2.0, 3.0), (4.0, 2.0))]
     *_, row = modules("two_commits").table(rounds)
