@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 from hclnet_runtime.boxes import parse_normalization, parse_rule
 from hclnet_runtime.engines import Arrays, Engine, open_engine
 from hclnet_runtime.locating import Known, MapRow, Settings, check_finite, localization, targets_of
-from hclnet_runtime.pictures import Picture, as_picture, decoded_pictures
+from hclnet_runtime.pictures import Picture, as_picture, decoded_at, in_threads
 from hclnet_runtime.request import as_classes, as_count, check_list
 from hclnet_runtime.text import shown
 from hclnet_runtime.types import Gray, Localization
@@ -22,6 +24,7 @@ from hclnet_runtime.types import Gray, Localization
 FORMAT = 1
 """Of the inputs, outputs and metadata of a file, as `docs/deploy.md` has it."""
 
+_MOST_AT_A_TIME = 8  # images: each takes some megabytes
 _NEEDED = ("format", "hclnet", "method", "backbone", "classes", "size", "sides", "outlined", "inference", "precision")
 _OUTPUTS = frozenset({"probabilities", "classes_used", "maps", "branches"})
 
@@ -39,7 +42,7 @@ def load(path: str | Path, threads: int | None = None) -> Model:
     threads = None if threads is None else as_count("threads", threads)
     path = Path(path)
     engine = open_engine(path, threads)
-    return Model(path, engine, _read(path, engine))
+    return Model(path, engine, _read(path, engine), threads)
 
 
 class Model:
@@ -52,14 +55,16 @@ class Model:
         inference: all settings, by the names of `hclnet.Inference`.
         engine: the name of the library that computes it.
         sides: of the squares that it sees an image as, pixels.
+        batch: how many images `locate_batch` works on at a time.
     """
 
-    def __init__(self, path: Path, engine: Engine, about: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, engine: Engine, about: Mapping[str, Any], threads: int | None = None) -> None:
         self.path, self.about, self._engine = path, dict(about), engine
         self.classes: tuple[str, ...] = tuple(about["classes"])
         self.gray = Gray.of(about.get("gray"))
         self.inference: dict[str, Any] = dict(about["inference"])
         self.engine = engine.name
+        self.batch = min(threads or os.cpu_count() or 1, _MOST_AT_A_TIME)
         self._sides: list[int] = list(about["sides"]["image"])
         self._crops: int | None = about["sides"]["crops"]
         self.sides = tuple(self._sides if self._crops is None else [*self._sides, self._crops])
@@ -114,7 +119,7 @@ class Model:
     def locate_batch(
         self, images: Any, top: int = 1, classes: Iterable[str] | None = None, max_objects: int = 1
     ) -> list[Localization]:
-        """Box the objects in each of several images: the same as `locate` one by one, while the next ones are decoded.
+        """Box the objects in each of several images: the same as `locate` one by one, some of them at a time.
 
         Args:
             images: a list or another iterable of images. A generator is taken a few images ahead.
@@ -130,8 +135,12 @@ class Model:
         """
         check_list(images)
         asked = self._asked(top, classes, max_objects)
-        pictures = decoded_pictures(images, self.sides, self.gray, ahead=1)
-        return [self._located(picture, *asked) for picture in pictures]
+
+        def located(numbered: tuple[int, Any]) -> Localization:
+            return self._located(decoded_at(*numbered, self.sides, self.gray), *asked)
+
+        with ThreadPoolExecutor(self.batch) as pool:
+            return list(in_threads(located, enumerate(images), pool, self.batch))
 
     def _asked(self, top: Any, classes: Any, max_objects: Any) -> tuple[int, list[int] | None, int]:
         names = as_classes(classes, self.classes)

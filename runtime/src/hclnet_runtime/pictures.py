@@ -63,28 +63,39 @@ def decoded(picture: Picture, sides: Collection[int]) -> Picture:
     return picture._replace(square=lambda side: squares[side] if side in squares else picture.square(side))
 
 
+def decoded_at(place: int, image: Any, sides: Collection[int], gray: Gray) -> Picture:
+    """An image of a list, checked and decoded.
+
+    Args:
+        place: in the list, from 0.
+        image: a path, a Pillow image, an array.
+        sides: of the squares that will be asked for, pixels.
+        gray: how gray of more than 8 bits is seen.
+
+    Raises:
+        ValueError: it can't be read; the message has its place.
+    """
+    try:
+        return decoded(as_picture(image, gray), sides)
+    except ValueError as error:
+        raise ValueError(f"Image {place} of the list: {error}") from None
+
+
 def decoded_pictures(images: Iterable[Any], sides: Collection[int], gray: Gray, ahead: int) -> Iterator[Picture]:
     """The images of a list, checked and decoded by threads.
 
     Args:
         images: paths, Pillow images, arrays.
-        sides: of the squares that will be asked for, pixels.
-        gray: how gray of more than 8 bits is seen.
+        sides, gray: as of `decoded_at`.
         ahead: how many images are decoded ahead of use.
 
     Raises:
-        ValueError: one can't be read; the message has its place in the list, from 0.
+        ValueError: as `decoded_at`.
     """
-
-    def read(numbered: tuple[int, Any]) -> Picture:
-        place, image = numbered
-        try:
-            return decoded(as_picture(image, gray), sides)
-        except ValueError as error:
-            raise ValueError(f"Image {place} of the list: {error}") from None
-
     with ThreadPoolExecutor(_THREADS) as pool:
-        yield from in_threads(read, enumerate(images), pool, ahead + _THREADS)
+        yield from in_threads(
+            lambda numbered: decoded_at(*numbered, sides, gray), enumerate(images), pool, ahead + _THREADS
+        )
 
 
 def in_threads(

@@ -31,11 +31,9 @@ class ExportedModel:
         batch: how many images it computes at a time.
     """
 
-    batch = 1
-
     def __init__(self, model: Model) -> None:
         self._model = model
-        self.gray, self.sides = model.gray, model.sides
+        self.gray, self.sides, self.batch = model.gray, model.sides, model.batch
         self.classes, self.inference = model.classes, Inference(**model.inference)
 
     @property
