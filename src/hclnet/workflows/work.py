@@ -101,7 +101,8 @@ class Work:
         with closing(self.asked.located(begun, self._read)) as located, threads(1) as drawer:
             try:
                 for one in located:
-                    drawn.append(drawer.submit(self._draw, one))
+                    with stop.held():  # what is begun is known here
+                        drawn.append(drawer.submit(self._draw, one))
                     while drawn and (len(drawn) > _BEHIND + self.asked.localizer.batch or drawn[0].done()):
                         self._note(drawn, journal, stop)
                         report(done := done + 1)
