@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from hclnet.documents import parse_yaml
 from hclnet.storage import write_text
 
 Scale = Annotated[float, Field(ge=0.25, le=4)]
@@ -282,8 +283,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
         ValueError: it can't be read, or holds something else.
     """
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        settings = parse_yaml(path.read_text(encoding="utf-8"), references=True)
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path} can't be read: {' '.join(str(error).split())}") from None
     if not isinstance(settings, dict) or not all(isinstance(key, str) for key in settings):
         raise ValueError(f"{path} holds no settings: it needs lines such as `epochs: 12`.")

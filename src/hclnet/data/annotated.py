@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from hclnet.data.classes import in_order
-from hclnet.data.files import shown
+from hclnet.data.files import is_file, shown
 from hclnet.data.splits import held_out, made_note
 from hclnet.types import Box, DataSet, GroundTruth, Sample
 
@@ -79,7 +79,7 @@ class Places:
             for start in starts:
                 for folder in self.folders:
                     path = folder.joinpath(*parts[start:])
-                    if _is_file(path):
+                    if is_file(path):
                         self._dropped = start if shorten else self._dropped
                         return Path(os.path.normpath(path))
         return None
@@ -203,10 +203,3 @@ def _image_roots(folder: Path) -> list[Path]:
     except (OSError, ValueError, AttributeError):
         return []
     return [Path(root), *Path(root).parents] if isinstance(root, str) else []
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # too long, or with a NUL
-        return False

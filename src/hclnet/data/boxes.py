@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from hclnet.data.annotated import Annotated, Places, as_dataset, head, unreadable
 from hclnet.data.files import read_text
+from hclnet.documents import parse_json
 from hclnet.types import DataSet
 
 KIND = "boxes of hclnet"
@@ -28,7 +28,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
     """
     places = Places.beside(root)
     try:
-        rows = json.loads(read_text(root))
+        rows = parse_json(read_text(root))
         reviewed = any(row.get("reviewed") for row in rows)
         images = [_image(row, places) for row in rows if row.get("reviewed") or not reviewed]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

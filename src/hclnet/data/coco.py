@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import defaultdict
@@ -13,6 +12,7 @@ from typing import Any
 from hclnet.data.annotated import Annotated, Places, as_dataset, head, unreadable
 from hclnet.data.files import read_text, shown
 from hclnet.data.splits import split_of
+from hclnet.documents import parse_json
 from hclnet.types import Box, DataSet
 
 KIND = "COCO"
@@ -67,9 +67,10 @@ def _files(root: Path) -> list[Path]:
 
 
 def _loaded(file: Path) -> dict[str, Any]:
+    text = read_text(file)
     try:
-        data = json.loads(read_text(file))
-    except json.JSONDecodeError as error:
+        data = parse_json(text)
+    except ValueError as error:
         raise unreadable(file, "JSON", str(error)) from None
     if not isinstance(data, dict) or "images" not in data:
         has = ", ".join(map(shown, list(data)[:6])) if isinstance(data, dict) else "a list"

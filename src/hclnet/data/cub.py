@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hclnet.data.files import read_lines
+from hclnet.data.files import is_file, read_lines
 from hclnet.types import DataSet, GroundTruth, MaskFiles, Sample
 
 KIND = "CUB-200-2011 layout"
@@ -52,7 +52,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
                 "it."
             )
         path = root / "images" / name
-        if not path.is_file():
+        if not is_file(path):
             raise ValueError(f"{root / 'images.txt'} names {name} (image {key}), but there is no file {path}.")
         sample_id = Path(name).with_suffix("").as_posix()
         if sample_id in samples:
@@ -71,7 +71,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
             x, y, width, height = corners[key]
             boxes[sample_id] = np.array([[x, y, x + width, y + height]], dtype=np.float64)
         mask = (root / "segmentations" / name).with_suffix(".png")
-        if mask.is_file():
+        if is_file(mask):
             masks[sample_id] = MaskFiles((mask,))
     return DataSet(
         root,

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from hclnet.data.annotated import Annotated, Places, as_dataset, head, labels_alone, unreadable
 from hclnet.data.splits import split_of
+from hclnet.documents import xml_elements
 from hclnet.types import Box, DataSet
 
 KIND = "CVAT for images"
@@ -33,7 +34,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
     places = Places.beside(file)
     try:
         images = list(_images(file, places))
-    except (ElementTree.ParseError, KeyError, ValueError, OverflowError) as error:
+    except (KeyError, ValueError, OverflowError) as error:
         reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise unreadable(file, KIND, reason) from None
     return as_dataset(root, KIND, labels_alone(images), seed, places)
@@ -41,7 +42,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
 
 def _images(file: Path, places: Places) -> Iterator[Annotated]:
     model = ""
-    for _, element in ElementTree.iterparse(file, events=("end",)):
+    for element in xml_elements(file):
         if element.tag == "track":
             raise ValueError("it has tracks of a video; export it as CVAT for images 1.1")
         if element.tag == _MODEL:

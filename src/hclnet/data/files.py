@@ -15,9 +15,12 @@ __all__ = [
     "files_in",
     "folders_in",
     "image_files",
+    "is_file",
+    "is_folder",
     "is_image_name",
     "is_own_results",
     "is_system_folder",
+    "is_there",
     "left_out_note",
     "read_lines",
     "read_text",
@@ -149,7 +152,7 @@ def files_in(folder: Path, left_out: list[Path] | None = None, odd: list[str] | 
                         waiting.append(path)
                     elif left_out is not None:
                         left_out.append(path)
-                elif (entry.is_file() if not entry.is_symlink() else isfile(path)) or not exists(path):  # noqa: PTH110, PTH113
+                elif (entry.is_file() if not entry.is_symlink() else is_file(path)) or not is_there(path):
                     yield path
                 elif odd is not None and is_image_name(entry.name):
                     odd.append(f"{shown(path)} is a pipe or a device, not a file.")
@@ -159,10 +162,25 @@ def files_in(folder: Path, left_out: list[Path] | None = None, odd: list[str] | 
             odd.append(str(error))
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file; no error but False for a name that none can have: too long, or with a NUL in it."""
+    return isfile(path)  # noqa: PTH113, `Path.is_file` fails then
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; as `is_file`."""
+    return isdir(path)  # noqa: PTH112
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything; as `is_file`."""
+    return exists(path)  # noqa: PTH110
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     # Asking the entry costs no call of the system. But it fails on a link to itself, and so does `Path.is_dir` on a
     # link whose target has too long a name or may not be seen.
-    return isdir(entry.path) if entry.is_symlink() else entry.is_dir()  # noqa: PTH112
+    return is_folder(Path(entry.path)) if entry.is_symlink() else entry.is_dir()
 
 
 def left_out_note(root: Path, folders: Iterable[Path]) -> tuple[str, ...]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from os.path import isdir
 from pathlib import Path
 
 from hclnet.data.classes import in_order
-from hclnet.data.files import files_in, folders_in, image_files, is_image_name, left_out_note, shown
+from hclnet.data.files import files_in, folders_in, image_files, is_folder, is_image_name, left_out_note, shown
 from hclnet.data.foreign import foreign_layout
 from hclnet.data.splits import by_split, could_be_class, held_out, looks_like_split, made_note, split_of, unknown_split
 from hclnet.types import DataSet, Sample
@@ -94,7 +93,7 @@ def _has_images(folder: Path) -> bool:
 
 def _holds_images(folder: Path) -> bool:
     """Whether an image is directly in a folder."""
-    return any(is_image_name(path) and not isdir(path) for path in folder.iterdir())  # noqa: PTH112, as `files_in`
+    return any(is_image_name(path) and not is_folder(path) for path in folder.iterdir())
 
 
 def _check_others(root: Path, splits: dict[str, Path], others: list[Path]) -> None:

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 from hclnet.data.files import read_lines, shown
+from hclnet.documents import xml_root
 from hclnet_runtime.text import as_clause
 
 FLAT = re.compile(r"ILSVRC2012_val_(\d{8})\.\w+")
@@ -131,14 +131,14 @@ def _find(places: Iterable[Path], *names: str) -> Path | None:
 def _box_file(path: Path) -> DrawnBoxes:
     """Boxes as the annotator drew them, in pixels of a picture whose size is not always the image's."""
     try:
-        root = ElementTree.fromstring(path.read_bytes())
+        root = xml_root(path)
         objects = root.findall("object")
         corners = [
             [float(found.findtext(f"bndbox/{corner}", "")) for corner in ("xmin", "ymin", "xmax", "ymax")]
             for found in objects
         ]
         width, height = (int(root.findtext(f"size/{side}", "0")) for side in ("width", "height"))
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(
             f"{shown(path)} is not a box file: {as_clause(error)}. Unpack it again from the box archive."
         ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from hclnet.data.annotated import Annotated, Places, as_dataset, head, labels_alone, unreadable
 from hclnet.data.files import read_text
+from hclnet.documents import parse_json
 from hclnet.types import Box, DataSet
 
 KIND = "Label Studio"
@@ -36,7 +36,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
     """
     places = Places.beside(root)
     try:
-        tasks = json.loads(read_text(root))
+        tasks = parse_json(read_text(root))
         corrected = any(task.get("annotations") for task in tasks)
         open_ = sum(not _counted(task) for task in tasks) if corrected else 0
         chosen = [task for task in tasks if not corrected or _counted(task)]

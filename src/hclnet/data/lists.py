@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from hclnet.data.cub import readable
-from hclnet.data.files import read_lines, shown
+from hclnet.data.files import is_there, read_lines, shown
 from hclnet.data.splits import by_split, split_of, unknown_split
 from hclnet.types import DataSet, GroundTruth, MaskFiles, Sample
 
@@ -100,7 +100,7 @@ def _places(root: Path, home: Path) -> list[Path]:
 def _root_of(names: Sequence[str], places: Iterable[Path]) -> Path | None:
     """The first place that has the first, the last or the middle one of the files."""
     few = [names[k] for k in (0, -1, len(names) // 2)] if names else []
-    return next((place for place in places if any((place / name).exists() for name in few)), None)
+    return next((place for place in places if any(is_there(place / name) for name in few)), None)
 
 
 def _labels(home: Path) -> dict[str, int]:
@@ -129,7 +129,7 @@ def _labels(home: Path) -> dict[str, int]:
 def _sizes(home: Path, labels: dict[str, int]) -> Iterator[tuple[str, tuple[int, int]]]:
     path = home / "image_sizes.txt"
     for number, name, values in _rows(path, 2, "path,width,height") if path.is_file() else ():
-        if not all(value.isdecimal() and int(value) for value in values):
+        if not all(value.isdecimal() and len(value) < 10 and int(value) for value in values):
             raise ValueError(f"{path}, line {number}: width and height must be whole numbers from 1, found {values}.")
         if name in labels:
             yield name, (int(values[0]), int(values[1]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from hclnet.data.classes import in_order
 from hclnet.data.columns import BOX, SPLIT_OTHERS, columns_of
-from hclnet.data.files import shown
+from hclnet.data.files import is_file, shown
 from hclnet.data.splits import NAMES, held_out, made_note, split_of
 from hclnet.data.table import Row, Table, read_table
 from hclnet.types import DataSet, GroundTruth, MaskFiles, Sample
@@ -149,12 +149,12 @@ def _id(home: Path, name: str) -> str:
 
 def _here(home: Path, name: str) -> str:
     """A path as it is here: with slashes, where it was written on Windows and there is no file of the other name."""
-    return name.replace("\\", "/") if "\\" in name and not (home / name).is_file() else name
+    return name.replace("\\", "/") if "\\" in name and not is_file(home / name) else name
 
 
 def _existing(home: Path, name: str, what: str) -> Path:
     path = home / _here(home, name)
-    if not path.is_file():
+    if not is_file(path):
         raise ValueError(f"there is no {what} {shown(path)}. Paths are relative to the manifest's folder.")
     return path
 

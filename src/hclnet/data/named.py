@@ -9,10 +9,9 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
-from os.path import isfile
 from pathlib import Path
 
-from hclnet.data.files import files_in, is_image_name, is_own_results
+from hclnet.data.files import files_in, is_file, is_image_name, is_own_results
 from hclnet_runtime.text import shown
 
 PICTURES = ("overlays", "heatmaps", "heatmaps-8bit", "masks")
@@ -105,7 +104,7 @@ def _meant(argument: str | Path, out: Path | None, left_out: list[str]) -> Itera
         matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207, absolute patterns too
         folders = {p.parent for p in matches}
         ours = _results_between(path, folders) | _are_results(folders, out)
-        files = [p for p in matches if isfile(p) and p.parent not in ours]  # noqa: PTH113, as `files_in`
+        files = [p for p in matches if is_file(p) and p.parent not in ours]
         if not files:
             left_out.append(f"{shown(argument)} is not a file or a folder, and matches nothing.")
         for p in files:

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 from hclnet.data.annotated import Annotated, Places, as_dataset, head, unreadable
 from hclnet.data.files import files_in, image_files, read_lines
 from hclnet.data.splits import split_of
+from hclnet.documents import xml_root
 from hclnet.types import Box, DataSet
 
 KIND = "Pascal VOC"
@@ -81,10 +82,10 @@ def _lists(home: Path) -> dict[str, str]:
 
 def _image(file: Path, home: Path, stem: str, by_stem: dict[str, list[Path]], split: str | None) -> Annotated:
     try:
-        root = ElementTree.parse(file).getroot()
+        root = xml_root(file)
         boxes = list(_boxes(root))
         width, height = (int(float(root.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
-    except (ElementTree.ParseError, ValueError, OverflowError) as error:
+    except (ValueError, OverflowError) as error:
         raise unreadable(file, KIND, str(error)) from None
     named = root.findtext("filename") or stem
     found = by_stem.get(stem, [])

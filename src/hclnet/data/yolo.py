@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hclnet.data.annotated import Annotated, Places, as_dataset, head, unreadable
-from hclnet.data.files import image_files, is_image_name, read_lines, read_text, shown
+from hclnet.data.files import image_files, is_file, is_folder, is_image_name, is_there, read_lines, read_text, shown
+from hclnet.documents import parse_yaml
 from hclnet.types import FRACTIONS, Box, DataSet
 
 KIND = "YOLO"
@@ -58,10 +57,11 @@ def _file(root: Path) -> Path | None:
 
 
 def _about(file: Path) -> dict[str, Any]:
+    text = read_text(file)
     try:
-        about = yaml.safe_load(read_text(file))
-    except yaml.YAMLError as error:
-        raise unreadable(file, "YAML", " ".join(str(error).split())) from None
+        about = parse_yaml(text)
+    except ValueError as error:
+        raise unreadable(file, "YAML", str(error)) from None
     if not isinstance(about, dict) or "names" not in about or not about.keys() & _SPLITS.keys():
         raise unreadable(file, "a data set for YOLO", "it needs names, and train, val or test")
     return about
@@ -82,19 +82,19 @@ def _images_of(file: Path, about: dict[str, Any], key: str) -> Iterator[Path]:
         ValueError: a folder, list or image is not there.
     """
     base = file.parent / str(about.get("path") or "")
-    bases = [base if base.is_dir() else file.parent, file.parent]
+    bases = [base if is_folder(base) else file.parent, file.parent]
     for entry in about[key] if isinstance(about[key], list) else [about[key]]:
         names = [str(entry), str(entry).removeprefix("../")]  # Ultralytics tries both
-        place = next((base / name for base in bases for name in names if (base / name).exists()), None)
+        place = next((base / name for base in bases for name in names if is_there(base / name)), None)
         if place is None:
             raise ValueError(
                 f"{shown(file)}: there is no {shown(bases[0] / str(entry))}, which {key} names. Put the images there."
             )
-        if place.is_dir():
+        if is_folder(place):
             yield from image_files(place)
             continue
         for number, line in read_lines(place):
-            path = next((p for p in (place.parent / line, bases[0] / line) if p.is_file()), None)
+            path = next((p for p in (place.parent / line, bases[0] / line) if is_file(p)), None)
             if path is None or not is_image_name(path):
                 raise ValueError(f"{shown(place)}, line {number}: there is no image {shown(line)}.")
             yield path

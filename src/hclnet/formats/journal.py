@@ -208,7 +208,7 @@ def parsed_line(line: bytes) -> dict[str, Any] | None:
     """What a line of JSON has; None if it is not one, such as the part that a killed process has left."""
     try:
         row = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
 

@@ -17,6 +17,7 @@ from hclnet import __version__
 from hclnet.backbones import Backbone, build_backbone
 from hclnet.config import Inference, RunConfig, readable
 from hclnet.device import resolve_device, resolve_precision
+from hclnet.documents import parse_json
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.foreground import ForegroundScore
 from hclnet.methods import Method, build_method, method_names
@@ -69,7 +70,7 @@ def load(folder: Path, device: str | torch.device) -> Localizer:
             )
         raise ValueError(f"{folder} holds no localizer ({_SETTINGS}). Give the folder that `hclnet train` wrote.")
     try:
-        settings = json.loads((home / _SETTINGS).read_text(encoding="utf-8"))
+        settings = parse_json((home / _SETTINGS).read_text(encoding="utf-8"))
         if settings["format"] not in (1, _FORMAT):
             raise ValueError(f"written by hclnet {settings['hclnet']}, in format {settings['format']}, not {_FORMAT}")
         classes = tuple(settings["classes"])

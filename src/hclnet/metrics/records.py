@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from itertools import chain
@@ -139,7 +138,7 @@ def load_records(path: str | Path) -> Records:
         try:
             with np.load(file, allow_pickle=False) as stored:
                 columns = {name: stored[name] for name in stored.files}
-        except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a damaged archive can fail in any way
             raise ValueError(f"{path} is not a readable records file ({error}); run the evaluation again.") from error
     if set(columns) != (known := {*_COLUMNS, "protocol"}):
         missing, extra = sorted(known - set(columns)), sorted(set(columns) - known)
