@@ -127,6 +127,18 @@ def test_a_jpeg_too_short_for_the_size_that_it_claims(tmp_path: Path, progressiv
         check_image(tmp_path / "x.jpg")
 
 
+def test_a_jpeg_with_scans_without_end(tmp_path: Path):
+    data = encoded("JPEG", NOISE.resize((64, 64)), progressive=True)
+    last = data.rindex(b"\xff\xda")
+    for copies, opens in ((50, True), (200, False)):
+        (tmp_path / "x.jpg").write_bytes(data[:-2] + data[last:-2] * copies + b"\xff\xd9")
+        if opens:
+            assert open_image(tmp_path / "x.jpg").size == (64, 64)
+        else:
+            with pytest.raises(ValueError, match=r"x\.jpg is damaged: it has more than 100 scans, which would take"):
+                open_image(tmp_path / "x.jpg")
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_what_is_damaged_is_named_whoever_opens_it(tmp_path: Path, name: str):
     data, reason = FAULTS[name]

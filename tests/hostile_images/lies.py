@@ -30,6 +30,9 @@ def _bombs(seed: int) -> Iterator[Case]:
     pixels = chunk(b"IDAT", zeros(40 * 6))
     yield Case("bomb in zTXt.png", png(40, 40, chunk(b"zTXt", text), pixels), False)
     yield Case("bomb in iCCP.png", png(40, 40, chunk(b"iCCP", b"icc\0\0" + zeros(50_000_000)), pixels), False)
+    scans = picture(seed, progressive=True)
+    last = scans[scans.rindex(b"\xff\xda") : -2]
+    yield Case("20000 scans.jpg", scans[:-2] + last * 20_000 + scans[-2:], False)
     frames = [Image.new("P", (16, 16), k % 2) for k in range(3000)]
     yield Case("3000 frames.gif", encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), True)
     pages = [Image.new("L", (8, 8), k % 256) for k in range(300)]

@@ -19,6 +19,7 @@ _AT_ONCE = 2**20  # bytes
 _PNG, _JPEG, _TIFF = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DEFLATE = (8, 32946)  # compressions of TIFF that end in a checksum
 _START_OF_SCAN = 0xDA
+_MOST_SCANS = 100  # a progressive JPEG has about 10; each takes as long as a whole picture, and only a few bytes
 _HUFFMAN = (0xC0, 0xC1, 0xC2)  # beginnings of frames that are not coded arithmetically
 
 
@@ -85,9 +86,13 @@ def _jpeg(file: BinaryIO) -> None:
             _check_room(file, int.from_bytes(mark[2:]) - 2)
             continue
         if mark[1] == _START_OF_SCAN:
-            before = b""
+            before, scans = b"", 1
             while data := file.read(_AT_ONCE):
-                if b"\xff\xd9" in data or before + data[:1] == b"\xff\xd9":
+                ended = before + data[:1] == b"\xff\xd9"
+                scans += 0 if ended else data.partition(b"\xff\xd9")[0].count(b"\xff\xda")
+                if scans > _MOST_SCANS:
+                    raise Damaged(f"it has more than {_MOST_SCANS} scans, which would take minutes to decode")
+                if ended or b"\xff\xd9" in data:
                     return
                 before = data[-1:]
             raise Damaged("it is cut off: its end marker is missing")
