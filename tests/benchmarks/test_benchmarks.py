@@ -222,6 +222,17 @@ def test_the_table_of_two_commits(modules: Callable[[str], ModuleType]):
     assert row == "| train | 2.0 | 2.0 | 1.50 [0.50 to 2.00] | 4.0 | 2.0 | 0.75 [0.25 to 1.00] |"
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read where Linux has it")
+def test_soak(printed: Printed, tmp_path: Path):
+    lines = printed("soak", "--images", 40, "--shard-size", 15, "--out", tmp_path / "memory.png")
+    assert lines[-3].startswith("40 images in 3 shards")
+    parts = [float(value) for value in lines[-2].partition(": ")[2].split(", ")]
+    assert len(parts) >= 2 and all(10 < value < 10_000 for value in parts)
+    with Image.open(tmp_path / "memory.png") as picture:
+        assert picture.width > 500
+
+
 def test_half_features(printed: Printed, trained: Path, birds: Path):
     rows = cells(printed("half_features", birds, trained))
     assert [row[:3] for row in rows] == [[str(trained), half, "6"] for half in ("float16", "bfloat16")]
