@@ -39,6 +39,11 @@ def scenes(count, seed=0, shade=0.0, share=0.5):
     return *(torch.from_numpy(np.stack(a)).float() for a in (features, maps)), np.stack(ground_truth)
 
 
+def learned(batches):
+    """Of images of one class."""
+    return fit_foreground((features, maps, [0] * len(maps)) for features, maps in batches)
+
+
 def agreement(foreground, features, ground_truth):
     found = (foreground(features, torch.zeros(len(features), dtype=torch.int64)) > 0).numpy()
     return (found & ground_truth).sum() / (found | ground_truth).sum()
@@ -48,20 +53,20 @@ def agreement(foreground, features, ground_truth):
 def test_it_finds_the_whole_object_from_the_peak_on_images_it_has_not_seen(share):
     features, maps, _ = scenes(60, share=share)
     new, _, ground_truth = scenes(20, seed=1)
-    assert agreement(fit_foreground([(features, maps)]), new, ground_truth) > 0.9
+    assert agreement(learned([(features, maps)]), new, ground_truth) > 0.9
 
 
 def test_maps_that_point_beside_the_object_in_some_images_do_not_turn_it():
     features, maps, _ = scenes(60)
     maps[::6] = maps[::6].flip(1, 2)
     new, _, ground_truth = scenes(20, seed=1)
-    assert agreement(fit_foreground([(features, maps)]), new, ground_truth) > 0.85
+    assert agreement(learned([(features, maps)]), new, ground_truth) > 0.85
 
 
 def test_batches_make_no_difference():
     features, maps, _ = scenes(20)
-    whole = fit_foreground([(features, maps)])
-    parts = fit_foreground(zip(features.split(7), maps.split(7)))
+    whole = learned([(features, maps)])
+    parts = learned(zip(features.split(7), maps.split(7)))
     torch.testing.assert_close(whole.weight, parts.weight)
     torch.testing.assert_close(whole.bias, parts.bias)
 
@@ -69,13 +74,13 @@ def test_batches_make_no_difference():
 def test_only_the_ranks_of_the_maps_count():
     features, maps, _ = scenes(20)
     ranks = maps.flatten(1).argsort(1).argsort(1).reshape(maps.shape).float()
-    one, other = fit_foreground([(features, maps)]), fit_foreground([(features, ranks)])
+    one, other = learned([(features, maps)]), learned([(features, ranks)])
     torch.testing.assert_close(one.weight, other.weight)
 
 
 def test_the_scale_of_the_features_makes_no_difference():
     features, maps, _ = scenes(20)
-    one, other = fit_foreground([(features, maps)]), fit_foreground([(features * 1e3 + 7, maps)])
+    one, other = learned([(features, maps)]), learned([(features * 1e3 + 7, maps)])
     any_class = torch.zeros(20, dtype=torch.int64)
     torch.testing.assert_close(one(features, any_class), other(features * 1e3 + 7, any_class), rtol=1e-2, atol=1e-2)
 
@@ -83,20 +88,20 @@ def test_the_scale_of_the_features_makes_no_difference():
 def test_images_with_flat_maps_teach_nothing():
     features, maps, _ = scenes(20)
     flat = (torch.randn(5, CHANNELS, SIDE, SIDE), torch.full((5, SIDE, SIDE), 0.5))
-    assert fit_foreground([flat]) is None and fit_foreground([]) is None
-    torch.testing.assert_close(fit_foreground([(features, maps), flat]), fit_foreground([(features, maps)]))
+    assert learned([flat]) is None and learned([]) is None
+    torch.testing.assert_close(learned([(features, maps), flat]), learned([(features, maps)]))
 
 
 def test_features_that_are_alike_everywhere_teach_nothing():
     _, maps, _ = scenes(5)
-    assert fit_foreground([(torch.ones(5, CHANNELS, SIDE, SIDE), maps)]) is None
+    assert learned([(torch.ones(5, CHANNELS, SIDE, SIDE), maps)]) is None
 
 
 def test_large_maps_are_sampled():
     features, maps, ground_truth = scenes(20)
     up = [torch.kron(a, torch.ones(3, 3)) for a in (features, maps)]
     up[1] += 1e-3 * torch.rand(up[1].shape, generator=torch.Generator().manual_seed(0))
-    assert agreement(fit_foreground([tuple(up)]), features, ground_truth) > 0.9
+    assert agreement(learned([tuple(up)]), features, ground_truth) > 0.9
 
 
 def test_it_is_a_linear_map_in_full_precision():
@@ -146,7 +151,7 @@ def otsu(along):
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_it_is_the_literal_discriminant(seed, share):
     features, maps = (a[..., :10, :10] for a in scenes(12, seed=seed, shade=0.5, share=share)[:2])
-    found = fit_foreground(zip(features.split(5), maps.split(5)))
+    found = learned(zip(features.split(5), maps.split(5)))
     weight, bias = literal(features, maps)
     np.testing.assert_allclose(found.weight.numpy(), weight, rtol=1e-3, atol=1e-4)
     assert float(found.bias) == pytest.approx(bias, rel=1e-3)
@@ -212,3 +217,34 @@ def test_objects_that_differ_from_their_surroundings_in_opposite_ways_are_found_
     assert (found == outlines[20:]).mean() > 0.9
     confused = (score(features[20:], 1 - labels[20:]) > 0).numpy()
     assert (confused & (outlines[20:] == 1)).sum() < 0.2 * outlines[20:].sum()
+
+
+def test_images_without_an_object_say_what_surroundings_are():
+    """A defect lies on a part. The map is high on all of it, and outlines take in what is around the defect."""
+    rng = np.random.default_rng(0)
+    part, defect, drawn = (np.zeros((80, 8, 8), np.uint8) for _ in range(3))
+    part[:, 1:7, 1:7] = 1
+    for k in range(40):  # the others are intact
+        y, x = rng.integers(1, 5, 2)
+        defect[k, y : y + 2, x : x + 2] = 1
+        drawn[k, y - 1 : y + 3, x - 1 : x + 3] = 1
+    features = torch.from_numpy(rng.normal(0, 0.2, (80, 2, 8, 8))).float()
+    features += 2 * torch.from_numpy(np.stack([part, defect], 1))
+    labels = [0] * 40 + [1] * 40
+    maps = torch.from_numpy(part + 0.5 * defect + 0.01 * rng.random((80, 8, 8))).float()
+    maps_of = [(features[i : i + 20], maps[i : i + 20], labels[i : i + 20]) for i in range(0, 80, 20)]
+    drawn_of = [(features[i : i + 20], None, list(drawn[i : i + 20]), labels[i : i + 20]) for i in range(0, 80, 20)]
+    pairs = (
+        (fit_foreground(maps_of[:2]), fit_foreground(maps_of, 1)),
+        (fit_to_outlines(drawn_of[:2], 2), fit_to_outlines(drawn_of, 2, 1)),
+    )
+    for without, taught in pairs:
+        shares = []
+        for score in (without, taught):
+            of = score(features[:40], torch.zeros(40, dtype=torch.int64)).numpy()
+            on_defect, on_part, around = (
+                of[which].mean() for which in (defect[:40] > 0, part[:40] > defect[:40], part[:40] == 0)
+            )
+            assert on_defect > max(on_part, around)
+            shares.append(abs(on_part - around) / (on_defect - on_part))
+        assert shares[1] < 0.9 * shares[0]  # the part itself says less

@@ -19,6 +19,9 @@ Objects of different classes differ from their surroundings in different ways: a
 dark. So each class has a direction and a threshold of its own, drawn towards those of all classes together by as much
 as three images weigh: a class with few images has almost the shared ones.
 
+Images of a background class have no object: all of each is surroundings, in both rounds. Without them the foreground of
+a defect is the part that has it, which outlines find more easily than the defect itself.
+
 It serves the box rule `auto` (`hclnet_runtime.boxes.auto`).
 """
 
@@ -105,22 +108,27 @@ class ForegroundScore:
 
 
 def fit_foreground(
-    batches: Iterable[tuple[Float[Tensor, "_ d h w"], Float[Tensor, "_ h w"]]],
+    batches: Iterable[tuple[Float[Tensor, "b d h w"], Float[Tensor, "b h w"], Sequence[int]]],
+    nothing: int | None = None,
 ) -> ForegroundScore | None:
     """The foreground score that class maps teach; None where they teach nothing, as flat maps do.
 
     Args:
-        batches: features and, of the same size, the maps of the true classes.
+        batches: features and, of the same size, the maps of the true classes, and these.
+        nothing: the class of images without an object.
     """
-    cells, ranks = [], []
-    for features, maps in batches:
-        x, rank = _sample(features.float(), maps.float())
+    cells, ranks, empty = [], [], []
+    for features, maps, labels in batches:
+        objects = torch.tensor([label != nothing for label in labels], device=features.device)
+        x, rank = _sample(features[objects].float(), maps[objects].float())
         cells.append(x.cpu())
         ranks.append(rank.cpu())
+        for of in features[~objects].float().flatten(2):
+            empty.append(of[:, _evenly(of.shape[1])].T.cpu())
     if not sum(len(r) for r in ranks):
         return None
     x, rank = torch.cat(cells), torch.cat(ranks)
-    found = _discriminant(x[rank > _OBJECT], x[rank < _SURROUNDINGS], x)
+    found = _discriminant(x[rank > _OBJECT], torch.cat([x[rank < _SURROUNDINGS], *empty]), x)
     return found and ForegroundScore(*found)
 
 
@@ -134,6 +142,7 @@ def fit_to_outlines(
         ]
     ],
     classes: int,
+    nothing: int | None = None,
 ) -> ForegroundScore | None:
     """The foreground score that outlines of objects teach; None where they teach nothing, since none has an inside and
     an outside.
@@ -142,6 +151,7 @@ def fit_to_outlines(
         batches: features of the stage that class maps are computed from, those of a finer stage if there is one, and of
             each image the outline, 1 inside of objects and 0 outside, and the class.
         classes: how many there are.
+        nothing: the one whose images have no object. All of such an image is outside, whatever its outline.
     """
     cells: _Cells | None = None
     coarse = 0
@@ -151,7 +161,7 @@ def fit_to_outlines(
             x = features[row : row + 1].float()
             if finer is not None:
                 x = torch.cat([_interpolated(x, finer.shape[2:]), finer[row : row + 1].float()], 1)
-            cells = cells or _Cells.none(classes, x.shape[1])
+            cells = cells or _Cells.none(classes, x.shape[1], nothing)
             cells.add(x[0].cpu(), outline, label)
     if cells is None or (found := cells.discriminants()) is None:
         return None
@@ -171,6 +181,7 @@ class _Cells:
         origin: what all cells are counted from, a cell of the first image: it keeps the sums small.
         images: whose outline has an inside and an outside, by class.
         some: cells of each of them wherever they lie, and its class.
+        nothing: the class of images that are all outside. What is outside of them is outside of every class.
     """
 
     sums: Float64[Tensor, "2 c d"]
@@ -179,23 +190,26 @@ class _Cells:
     images: Float64[Tensor, " c"]
     origin: Float[Tensor, " d"] | None
     some: list[tuple[Float[Tensor, "_ d"], int]]
+    nothing: int | None
 
     @classmethod
-    def none(cls, classes: int, channels: int) -> _Cells:
+    def none(cls, classes: int, channels: int, nothing: int | None) -> _Cells:
         zeros = partial(torch.zeros, dtype=torch.float64)
         sums, counts = zeros(2, classes, channels), zeros(2, classes)
-        return cls(sums, counts, zeros(2, channels, channels), zeros(classes), None, [])
+        return cls(sums, counts, zeros(2, channels, channels), zeros(classes), None, [], nothing)
 
     def add(self, features: Float[Tensor, "d h w"], outline: UInt8[np.ndarray, "oh ow"], label: int) -> None:
         """Those of one image."""
         cells, (height, width) = features.flatten(1).T, features.shape[1:]
+        if label == self.nothing:
+            outline = np.zeros_like(outline)
         share = cv2.resize(outline.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA).ravel()
         generator = np.random.default_rng(len(self.some))
         sides = (
             _some(np.flatnonzero(share > _WITHIN), _INSIDE, generator),
             _some(np.flatnonzero(share < 1 - _WITHIN), _OUTSIDE, generator),
         )
-        if not (len(sides[0]) and len(sides[1])):
+        if not len(sides[1]) or not (len(sides[0]) or label == self.nothing):
             return
         if self.origin is None:
             self.origin = cells[sides[1]].mean(0)
@@ -204,12 +218,14 @@ class _Cells:
             self.sums[side, label] += x.sum(0)
             self.counts[side, label] += len(x)
             self.squares[side] += x.T @ x
+        if label == self.nothing:
+            return
         self.images[label] += 1
         self.some.append((cells[_some(np.arange(len(share)), _CELLS, generator)] - self.origin, label))
 
     def discriminants(self) -> tuple[Float[Tensor, "c d"], Float[Tensor, " c"]] | None:
         """Weight and bias of each class; None if cells inside do not differ from those outside."""
-        if self.origin is None:
+        if self.origin is None or not self.some:
             return None
         means = self.sums.sum(1) / self.counts.sum(1, keepdim=True)
         within = self.squares.sum(0) - torch.einsum("s,sd,se->de", self.counts.sum(1), means, means)
@@ -219,7 +235,11 @@ class _Cells:
             return None
         covariance.diagonal().add_(_FIRM_RIDGE * spread)
         shared = means[0] - means[1]
-        own = self.sums / self.counts[..., None].clamp_min(1)
+        sums, counts = self.sums.clone(), self.counts.clone()
+        if self.nothing is not None:
+            sums[1] += self.sums[1, self.nothing]
+            counts[1] += self.counts[1, self.nothing]
+        own = sums / counts[..., None].clamp_min(1)
         share = (self.images / (self.images + _PRIOR))[:, None]  # 0 of a class without images
         directions = torch.linalg.solve(covariance, (share * (own[0] - own[1]) + (1 - share) * shared).T).T
         everything = torch.cat([cells for cells, _ in self.some]).double()
@@ -304,10 +324,16 @@ def _sample(
     x, values = x[varied], values[varied]
     count = values.shape[1]
     order = values.argsort(dim=1, stable=True)
-    taken = torch.arange(min(_CELLS, count), device=maps.device).add(0.5).mul(count / min(_CELLS, count)).long()
+    taken = _evenly(count).to(maps.device)
     chosen = order[:, taken]
     cells = x.gather(2, chosen.unsqueeze(1).expand(-1, x.shape[1], -1)).transpose(1, 2).flatten(0, 1)
     return cells, ((taken + 0.5) / count).repeat(len(values))
+
+
+def _evenly(count: int) -> Int64[Tensor, " n"]:
+    """At most `_CELLS` of so many places, spread evenly."""
+    most = min(_CELLS, count)
+    return torch.arange(most).add(0.5).mul(count / most).long()
 
 
 def _otsu(values: Float[Tensor, " n"]) -> Float[Tensor, ""]:

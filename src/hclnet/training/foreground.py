@@ -58,17 +58,18 @@ def learn_foreground(
     It is learned from the maps of the method's first branch whatever the settings of maps and boxes are, so that one
     training serves all of them, but for the size that images are seen at: features change with it. The first branch
     learns nothing but the classes; those that complement it flood textures and what surrounds small objects. Images of
-    the class that is no object teach nothing.
+    the background class teach what surroundings are.
 
     Args:
         localizer: trained.
-        samples: the training images, of which at most `IMAGES` are used, evenly spread.
+        samples: the training images, of which at most `IMAGES` are used, evenly spread, and as many of the background
+            class.
         sides: of the images, pixels.
         store: features of the samples at the localizer's size, if they are at hand.
     """
     nothing = localizer.inference.background_class
-    teaching = np.array([i for i, s in enumerate(samples) if localizer.classes[s.label] != nothing], dtype=np.int64)
-    chosen = teaching[np.linspace(0, len(teaching) - 1, min(IMAGES, len(teaching))).round().astype(np.int64)]
+    empty = np.array([localizer.classes[sample.label] == nothing for sample in samples])
+    chosen = np.concatenate([_spread(np.flatnonzero(which)) for which in (~empty, empty)])
     localizer = copy(localizer)
     localizer.foreground = {}  # what was learned before has no part in it
     lesson = _Lesson(localizer, [samples[i] for i in chosen], chosen, store)
@@ -78,6 +79,11 @@ def learn_foreground(
     outlines = lesson.outlines(coarse)
     learned = {side: lesson.from_outlines(side, outlines) or lesson.from_maps(side) for side in sides}
     return {side: score for side, score in learned.items() if score is not None}
+
+
+def _spread(places: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " k"]:
+    """At most `IMAGES` of them, evenly spread."""
+    return places[np.linspace(0, len(places) - 1, min(IMAGES, len(places))).round().astype(np.int64)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +102,16 @@ class _Lesson:
     rows: Int64[np.ndarray, " n"]
     store: FeatureStore | None
 
+    @property
+    def nothing(self) -> int | None:
+        """The class of images without an object."""
+        name = self.localizer.inference.background_class
+        return None if name is None else self.localizer.classes.index(name)
+
     def from_maps(self, side: int) -> ForegroundScore | None:
         """The score that the maps at a side teach; None if they are flat."""
         with bar(f"Foreground score at {side} px, from maps") as report:
-            return fit_foreground(self._maps(View(side), report))
+            return fit_foreground(self._maps(View(side), report), self.nothing)
 
     def outlines(self, score: ForegroundScore) -> list[Outline]:
         """Of objects in each image, from a score at the localizer's size."""
@@ -120,16 +132,20 @@ class _Lesson:
     def from_outlines(self, side: int, outlines: Sequence[Outline]) -> ForegroundScore | None:
         """The score that outlines teach at a side; None if none of them has an inside and an outside."""
         with bar(f"Foreground score at {side} px, from outlines") as report:
-            return fit_to_outlines(self._outlined(View(side), outlines, report), len(self.localizer.classes))
+            outlined = self._outlined(View(side), outlines, report)
+            return fit_to_outlines(outlined, len(self.localizer.classes), self.nothing)
 
-    def _maps(self, view: View, report: Report) -> Iterator[tuple[Float[Tensor, "b d h w"], Float[Tensor, "b h w"]]]:
+    def _maps(
+        self, view: View, report: Report
+    ) -> Iterator[tuple[Float[Tensor, "b d h w"], Float[Tensor, "b h w"], Sequence[int]]]:
         network, stage, done = self.localizer.network, self.localizer.method.foreground_feature, 0
         changes = {"fusion": None, "branch_normalization": "minmax", "upsample_first": False}
         variant = Variant(self.localizer.inference.model_copy(update=changes), (view,))
         for features in self._features(view):
             of = features[view][stage]
-            (answer,) = network.heads(features, self._labels(done, len(of)), [variant])
-            yield of, resized(answer.branches[:, 0], of.shape[2:])
+            labels = self._labels(done, len(of))
+            (answer,) = network.heads(features, labels, [variant])
+            yield of, resized(answer.branches[:, 0], of.shape[2:]), labels.tolist()
             done += len(of)
             report(done, len(self.images))
 
