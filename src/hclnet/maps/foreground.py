@@ -204,7 +204,8 @@ class _Cells:
         if label == self.nothing:
             outline = np.zeros_like(outline)
         share = cv2.resize(outline.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA).ravel()
-        generator = np.random.default_rng(len(self.some))
+        # Another seed for each image.
+        generator = np.random.default_rng(int(self.counts[1, label]) if label == self.nothing else len(self.some))
         sides = (
             _some(np.flatnonzero(share > _WITHIN), _INSIDE, generator),
             _some(np.flatnonzero(share < 1 - _WITHIN), _OUTSIDE, generator),
