@@ -84,8 +84,16 @@ def test_what_is_damaged_is_told_in_a_sentence(run: Path, birds: Path, tmp_path:
                 assert (" " in str(error) and given.file.stem in str(error)) or "map" in str(error), (k, str(error))
             except Exception as error:
                 raise AssertionError(f"{k}: {given.file} with {given.file.read_bytes()[:999]!r}") from error
-        given.file.write_bytes(whole)
+            finally:
+                given.file.write_bytes(whole)
         assert refused, given.file
+
+
+def test_a_setting_without_a_name(run: Path, tmp_path: Path):
+    text = (run / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(text.replace("inference:\n", "inference:\n  7: 8\n"))
+    with pytest.raises(ValueError, match="7 is no name of a setting"):
+        RunConfig.load(tmp_path / "config.yaml")
 
 
 def test_a_checkpoint_that_is_damaged(run: Path, tmp_path: Path):

@@ -66,6 +66,8 @@ def new_names(settings: Any) -> Any:
         return settings
     renamed = {}
     for key, value in settings.items():
+        if not isinstance(key, str):
+            raise ValueError(f"{key!r} is no name of a setting. Write settings as name: value.")
         group, dot, bare = key.rpartition(".")
         now = f"{group}{dot}{OLD_NAMES.get(bare, bare)}"
         if now in renamed or (now != key and now in settings):

@@ -18,6 +18,7 @@ from pyarrow import csv, parquet, table
 import hclnet
 from hclnet.formats.journal import OtherResults
 from hclnet.formats.shards import HEADER, shard_file
+from hclnet.review.folder import open_folder
 from hclnet.workflows.asked import Asked, Attempt
 from hclnet.workflows.shards import Shards, locate_shards
 
@@ -156,16 +157,19 @@ def test_shards_become_other_formats(located, tmp_path: Path):
     assert len(coco["annotations"]) == made.boxes == sum(map(len, boxes.values()))
 
 
-@pytest.mark.parametrize("kind", ["parquet", "csv", "semicolons", "txt"])
+@pytest.mark.parametrize("kind", ["parquet", "csv", "semicolons", "excel", "txt"])
 def test_a_manifest_names_the_images(located, photos: Path, kind: str):
     names = ["photos/more/3.png", str(photos / "0.png"), "photos/gone.png", "photos/more/1.png"]
-    file = photos.parent / ("list.csv" if kind == "semicolons" else f"list.{kind}")
+    file = photos.parent / ("list.csv" if kind in ("semicolons", "excel") else f"list.{kind}")
     if kind == "parquet":
         parquet.write_table(table({"label": ["a"] * 4, " Filename": names}), file)
     elif kind == "csv":
         csv.write_csv(table({"label": ["a"] * 4, "path": names}), file)
     elif kind == "semicolons":
         file.write_text("\ufeffimage;label\r\n" + "".join(f"{name};a\r\n" for name in names), encoding="utf-8")
+    elif kind == "excel":
+        rows = "".join(f"{name};a\r\n" for name in names)
+        file.write_text(f"sep=;\r\npath;label\r\n{rows}", encoding="utf-16")
     else:
         file.write_text("\n".join(names))
     found = located((), manifest=file)
@@ -173,7 +177,7 @@ def test_a_manifest_names_the_images(located, photos: Path, kind: str):
     assert [row["path"] for row in rows] == names  # in its order, and as they are there
     assert [row["error"] is None for row in rows] == [True, True, False, True]
     assert rows[0]["file"] == str(photos / "more" / "3.png")
-    file.write_bytes(file.read_bytes() + b"\n")
+    file.write_bytes(file.read_bytes() + b"\n\n")
     with pytest.raises((OtherResults, ValueError), match=r"has results of other images|can't be read as Parquet"):
         located((), manifest=file)
 
@@ -185,10 +189,11 @@ def test_a_manifest_names_the_images(located, photos: Path, kind: str):
         ("a.csv", "x,label\n1,2\n", "has no column path; it has x, label"),
         ("a.csv", "image,img\n1,2\n", "which column is the path, image or img"),
         ("a.csv", "path,path\n1,2\n", "has the column path twice"),
-        ("a.csv", "path,label\n,2\n", "row 1: there is no name of an image"),
+        ("a.csv", "path,label\n,2\n", "row 2: there is no name of an image"),
         ("a.parquet", "no table", "can't be read as Parquet"),
         ("gone.csv", None, "can't be read: No such file"),
-        ("a.txt", "", "No image is named"),
+        ("a.txt", "", "a.txt names no image. Add a row for each"),
+        ("a.csv", "path,label\n", "a.csv names no image"),
     ],
 )
 def test_what_is_no_manifest(located, tmp_path: Path, name: str, content: str | None, message: str):
@@ -251,3 +256,108 @@ def test_a_million_names_take_no_more_memory_than_some_thousands(tmp_path: Path)
         shutil.rmtree(out)
     print(f"{taken[0]:.0f} and {taken[1]:.0f} MiB")
     assert taken[1] < taken[0] + 40
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Photographs with somebody's own files beside them, and an empty folder two folders below."""
+    for k in range(3):
+        image = tmp_path / "project" / "photos" / f"{k}.png"
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(k).integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(image)
+        image.with_suffix(".xml").write_text("mine")
+        image.with_suffix(".txt").write_text("mine")
+    (tmp_path / "project" / "lists" / "deep").mkdir(parents=True)
+    return tmp_path / "project"
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("out", ["project", "project/lists/deep"])
+def test_files_for_other_tools_never_leave_their_folder(located, project: Path, absolute: bool, out: str):
+    images = sorted((project / "photos").glob("*.png"))
+    before = {file: file.read_bytes() for file in (project / "photos").iterdir()}
+    names = [str(one) if absolute else f"../../photos/{one.name}" for one in images]
+    (project / "lists" / "deep" / "all.txt").write_text("\n".join(names))
+    found = located((), out=out, manifest=project / "lists" / "deep" / "all.txt")
+    for _ in range(2):
+        assert hclnet.convert(found.folder, ["voc", "yolo", "coco"]).missing == 0
+    assert {file: file.read_bytes() for file in (project / "photos").iterdir()} == before
+    assert not any(file.is_symlink() for file in (project / "photos").iterdir())
+    assert len([p for p in (found.folder / "yolo").rglob("*.png") if p.is_symlink()]) == 3
+    coco = json.loads((found.folder / "coco.json").read_text())
+    assert not any(".." in image["file_name"] for image in coco["images"])
+
+
+def test_a_glob_has_the_names_that_it_has_without_shards(located, photos: Path, trained: Path, tmp_path: Path):
+    found = located(str(photos / "*" / "*.png"))
+    hclnet.convert(found.folder, ["coco"])
+    hclnet.locate_files(str(photos / "*" / "*.png"), trained, tmp_path / "plain", device="cpu", save=[])
+    names = [
+        sorted(one["file_name"] for one in json.loads((folder / "coco.json").read_text())["images"])
+        for folder in (found.folder, tmp_path / "plain")
+    ]
+    assert [Path(name).name for name in names[0]] == [Path(name).name for name in names[1]]
+    assert not any(".." in name or "*" in name for name in names[0])
+
+
+def test_results_between_the_images_are_passed_over(located, photos: Path, trained: Path):
+    hclnet.locate_files(photos / "0.png", trained, photos / "res", device="cpu")
+    assert list((photos / "res" / "overlays").iterdir())
+    assert located(str(photos / "**" / "*.*"), out="glob").images == located(photos, out="folder").images == 8
+
+
+@pytest.mark.parametrize("out", [".", "photos"])
+def test_results_may_go_where_the_images_are(
+    located, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+):
+    monkeypatch.chdir(tmp_path)
+    assert located("photos", out=out).images == 8
+
+
+def test_overwrite_keeps_what_is_there_until_there_is_something_new(located, photos: Path, tmp_path: Path):
+    before = {file: file.read_bytes() for file in located().files}
+    with pytest.raises(ValueError, match="has no image, or is not there"):
+        located(tmp_path / "fotos", overwrite=True)
+    (tmp_path / "list.csv").write_text("path,label\nphotos/0.png,a\n,a\n")
+    with pytest.raises(ValueError, match="row 3: there is no name of an image"):
+        located((), manifest=tmp_path / "list.csv", overwrite=True)
+    assert {file: file.read_bytes() for file in located().files} == before
+
+
+def test_a_manifest_is_not_replaced_by_the_list(located, photos: Path, tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    parquet.write_table(table({"path": ["../photos/0.png"]}), tmp_path / "out" / "located-list.parquet")
+    with pytest.raises(ValueError, match="has the name of a file of the results"):
+        located((), manifest=tmp_path / "out" / "located-list.parquet")
+
+
+def test_what_was_left_out_is_tried_again_where_that_is_asked(located, photos: Path):
+    whole = located(out="whole")
+    for file in located().files:
+        file.unlink()
+    photos.rename(photos.with_name("away"))
+    said: list[str] = []
+    assert located(log=said.append).left_out == 8
+    assert "3 images, 3 left out, the first of them: " in said[0]
+    photos.with_name("away").rename(photos)
+    assert located().left_out == 8  # finished
+    found = located(retry=True)
+    assert found.left_out == 1 and [f.read_bytes() for f in found.files] == [f.read_bytes() for f in whole.files]
+    assert located(retry=True).left_out == 1
+
+
+def test_a_journal_of_the_last_shard_is_dropped_too(located):
+    found = located()
+    (found.folder / "located.jsonl").write_text(json.dumps({"hclnet": "0", "format": 1, "shard": 2}) + "\n")
+    located()
+    assert not (found.folder / "located.jsonl").exists()
+
+
+def test_a_review_of_shards_says_what_to_do(located):
+    with pytest.raises(ValueError, match="has shards, which have no pictures"):
+        open_folder(located().folder)
+
+
+def test_a_shard_has_a_largest_size(located):
+    with pytest.raises(ValueError, match="a shard has at most 1,000,000 images"):
+        located(shard_size=10**20)

@@ -2,7 +2,8 @@
 
 Where a side needs an odd number of zeros, one side of the image gets one more than the other. PyTorch's convolutions
 pad both sides alike, so timm copies the image into a larger one. Here the kernel gets a first row or column of zeros
-in its place: then both sides need the same number. The products added are zeros, so the sums are the same to the bit.
+in its place: then both sides need the same number. The products added are zeros, so the sums are the same, but for the
+last bit where a library adds in another order, as for an image of one pixel.
 """
 
 from __future__ import annotations

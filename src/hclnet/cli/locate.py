@@ -69,10 +69,9 @@ def locate_into_shards(
         log=typer.echo,
         **options,
     )
-    for message in found.notes:
-        typer.secho(f"Left out: {message}", fg="yellow", err=True)
     if found.left_out:
-        typer.secho(f"Left out: {found.left_out:,} images. The column error says why.", fg="yellow", err=True)
+        why = "The column error says why; --retry tries them again"
+        typer.secho(f"Left out: {found.left_out:,} images. {why}.", fg="yellow", err=True)
     located = found.images - found.left_out
     before = f", {found.already:,} of them by an earlier call" if found.already else ""
     typer.echo(f"{located:,} of {found.images:,} images are located{before}: {shown(out / 'shards')}")

@@ -9,13 +9,17 @@ import csv
 import glob
 import hashlib
 import os
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from hclnet.data.columns import path_column
-from hclnet.data.files import files_in, is_image_name
+from hclnet.data.files import files_in, is_file, is_image_name
+from hclnet.data.manifest import path_here
+from hclnet.data.named import fixed_part, results_below
+from hclnet.data.table import SEP
 from hclnet.storage import whole
 from hclnet_runtime.text import as_clause, shown
 
@@ -52,7 +56,9 @@ class Listing:
         try:
             self._file = parquet.ParquetFile(file)
         except (ArrowException, OSError) as error:
-            raise ValueError(f"{shown(file)} can't be read: {as_clause(error)}. Start with an empty folder.") from None
+            raise ValueError(
+                f"{shown(file)} can't be read: {as_clause(error)}. Name another folder with --out."
+            ) from None
         self.count = self._file.metadata.num_rows
         self.groups = self._file.num_row_groups
 
@@ -89,7 +95,7 @@ def write_listing(file: Path, entries: Iterable[Entry], group: int) -> int:
     return count
 
 
-def stream_images(arguments: Sequence[str | Path], left_out: list[str], without: Path | None = None) -> Iterator[Entry]:
+def stream_images(arguments: Sequence[str | Path], left_out: list[str]) -> Iterator[Entry]:
     """The images that files, folders and globs mean, in no order. An image that is named twice comes twice.
 
     Folders with results of hclnet and those that systems make are passed over, as `find_images` does.
@@ -97,23 +103,15 @@ def stream_images(arguments: Sequence[str | Path], left_out: list[str], without:
     Args:
         arguments: files, folders, globs.
         left_out: gets a sentence for each argument or folder that can't be read.
-        without: a folder of results whose files are passed over.
     """
     for argument in arguments:
         path = Path(os.path.expanduser(argument))  # noqa: PTH111, fails not on a file called ~name
         odd: list[str] = []
         try:
-            if path.is_dir():
-                files: Iterator[Path] = (p for p in files_in(path, odd=odd) if is_image_name(p))
-            elif path.is_file():
-                files = iter([path])
-            else:
-                files = (Path(p) for p in glob.iglob(str(path), recursive=True) if os.path.isfile(p))  # noqa: PTH207, PTH113
             found = False
-            for one in files:
-                if without is None or without not in one.parents:
-                    found = True
-                    yield Entry(str(one), Path(os.path.abspath(one)))  # noqa: PTH100, links are kept
+            for one in _meant(path, odd):
+                found = True
+                yield Entry(str(one), Path(os.path.abspath(one)))  # noqa: PTH100, links are kept
         except (OSError, ValueError) as error:
             left_out.append(f"{shown(argument)} can't be read: {as_clause(error)}.")
             continue
@@ -121,6 +119,18 @@ def stream_images(arguments: Sequence[str | Path], left_out: list[str], without:
             left_out += odd
         if not found:
             left_out.append(f"{shown(argument)} has no image, or is not there.")
+
+
+def _meant(path: Path, odd: list[str]) -> Iterator[Path]:
+    """The files that an argument means."""
+    if path.is_dir():
+        yield from (p for p in files_in(path, odd=odd) if is_image_name(p))
+    elif path.is_file():
+        yield path
+    else:
+        is_ours = results_below(fixed_part(path))
+        matches = map(Path, glob.iglob(str(path), recursive=True))  # noqa: PTH207, absolute patterns too
+        yield from (p for p in matches if is_file(p) and not is_ours(p.parent))
 
 
 def stream_manifest(file: Path) -> Iterator[Entry]:
@@ -135,40 +145,51 @@ def stream_manifest(file: Path) -> Iterator[Entry]:
     suffix = file.suffix.lower()
     if suffix != ".parquet" and suffix not in _TEXT_FILES:
         raise ValueError(f"{shown(file)} is no manifest. Name a file that ends in .parquet, .csv, .tsv or .txt.")
-    home = os.path.abspath(file.parent)  # noqa: PTH100, links are kept
-    for number, name in enumerate(_parquet_names(file) if suffix == ".parquet" else _text_names(file), 1):
+    home, number = Path(os.path.abspath(file.parent)), 0  # noqa: PTH100, links are kept
+    for number, name in _parquet_names(file) if suffix == ".parquet" else _text_names(file):
         if not name.strip() or "\0" in name:
             raise ValueError(f"{shown(file)}, row {number}: there is no name of an image. Remove the row.")
-        yield Entry(name, Path(os.path.normpath(os.path.join(home, name))))  # noqa: PTH118
+        yield Entry(name, Path(os.path.normpath(home / path_here(home, name))))
+    if not number:
+        raise ValueError(f"{shown(file)} names no image. Add a row for each.")
 
 
-def _parquet_names(file: Path) -> Iterator[str]:
-    from pyarrow import ArrowException, parquet
+def _parquet_names(file: Path) -> Iterator[tuple[int, str]]:
+    from pyarrow import ArrowException, parquet, types
 
     try:
         table = parquet.ParquetFile(file)
         columns = table.schema_arrow.names
         column = columns[[name.strip().lower() for name in columns].index(path_column(file, _lower(columns)))]
-        for batch in table.iter_batches(columns=[column], batch_size=10_000):
-            for value in batch.column(0).to_pylist():
-                yield os.fsdecode(value) if isinstance(value, bytes) else str(value or "")
+        kind = table.schema_arrow.field(column).type
+        kind = kind.value_type if types.is_dictionary(kind) else kind
+        if not any(of(kind) for of in (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)):
+            raise ValueError(f"{shown(file)}: the column {column} has {kind}, not names of images. Rename the columns.")
+        batches = table.iter_batches(columns=[column], batch_size=10_000)
+        values = (value for batch in batches for value in batch.column(0).to_pylist())
+        yield from ((number, os.fsdecode(value or "")) for number, value in enumerate(values, 1))
     except (ArrowException, OSError) as error:
         raise ValueError(f"{shown(file)} can't be read as Parquet: {as_clause(error)}. Save it again.") from None
 
 
-def _text_names(file: Path) -> Iterator[str]:
+def _text_names(file: Path) -> Iterator[tuple[int, str]]:
     try:
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
+        with file.open("rb") as data:
+            encoding = "utf-16" if data.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
+        with file.open(encoding=encoding, errors="surrogateescape", newline="") as lines:
             if file.suffix.lower() == ".txt":
-                yield from (stripped for line in lines if (stripped := line.strip("\r\n")))
+                yield from ((k, stripped) for k, line in enumerate(lines, 1) if (stripped := line.strip("\r\n")))
                 return
-            first = lines.readline()
-            divider = max(",;\t", key=first.count)
+            first, number = lines.readline(), 1
+            said = SEP.match(first)
+            if said or not first.strip():
+                first, number = lines.readline(), 2
+            divider = said[1] if said else max(",;\t", key=first.count)
             columns = _lower(next(csv.reader([first], delimiter=divider), []))
             place = columns.index(path_column(file, columns))
-            for row in csv.reader(lines, delimiter=divider):
+            for k, row in enumerate(csv.reader(lines, delimiter=divider), number + 1):
                 if any(row):
-                    yield row[place].strip() if place < len(row) else ""
+                    yield k, row[place].strip() if place < len(row) else ""
     except csv.Error as error:
         raise ValueError(f"{shown(file)} can't be read as CSV: {as_clause(error)}. Save it again.") from None
     except OSError as error:

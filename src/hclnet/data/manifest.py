@@ -113,7 +113,7 @@ def _add(images: dict[str, _Image], home: Path, number: int, row: Row, has_split
     split = split_of(row["split"]) if has_split else ""
     if split is None:
         raise ValueError(f"split is {shown(row['split'])!r}; it must be one of {NAMES}.")
-    name = _here(home, row["path"])
+    name = path_here(home, row["path"])
     key = _id(home, name)
     image = images.get(key)
     if image is None:
@@ -147,13 +147,13 @@ def _id(home: Path, name: str) -> str:
     return path.as_posix()
 
 
-def _here(home: Path, name: str) -> str:
+def path_here(home: Path, name: str) -> str:
     """A path as it is here: with slashes, where it was written on Windows and there is no file of the other name."""
     return name.replace("\\", "/") if "\\" in name and not is_file(home / name) else name
 
 
 def _existing(home: Path, name: str, what: str) -> Path:
-    path = home / _here(home, name)
+    path = home / path_here(home, name)
     if not is_file(path):
         raise ValueError(f"there is no {what} {shown(path)}. Paths are relative to the manifest's folder.")
     return path

@@ -6,7 +6,7 @@ import errno
 import glob
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -103,7 +103,8 @@ def _meant(argument: str | Path, out: Path | None, left_out: list[str]) -> Itera
     else:
         matches = sorted(Path(p) for p in glob.glob(str(path), recursive=True))  # noqa: PTH207, absolute patterns too
         folders = {p.parent for p in matches}
-        ours = _results_between(path, folders) | _are_results(folders, out)
+        is_ours = results_below(fixed_part(path))
+        ours = {folder for folder in folders if is_ours(folder)} | _are_results(folders, out)
         files = [p for p in matches if is_file(p) and p.parent not in ours]
         if not files:
             left_out.append(f"{shown(argument)} is not a file or a folder, and matches nothing.")
@@ -129,9 +130,17 @@ def _in_folder(folder: Path, out: Path | None, left_out: list[str]) -> list[Path
     return [p for p in files if p.parent not in ours]
 
 
-def _results_between(pattern: Path, folders: set[Path]) -> set[Path]:
-    """Those of the folders with matches that lie in results of hclnet which the pattern does not name itself."""
-    named = Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+def fixed_part(pattern: Path) -> Path:
+    """The folder that a glob's matches lie in whatever they are."""
+    return Path(*takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+
+
+def results_below(named: Path) -> Callable[[Path], bool]:
+    """Whether a folder lies in results of hclnet that are below another one, which is named and so may be one itself.
+
+    Args:
+        named: this other folder.
+    """
     ours: dict[Path, bool] = {named: False, Path(): False}
 
     def is_ours(folder: Path) -> bool:
@@ -139,7 +148,7 @@ def _results_between(pattern: Path, folders: set[Path]) -> set[Path]:
             ours[folder] = folder != folder.parent and (is_ours(folder.parent) or is_own_results(folder))
         return ours[folder]
 
-    return {folder for folder in folders if is_ours(folder)}
+    return is_ours
 
 
 def _are_results(folders: set[Path], out: Path | None) -> set[Path]:

@@ -14,7 +14,7 @@ from hclnet.data.files import read_text, shown
 from hclnet_runtime.text import as_clause
 
 Row = Mapping[str, str]
-_SEP = re.compile(r'\ufeff?"?sep=(.)"?[,;\t]*\r?\n', re.IGNORECASE)
+SEP = re.compile(r'\ufeff?"?sep=(.)"?[,;\t]*\r?\n', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -46,7 +46,7 @@ def read_table(file: Path) -> Table:
 
 def _csv(file: Path) -> Table:
     text = read_text(file)
-    said = _SEP.match(text)
+    said = SEP.match(text)
     body, first = (text[said.end() :], 2) if said else (text, 1)
     header = body.partition("\n")[0]
     divider = said[1] if said else max(",;\t", key=header.count)

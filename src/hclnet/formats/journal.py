@@ -6,10 +6,11 @@ dropped when the journal is opened again.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,8 @@ class Journal:
         try:
             if os.write(self._file, data) != len(data):  # the disk took a part of it
                 os.truncate(self._file, length)
-                os.write(self._file, data)  # says why
-                raise OSError("only a part of a line was written")
+                os.write(self._file, data)  # says why, or takes a part again
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if time.monotonic() - self._safe > _TO_DISK:
                 self.to_disk()
         except OSError as error:
@@ -211,9 +212,3 @@ def parsed_line(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
-
-
-def asked_of(journal: Journal, paths: Sequence[str]) -> list[dict[str, Any]]:
-    """The lines of these images that have results, in this order."""
-    rows = (journal.rows.get(path) for path in paths)
-    return [row for row in rows if row is not None and "left_out" not in row]

@@ -29,6 +29,7 @@ HEADER = "located-shards.json"
 """In a folder of shards: what they have in common."""
 
 FORMAT = 1
+_WAY = "Name another folder with --out, or delete it and the folder shards/ beside it."
 _CORNERS = ("x0", "y0", "x1", "y1")
 
 
@@ -79,21 +80,17 @@ def read_header(file: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{shown(file)} can't be read: {error}. Name another folder with --out, or delete it."
-        ) from None
+        raise ValueError(f"{shown(file)} can't be read: {as_clause(error)}. {_WAY}") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ValueError(
-            f"{shown(file)} is of another version of hclnet. Name another folder with --out, or delete it."
-        )
+        raise ValueError(f"{shown(file)} is of another version of hclnet. {_WAY}")
     return found
 
 
-def read_rows(folder: Path, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The lines of a journal that finished shards in a folder were made from, without masks and peaks.
+def read_rows(files: Iterable[Path], header: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The lines of a journal that shards were made from, without masks and peaks.
 
     Args:
-        folder: of the shards.
+        files: the shards.
         header: as `HEADER` has it.
 
     Raises:
@@ -101,7 +98,7 @@ def read_rows(folder: Path, header: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """
     from pyarrow import ArrowException, parquet
 
-    for file in shard_files(folder):
+    for file in files:
         try:
             rows = parquet.read_table(file).to_pylist()
         except (ArrowException, OSError) as error:
@@ -133,10 +130,11 @@ def _plain(number: int, entry: Entry, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _line(row: dict[str, Any], header: dict[str, Any]) -> dict[str, Any]:
+    root = header.get("image_root")
     line = {
         "path": row["path"],
         "absolute": row["file"],
-        "root": header.get("image_root") or os.path.dirname(row["file"]),  # noqa: PTH120
+        "root": root if root and Path(root) in Path(row["file"]).parents else os.path.dirname(row["file"]),  # noqa: PTH120
     }
     if row["error"] is not None:
         return {**line, "left_out": row["error"]}

@@ -33,7 +33,7 @@ class Tree:
         Raises:
             Unwritable: it can't be written.
         """
-        with whole(self.folder / name, durable=False, sweep=False) as part:
+        with whole(self._inside(name), durable=False, sweep=False) as part:
             part.write_bytes(text.encode("utf-8", "surrogateescape"))
         self._made[name] = _FILE
 
@@ -43,7 +43,7 @@ class Tree:
         Raises:
             Unwritable: it can't be.
         """
-        here = self.folder / name
+        here = self._inside(name)
         anothers = here.is_file() and not here.is_symlink() and self._before.get(name) != _FILE
         if anothers or not image.is_file():
             return
@@ -58,6 +58,11 @@ class Tree:
                 self._made[name] = _FILE
         except OSError as error:
             raise unwritable(here, error) from error
+
+    def _inside(self, name: str) -> Path:
+        if {"..", "/"} & {*PurePosixPath(name).parts}:
+            raise ValueError(f"{name} is not inside of {self.folder}.")
+        return self.folder / name
 
     def close(self, complete: bool) -> None:
         """Remember what was made; and if that is everything, remove what is left of the call before."""
@@ -116,7 +121,8 @@ def stems_of(results: Results, reserved: Collection[str] = ()) -> list[str]:
     """
     names, stems = Names(), []
     for one in results.images:
-        *folders, file = PurePosixPath(one.name.lstrip("/")).parts
+        # A name that leaves the image root would leave the tree.
+        *folders, file = (part for part in PurePosixPath(one.name.lstrip("/")).parts if part != "..")
         safe = [f"{name}_" if name.lower() in reserved or _like_a_file(name) else name for name in folders]
         stems.append(names.free("/".join([*safe, PurePosixPath(file).stem])))
     return stems

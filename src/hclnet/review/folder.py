@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hclnet.formats.journal import FILE, read_journal
+from hclnet.formats.shards import HEADER
 from hclnet.types import Box
 from hclnet_runtime.text import shown
 
@@ -97,6 +98,11 @@ def open_folder(path: str | Path, images: str | Path | None = None) -> Folder:
         ValueError: there are no results, or none of the images can be found.
     """
     path = Path(path)
+    if (path / HEADER).is_file():
+        raise ValueError(
+            f"{shown(path)} has shards, which have no pictures. Review a part of the images: locate them without "
+            "--shard-size and --manifest into another folder."
+        )
     if not (path / FILE).is_file():
         raise ValueError(f"{shown(path)} has no {FILE}. Give the folder that `hclnet locate` wrote its results to.")
     header, rows, _ = read_journal(path / FILE)

@@ -10,7 +10,7 @@ from typing import Any
 from hclnet.formats import WRITERS, Target, check_formats, write_formats
 from hclnet.formats.journal import FILE, read_journal
 from hclnet.formats.results import Results, file_of, given_root, results_of
-from hclnet.formats.shards import HEADER, read_header, read_rows
+from hclnet.formats.shards import HEADER, read_header, read_rows, shard_files
 from hclnet.formats.table import check_parquet
 from hclnet.storage import check_writable, locked
 from hclnet_runtime.request import as_names
@@ -44,7 +44,7 @@ def convert(
     """Write what `locate_files` found in other formats. Nothing is located, and no model is needed.
 
     Args:
-        located: a folder of results, with `located.jsonl`.
+        located: a folder of results, with `located.jsonl` or with shards.
         formats: of the files with boxes: json, coco, yolo, voc, cvat, label-studio, csv, parquet.
         out: the folder for the files; `located` by default.
         image_root: the folder that names of images in the files are relative to; by default that of the last `locate`,
@@ -93,4 +93,7 @@ def _of_shards(folder: Path) -> tuple[dict[str, Any], Iterable[dict[str, Any]]]:
     check_parquet()
     header = read_header(folder / HEADER)
     assert header is not None, "it is there"
-    return header, read_rows(folder, header)
+    files = shard_files(folder)
+    if not files:
+        raise ValueError(f"{shown(folder)} has no finished shard yet. Let `hclnet locate` finish one.")
+    return header, read_rows(files, header)

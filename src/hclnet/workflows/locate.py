@@ -28,7 +28,7 @@ from hclnet.storage import Unwritable, check_writable, clear_parts, locked
 from hclnet.types import Localization, Log
 from hclnet.workflows.asked import ask
 from hclnet.workflows.work import Work
-from hclnet_runtime.request import as_arguments, as_names
+from hclnet_runtime.request import as_arguments, as_count, as_names
 from hclnet_runtime.text import shown
 
 KINDS = PICTURES
@@ -112,6 +112,7 @@ def locate_files(
             other settings are in `out`; another process works there; or it can't be written. Before any work is done.
         Unwritable: there is no room left. What was located is in the journal.
     """
+    top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
     formats = as_names("format", formats, tuple(WRITERS))
     check_formats(formats)
     out, kinds = Path(out), set(as_names("save", save, KINDS, none=True))

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from hclnet.data.listing import Entry, Listing, digest_of, stream_images, stream_manifest, write_listing
+from hclnet.data.named import fixed_part
 from hclnet.formats.journal import FILE as JOURNAL
 from hclnet.formats.journal import OtherResults, differences
 from hclnet.formats.shards import HEADER, read_header, shard_files
 from hclnet.storage import write_json
 from hclnet_runtime.text import shown
 
-_LIST = "located-list.parquet"
+_LIST, _NEW = "located-list.parquet", "located-list.new.parquet"
+_OURS = frozenset({_LIST, _NEW, HEADER, JOURNAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +33,17 @@ class Source:
     arguments: tuple[str, ...]
     manifest: Path | None
 
-    def check(self) -> None:
+    def check(self, out: Path) -> None:
         """Raises:
-        ValueError: there are none, or images are named in two ways.
+        ValueError: there are none, images are named in two ways, or results in `out` would replace the manifest.
         """
         if self.arguments and self.manifest is not None:
             raise ValueError("Images and a manifest exclude each other: name one of them.")
         if not self.arguments and self.manifest is None:
             raise ValueError("No image is named.")
+        given = self.manifest
+        if given is not None and given.name in _OURS and given.parent.resolve() == out.resolve():
+            raise ValueError(f"{shown(given)} has the name of a file of the results. Name another --out.")
 
     def header(self) -> dict[str, Any]:
         if self.manifest is not None:
@@ -50,16 +55,16 @@ class Source:
         if self.manifest is not None:
             return os.path.dirname(os.path.abspath(self.manifest))  # noqa: PTH100, PTH120
         with suppress(ValueError):
-            paths = [os.path.abspath(os.path.expanduser(one)) for one in self.arguments]  # noqa: PTH100, PTH111
-            return os.path.commonpath([p if os.path.isdir(p) else os.path.dirname(p) for p in paths])  # noqa: PTH112, PTH120
+            fixed = [fixed_part(Path(os.path.abspath(os.path.expanduser(one)))) for one in self.arguments]  # noqa: PTH100, PTH111
+            return os.path.commonpath([p.parent if p.is_file() else p for p in fixed])
         return None
 
-    def entries(self, out: Path, notes: list[str]) -> Iterator[Entry]:
-        return stream_images(self.arguments, notes, out) if self.manifest is None else stream_manifest(self.manifest)
+    def entries(self, notes: list[str]) -> Iterator[Entry]:
+        return stream_images(self.arguments, notes) if self.manifest is None else stream_manifest(self.manifest)
 
 
-def check_folder(out: Path, header: dict[str, Any], overwrite: bool) -> None:
-    """Find out whether the folder is empty or has results of the same request.
+def check_folder(out: Path, header: dict[str, Any], overwrite: bool) -> bool:
+    """Whether the folder has results of another request, which are to be dropped.
 
     Raises:
         OtherResults: it has others.
@@ -74,28 +79,41 @@ def check_folder(out: Path, header: dict[str, Any], overwrite: bool) -> None:
             raise OtherResults(
                 f"{shown(out / 'shards')} has files and no {HEADER} beside it. Name another folder with --out."
             )
-        return
+        return False
     unlike = differences(before, header)
     for key in ("images", "shard_size"):
         if before.get(key) != header[key]:
             unlike.append("other images" if key == "images" else f"shard_size {before.get(key)}, not {header[key]}")
     if not unlike:
-        return
+        return False
     if not overwrite:
         raise OtherResults(
             f"{shown(out)} has results of {'; '.join(unlike)}. Name another folder with --out, or delete them with "
             "--overwrite."
         )
-    for file in (*shard_files(out), out / JOURNAL, out / _LIST, out / HEADER):  # its name last: what is left has one
-        file.unlink(missing_ok=True)
+    return True
 
 
-def open_listing(out: Path, source: Source, header: dict[str, Any]) -> tuple[Listing, list[str]]:
-    """The list of images, made now or by an earlier call, and what could not be read now."""
+def open_listing(out: Path, source: Source, header: dict[str, Any], stale: bool) -> tuple[Listing, list[str]]:
+    """The list of images, made now or by an earlier call, and what could not be read now.
+
+    Args:
+        out: the folder.
+        source: which images.
+        header: of the request.
+        stale: whether the folder has results of another one. They are dropped once the new list is there.
+
+    Raises:
+        ValueError: there is no image, or the list can't be read.
+        Unwritable: it can't be written.
+    """
     notes: list[str] = []
-    if not (out / HEADER).exists():
-        if not write_listing(out / _LIST, source.entries(out, notes), header["shard_size"]):
-            (out / _LIST).unlink()
+    if stale or not (out / HEADER).exists():
+        if not write_listing(out / _NEW, source.entries(notes), header["shard_size"]):
+            (out / _NEW).unlink()
             raise ValueError(notes[0] if notes else "No image is named.")
+        for file in (*shard_files(out), out / JOURNAL, out / HEADER) if stale else ():  # the last names what is left
+            file.unlink(missing_ok=True)
+        (out / _NEW).replace(out / _LIST)
         write_json(out / HEADER, header, indent=1)
     return Listing(out / _LIST), notes

@@ -24,9 +24,10 @@ import torch
 from hclnet.config import InferenceSettings
 from hclnet.data.listing import Entry, Listing
 from hclnet.formats.journal import FILE as JOURNAL
+from hclnet.formats.journal import FORMAT as JOURNAL_FORMAT
 from hclnet.formats.journal import Journal, opened, read_journal
 from hclnet.formats.rows import row_of
-from hclnet.formats.shards import FORMAT, shard_file, shard_files, write_shard
+from hclnet.formats.shards import FORMAT, read_rows, shard_file, shard_files, write_shard
 from hclnet.formats.table import check_parquet
 from hclnet.progress import bar
 from hclnet.randomness import random_states_kept
@@ -36,10 +37,12 @@ from hclnet.types import Log
 from hclnet.workflows.asked import Asked, Attempt, ask
 from hclnet.workflows.shard_folder import Source, check_folder, open_listing
 from hclnet_runtime.request import as_arguments, as_count
-from hclnet_runtime.text import shown
+from hclnet_runtime.text import as_clause, shown
 
 SHARD_SIZE = 10_000
 """Images of a shard by default."""
+
+_LARGEST = 1_000_000  # all lines of a shard are in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ def locate_shards(
     max_objects: int = 1,
     classes: Iterable[str] | None = None,
     class_text: str | None = None,
+    retry: bool = False,
     overwrite: bool = False,
     classifier: str | None = None,
     weights: str | Path | None = None,
@@ -99,6 +103,7 @@ def locate_shards(
         manifest: in place of `images`, a table that names them: Parquet or CSV with a column `path`, or a text file
             with a name in each line. Relative names are relative to its folder.
         shard_size: images of a shard.
+        retry: locate once more what was left out of finished shards, such as the images of a drive that was away.
         overwrite: drop what another model, other settings or other images have left in `out`, in place of refusing.
 
     Raises:
@@ -107,11 +112,15 @@ def locate_shards(
         Unwritable: there is no room left. What was located is in the shards and in the journal.
     """
     check_parquet()
+    top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
     shard_size, out = as_count("shard_size", shard_size), Path(out)
+    if shard_size > _LARGEST:
+        raise ValueError(f"shard_size={shard_size}: a shard has at most {_LARGEST:,} images. Name fewer.")
     source = Source(
         tuple(map(str, as_arguments(images) if images else ())), None if manifest is None else Path(manifest)
     )
-    source.check()
+    source.check(out)
+    of_images = source.header()
     asked = ask(
         model,
         device,
@@ -129,21 +138,23 @@ def locate_shards(
     check_writable(out / "shards")
     if learn_from is not None:
         asked.learn_from(learn_from, log)
-    header = {**asked.header(FORMAT), "images": source.header(), "shard_size": shard_size, "image_root": source.root()}
+    header = {**asked.header(FORMAT), "images": of_images, "shard_size": shard_size, "image_root": source.root()}
     with locked(out, "locating"), Stopping() as stop:
         for folder in (out, out / "shards"):
             clear_parts(folder)
-        check_folder(out, header, overwrite)
-        listing, notes = open_listing(out, source, header)
+        listing, notes = open_listing(out, source, header, check_folder(out, header, overwrite))
+        if log:
+            for note in notes:
+                log(f"Left out: {note}")
+        _drop_finished_journal(out)
         done: list[_Counts] = []
         try:
             with bar("Locating") as report:
                 for number in range(listing.groups):
-                    work = _Shard(out, number, number * shard_size, asked, header)
+                    work = _Shard(out, number, number * shard_size, asked, header, retry)
                     done.append(work.go(listing, stop, report))
                     if log and not done[-1].finished:
-                        counts = f"{done[-1].images:,} images, {done[-1].left_out:,} left out"
-                        log(f"{shown(shard_file(out, number))}: {counts}")
+                        log(f"{shown(shard_file(out, number))}: {done[-1].said}")
         except BaseException:  # also Ctrl-C and SIGTERM, and where the disk is full: nothing that was computed is lost
             if log:
                 log(f"Stopped with {len(done):,} of {listing.groups:,} shards finished. The same command goes on.")
@@ -153,13 +164,20 @@ def locate_shards(
 
 
 class _Counts(NamedTuple):
-    """Of a shard: its images; how many of them are left out; how many were located by an earlier call; and whether all
-    were."""
+    """Of a shard: its images; how many of them are left out; how many were located by an earlier call; whether all
+    were; and why the first of those left out is."""
 
     images: int
     left_out: int
     before: int
     finished: bool
+    reason: str = ""
+
+    @property
+    def said(self) -> str:
+        """For a person."""
+        such_as = f", the first of them: {self.reason}" if self.reason else ""
+        return f"{self.images:,} images, {self.left_out:,} left out{such_as}"
 
 
 @dataclass(slots=True)
@@ -171,17 +189,22 @@ class _Shard:
     first: int
     asked: Asked
     header: dict[str, Any]
+    retry: bool
 
     def go(self, listing: Listing, stop: Stopping, report: Callable[[int, int], object]) -> _Counts:
         """Locate what is missing, and write it."""
         file = shard_file(self.out, self.number)
         if file.exists():
             images, left_out = _counts(file)
-            report(self.first + images, listing.count)
-            return _Counts(images, left_out, images - left_out, True)
+            if not (self.retry and left_out):
+                report(self.first + images, listing.count)
+                return _Counts(images, left_out, images - left_out, True)
         entries = listing.group(self.number)
-        self._drop_other_journal()
-        with opened(self.out, {**self.header, "shard": self.number}) as journal:
+        _drop_journal_of_others(self.out, self.number)
+        with opened(self.out, {**self.header, "format": JOURNAL_FORMAT, "shard": self.number}) as journal:
+            if file.exists() and not journal.rows:
+                for entry, row in zip(entries, read_rows([file], self.header), strict=True):
+                    journal.add({**row, "path": str(entry.file)})
             missing = [one.file for one in entries if not _is_located(journal, one)]
             before = len(entries) - len(missing)
             with closing(self.asked.located(map(Attempt, missing))) as located:
@@ -193,13 +216,22 @@ class _Shard:
             with stop.held():
                 write_shard(file, self.first, entries, rows, self.header)
         (self.out / JOURNAL).unlink(missing_ok=True)
-        return _Counts(len(rows), sum("left_out" in row for row in rows), before, False)
+        reasons = [row["left_out"] for row in rows if "left_out" in row]
+        return _Counts(len(rows), len(reasons), before, False, reasons[0] if reasons else "")
 
-    def _drop_other_journal(self) -> None:
-        """One that a finished shard has left, where its process was killed before it was removed."""
-        there, _, _ = read_journal(self.out / JOURNAL)
-        if there is None or there.get("shard") != self.number:
-            (self.out / JOURNAL).unlink(missing_ok=True)
+
+def _drop_finished_journal(out: Path) -> None:
+    """The journal that a finished shard has left, where its process was killed before it was removed."""
+    there, _, _ = read_journal(out / JOURNAL)
+    if there is not None and shard_file(out, int(there.get("shard", -1))).exists():
+        (out / JOURNAL).unlink()
+
+
+def _drop_journal_of_others(out: Path, number: int) -> None:
+    """A journal that is of no shard, or of another one: it was begun, and then one before it was deleted."""
+    there, _, _ = read_journal(out / JOURNAL)
+    if there is None or there.get("shard") != number:
+        (out / JOURNAL).unlink(missing_ok=True)
 
 
 def _row(one: Attempt) -> dict[str, Any]:
@@ -221,5 +253,5 @@ def _counts(file: Path) -> tuple[int, int]:
     try:
         errors = parquet.read_table(file, columns=["error"]).column(0)
     except (ArrowException, OSError) as error:
-        raise ValueError(f"{shown(file)} can't be read: {error}. Delete it and locate again.") from None
+        raise ValueError(f"{shown(file)} can't be read: {as_clause(error)}. Delete it and locate again.") from None
     return len(errors), len(errors) - errors.null_count

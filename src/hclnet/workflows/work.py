@@ -29,7 +29,6 @@ from hclnet.types import Log
 from hclnet.workflows.asked import Asked, Attempt, threads
 from hclnet_runtime.text import shown
 
-_READERS = 2  # threads
 _BEHIND = 4  # images that are located and not yet drawn
 
 _OF_ONE_FILE = frozenset(  # what can be wrong with one picture's file and not with the next one's

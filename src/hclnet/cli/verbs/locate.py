@@ -80,6 +80,9 @@ def locate(
             show_default="10000 with --manifest",
         ),
     ] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Of finished shards, locate what was left out once more.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Drop what another model or other settings left in --out.")
     ] = False,
@@ -97,12 +100,15 @@ def locate(
     maps |= {"size": size, "classes": class_names or None, "class_text": classes}
     device = device or "auto"
     if manifest is None and shard_size is None:
+        if retry:
+            raise ValueError("--retry belongs to --manifest and --shard-size: else what was left out is tried anyway.")
         raise typer.Exit(
             locate_images(images or (), model, out, top, formats, save, device, image_root=image_root, **maps)
         )
-    told = {"format": formats != _FORMATS, "save": save != _SAVE, "image-root": image_root is not None}
+    told = {"format": formats != _FORMATS, "save": save not in (_SAVE, "none"), "image-root": image_root is not None}
     if options := [f"--{name}" for name, is_told in told.items() if is_told]:
         raise ValueError(
             f"{' and '.join(options)} can't be with --manifest or --shard-size; hclnet convert makes files of shards."
         )
+    maps |= {"retry": retry}
     raise typer.Exit(locate_into_shards(images or (), model, out, top, device, manifest, shard_size, **maps))
