@@ -74,7 +74,7 @@ def table(measured: Sequence[Sequence[Times]]) -> list[str]:
     Args:
         measured: of each round the times of both sides.
     """
-    lines = ["| | seconds, A | B | B / A | processor seconds, A | B | B / A |", "|---" * 7 + "|"]
+    lines = ["| command | seconds, A | B | B / A | processor seconds, A | B | B / A |", "|---" * 7 + "|"]
     for verb in measured[0][0]:
         cells = []
         for kind in (0, 1):
