@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Processes that run tests side by side, one file at a time each. Each takes up to 2 GB of memory.
+# Processes that run tests side by side, one file at a time each. Each takes up to 3 GB of memory, of the slow tests 6.
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
