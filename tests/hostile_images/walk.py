@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,10 @@ from typer.testing import CliRunner
 
 import hclnet
 from hclnet.cli.app import app
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from memory import peak
 
 
 def by_locate(folder: Path, run: Path, out: Path) -> dict[str, Any]:
@@ -66,7 +69,7 @@ def main() -> None:
         begin = time.perf_counter()
         results[name] = walk(folder, run, out / name)
         print(f"{name}: {time.perf_counter() - begin:.1f} s", file=sys.stderr)
-        results[name]["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        results[name]["peak"] = peak()
     print(json.dumps(results))
 
 
