@@ -200,7 +200,7 @@ def test_the_example_method_is_found_and_trains(place: Path, package: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(3000)
 def test_every_command_of_every_page_runs(place: Path, package: Path):
     path = os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")])
     ran = 0
