@@ -5,9 +5,7 @@ After each the folder of results is looked at: it has whole lines and whole file
 """
 
 import json
-import os
 import random
-import signal
 import sys
 import time
 from pathlib import Path
@@ -17,24 +15,10 @@ from pyarrow import parquet
 
 import hclnet.workflows.locate
 import hclnet.workflows.shards  # noqa: F401
-from hclnet.cli import main
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-def start(arguments, said):
-    process = os.fork()
-    if process:
-        return process
-    code = 1
-    try:
-        with open(said, "a") as file:  # noqa: PTH123
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-        sys.argv = ["hclnet", *arguments]
-        main()
-    except SystemExit as stop:
-        code = stop.code or 0
-    finally:
-        os._exit(code)
+from killing import finish, kill, start
 
 
 def count(out):
@@ -75,8 +59,7 @@ def run():
     lot, out, said = random.Random(int(seed)), Path(out), Path(out).with_name("said")
     arguments += ["--out", str(out)]
     begun = time.monotonic()
-    process = start([*arguments[:-1], str(out.with_name("whole"))], said)
-    assert os.waitpid(process, 0)[1] == 0, said.read_text()
+    finish([*arguments[:-1], str(out.with_name("whole"))], said)
     seconds = time.monotonic() - begun
     for _ in range(int(times)):
         lines, process = count(out) + lot.randint(0, 9), start(arguments, said)
@@ -84,13 +67,8 @@ def run():
         while count(out) < lines and time.monotonic() < until:
             time.sleep(0.001)
         time.sleep(lot.uniform(0, seconds / 60))
-        os.kill(process, signal.SIGKILL)
-        status = os.waitpid(process, 0)[1]
-        killed = os.WIFSIGNALED(status)
-        assert killed or os.waitstatus_to_exitcode(status) == 0, said.read_text()
-        print("killed" if killed else "ended", look(out), flush=True)
-    process = start(arguments, said)
-    assert os.waitpid(process, 0)[1] == 0, said.read_text()
+        print("killed" if kill(process, said) else "ended", look(out), flush=True)
+    finish(arguments, said)
     print("whole", look(out), flush=True)
 
 

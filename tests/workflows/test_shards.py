@@ -228,8 +228,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from memory import peak
 from hclnet.data.listing import Entry, Listing, write_listing
-from hclnet.formats.shards import shard_file, write_shard
-from hclnet.workflows.shards import _counts
+from hclnet.formats.shards import counts, shard_file, write_shard
 out, count = Path(sys.argv[1]), int(sys.argv[2])
 begun = peak()
 names = (f"{k % 997:03}/a rather long name of an image {k:07}.jpg" for k in range(count))
@@ -240,7 +239,7 @@ for number in range(listing.groups):
     some = listing.group(number)
     rows = [{"path": one.path, "left_out": f"{one.path} is missing"} for one in some]
     write_shard(shard_file(out, number), number * 10_000, some, rows, {})
-assert sum(_counts(shard_file(out, number))[0] for number in range(listing.groups)) == count
+assert sum(counts(shard_file(out, number))[0] for number in range(listing.groups)) == count
 print(peak() - begun)
 """
 

@@ -96,15 +96,28 @@ def read_rows(files: Iterable[Path], header: dict[str, Any]) -> Iterator[dict[st
     Raises:
         ValueError: a shard can't be read.
     """
+    for file in files:
+        for row in _table(file).to_pylist():
+            yield _line(row, header)
+
+
+def counts(file: Path) -> tuple[int, int]:
+    """Of a shard, how many images it has and how many of them are left out.
+
+    Raises:
+        ValueError: it can't be read.
+    """
+    errors = _table(file, ["error"]).column(0)
+    return len(errors), len(errors) - errors.null_count
+
+
+def _table(file: Path, columns: list[str] | None = None) -> Any:
     from pyarrow import ArrowException, parquet
 
-    for file in files:
-        try:
-            rows = parquet.read_table(file).to_pylist()
-        except (ArrowException, OSError) as error:
-            raise ValueError(f"{shown(file)} can't be read: {as_clause(error)}. Delete it and locate again.") from None
-        for row in rows:
-            yield _line(row, header)
+    try:
+        return parquet.read_table(file, columns=columns)
+    except (ArrowException, OSError) as error:
+        raise ValueError(f"{shown(file)} can't be read: {as_clause(error)}. Delete it and locate again.") from None
 
 
 def _plain(number: int, entry: Entry, row: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from hclnet.workflows.classifier import classifier_localizer
 from hclnet.workflows.classifier import learn_from as learn_foreground_from
 from hclnet.workflows.exported import ExportedModel, open_model
 from hclnet_runtime.pictures import Picture, as_picture, decoded, in_threads
-from hclnet_runtime.request import as_classes, as_count, split_names
+from hclnet_runtime.request import as_classes, split_names
 from hclnet_runtime.text import shown
 
 _READERS = 2  # threads
@@ -166,8 +166,8 @@ def ask(
     model: str | Path | None,
     device: str | torch.device,
     *,
-    top: int = 1,
-    max_objects: int = 1,
+    top: int,
+    max_objects: int,
     classes: Iterable[str] | None = None,
     class_text: str | None = None,
     classifier: str | None = None,
@@ -177,12 +177,13 @@ def ask(
     size: int | None = None,
     **inference: Unpack[InferenceSettings],
 ) -> Asked:
-    """The localizer of a run, a file or a classifier, and what it is asked; arguments are those of `locate_files`.
+    """The localizer of a run, a file or a classifier, and what it is asked.
+
+    Arguments are those of `locate_files`; the counts were checked.
 
     Raises:
         ValueError: there is no such model, class or setting, or two options exclude each other.
     """
-    top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
     localizer: Localizer | ExportedModel
     if classifier is None:
         _only_for_a_classifier(weights=weights, classes_file=classes_file, learn_from=learn_from, size=size)

@@ -45,17 +45,22 @@ class Source:
         if given is not None and given.name in _OURS and given.parent.resolve() == out.resolve():
             raise ValueError(f"{shown(given)} has the name of a file of the results. Name another --out.")
 
+    @property
+    def _absolute(self) -> list[str]:
+        return [os.path.abspath(os.path.expanduser(one)) for one in self.arguments]  # noqa: PTH100, PTH111
+
     def header(self) -> dict[str, Any]:
+        """What tells these images from others."""
         if self.manifest is not None:
             return {"manifest": os.path.abspath(self.manifest), "sha256": digest_of(self.manifest)}  # noqa: PTH100
-        return {"arguments": [os.path.abspath(os.path.expanduser(one)) for one in self.arguments]}  # noqa: PTH100, PTH111
+        return {"arguments": self._absolute}
 
     def root(self) -> str | None:
         """The folder that names in files for other tools are relative to."""
         if self.manifest is not None:
             return os.path.dirname(os.path.abspath(self.manifest))  # noqa: PTH100, PTH120
         with suppress(ValueError):
-            fixed = [fixed_part(Path(os.path.abspath(os.path.expanduser(one)))) for one in self.arguments]  # noqa: PTH100, PTH111
+            fixed = [fixed_part(Path(one)) for one in self._absolute]
             return os.path.commonpath([p.parent if p.is_file() else p for p in fixed])
         return None
 

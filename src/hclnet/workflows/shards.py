@@ -27,7 +27,7 @@ from hclnet.formats.journal import FILE as JOURNAL
 from hclnet.formats.journal import FORMAT as JOURNAL_FORMAT
 from hclnet.formats.journal import Journal, opened, read_journal
 from hclnet.formats.rows import row_of
-from hclnet.formats.shards import FORMAT, read_rows, shard_file, shard_files, write_shard
+from hclnet.formats.shards import FORMAT, counts, read_rows, shard_file, shard_files, write_shard
 from hclnet.formats.table import check_parquet
 from hclnet.progress import bar
 from hclnet.randomness import random_states_kept
@@ -37,7 +37,7 @@ from hclnet.types import Log
 from hclnet.workflows.asked import Asked, Attempt, ask
 from hclnet.workflows.shard_folder import Source, check_folder, open_listing
 from hclnet_runtime.request import as_arguments, as_count
-from hclnet_runtime.text import as_clause, shown
+from hclnet_runtime.text import shown
 
 SHARD_SIZE = 10_000
 """Images of a shard by default."""
@@ -146,7 +146,6 @@ def locate_shards(
         if log:
             for note in notes:
                 log(f"Left out: {note}")
-        _drop_finished_journal(out)
         done: list[_Counts] = []
         try:
             with bar("Locating") as report:
@@ -159,6 +158,7 @@ def locate_shards(
             if log:
                 log(f"Stopped with {len(done):,} of {listing.groups:,} shards finished. The same command goes on.")
             raise
+        (out / JOURNAL).unlink(missing_ok=True)  # a finished shard's, where its process was killed before it went
     left_out, before = sum(one.left_out for one in done), sum(one.before for one in done)
     return Shards(out, listing.count, left_out, before, tuple(notes))
 
@@ -195,7 +195,7 @@ class _Shard:
         """Locate what is missing, and write it."""
         file = shard_file(self.out, self.number)
         if file.exists():
-            images, left_out = _counts(file)
+            images, left_out = counts(file)
             if not (self.retry and left_out):
                 report(self.first + images, listing.count)
                 return _Counts(images, left_out, images - left_out, True)
@@ -220,15 +220,9 @@ class _Shard:
         return _Counts(len(rows), len(reasons), before, False, reasons[0] if reasons else "")
 
 
-def _drop_finished_journal(out: Path) -> None:
-    """The journal that a finished shard has left, where its process was killed before it was removed."""
-    there, _, _ = read_journal(out / JOURNAL)
-    if there is not None and shard_file(out, int(there.get("shard", -1))).exists():
-        (out / JOURNAL).unlink()
-
-
 def _drop_journal_of_others(out: Path, number: int) -> None:
-    """A journal that is of no shard, or of another one: it was begun, and then one before it was deleted."""
+    """A journal that is cut off in its header, or of another shard: one that is finished, or was begun before this one
+    was deleted."""
     there, _, _ = read_journal(out / JOURNAL)
     if there is None or there.get("shard") != number:
         (out / JOURNAL).unlink(missing_ok=True)
@@ -244,14 +238,3 @@ def _row(one: Attempt) -> dict[str, Any]:
 def _is_located(journal: Journal, entry: Entry) -> bool:
     row = journal.rows.get(str(entry.file))
     return row is not None and "left_out" not in row
-
-
-def _counts(file: Path) -> tuple[int, int]:
-    """Of a finished shard, how many images it has and how many of them are left out."""
-    from pyarrow import ArrowException, parquet
-
-    try:
-        errors = parquet.read_table(file, columns=["error"]).column(0)
-    except (ArrowException, OSError) as error:
-        raise ValueError(f"{shown(file)} can't be read: {as_clause(error)}. Delete it and locate again.") from None
-    return len(errors), len(errors) - errors.null_count
