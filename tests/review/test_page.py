@@ -278,6 +278,10 @@ def test_the_mouse(folder, serve, visit):
     def at(x, y):
         return frame["x"] + x * scale, frame["y"] + y * scale
 
+    def begin_drawing():
+        tab.click("[data-do='draw']")
+        tab.locator("#stage.drawing").wait_for()  # it comes after what is being saved
+
     def drag(a, b):
         tab.mouse.move(*at(*a))
         tab.mouse.down()
@@ -294,11 +298,11 @@ def test_the_mouse(folder, serve, visit):
     middle = (y0 - 10 + y1 + 30) / 2
     drag((x0 + 20, middle), (x0 - 500, middle))  # the left side, beyond the edge
     assert boxes(tab)[0] == pytest.approx([0, y0 - 10, x1 + 60, y1 + 30], abs=0.01)
-    tab.click("[data-do='draw']")
+    begin_drawing()
     drag((250, 200), (40, 30))  # from the bottom right
     wait(tab, "document.querySelector('#objects').textContent.includes('drawn by you')")
     assert boxes(tab)[0] == pytest.approx([40, 30, 250, 200], abs=0.01)
-    tab.click("[data-do='draw']")
+    begin_drawing()
     drag((100, 100), (100.5, 100.5))  # a slip of the hand is no box
     assert boxes(tab)[0] == pytest.approx([40, 30, 250, 200], abs=0.01)
     press(tab, "Escape")
@@ -319,6 +323,29 @@ def test_the_mouse(folder, serve, visit):
     tab.click("[data-do='empty']")
     tab.click("[data-do='undo']")
     count(tab, "3 of 30")
+
+
+def test_keys_that_are_faster_than_a_save_wait_for_it(folder, serve, visit):
+    tab = visit(serve(folder))
+    image = shown(tab)
+    saves = []
+
+    def hold(route):
+        if route.request.method == "PUT" and not saves:
+            saves.append(route)
+        else:
+            route.continue_()
+
+    tab.route("**/api/images/*", hold)
+    press(tab, "e", "ArrowRight")
+    for _ in range(500):
+        if not saves:
+            tab.wait_for_timeout(20)
+    press(tab, "Escape", "d", "Enter")  # a box in the middle, not the image accepted
+    saves[0].continue_()
+    wait(tab, "document.querySelector('#objects').textContent.includes('drawn by you')")
+    assert boxes(tab) == [[80, 60, 240, 180]]
+    assert written(folder, image, "open")[0][1:] == [80, 60, 240, 180]
 
 
 def test_the_heatmap_and_its_levels(folder, serve, visit):

@@ -24,7 +24,7 @@ const LISTED = [
   ["Esc", "end drawing or moving"],
 ];
 const ACTIONS = {
-  Enter: "accept", Delete: "reject", Backspace: "reject", ArrowRight: "next", ArrowLeft: "previous", "[": "larger", "]": "smaller",
+  Enter: "enter", Delete: "reject", Backspace: "reject", ArrowRight: "next", ArrowLeft: "previous", "[": "larger", "]": "smaller",
   n: "empty", u: "undo", d: "draw", a: "add", e: "edit", b: "box", w: "files",
 };
 const DIALOGS = { g: grid.open, c: classes.open, h: heat.toggle, "?": help };
@@ -58,7 +58,6 @@ document.addEventListener("keydown", (event) => {
   if (key === "Escape") leave();
   else if (undo) review.act("undo");
   else if (marked && key.startsWith("Arrow")) review.arrow(key, event.shiftKey, Number(marked.dataset.index), marked.dataset.side);
-  else if (key === "Enter" && stage.isDrawing() !== null) review.inTurn(review.drawInTheMiddle);
   else if (/^[1-9]$/.test(key)) {
     const label = review.state().all.labels[Number(key) - 1];
     if (label && review.state().image) review.inTurn(() => review.setLabel(label));

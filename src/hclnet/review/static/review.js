@@ -171,7 +171,7 @@ async function drawn(box) {
 }
 
 // By the keyboard alone: a box in the middle, to be moved by the arrow keys.
-export async function drawInTheMiddle() {
+async function drawInTheMiddle() {
   await drawn(center(now.image.size));
   stage.focus(now.selected);
   say("Arrow keys move the box. Tab goes to its corners and sides. Esc ends.");
@@ -209,6 +209,8 @@ export const jump = (image) => inTurn(async () => {
 // With an image on the screen.
 const actions = {
   accept: () => (now.objects.length ? decide("accepted", now.objects) : say("There is no box to accept. D draws one, N says that nothing is here.")),
+  // What it means depends on what was done before, such as a D that waits for a save.
+  enter: () => (stage.isDrawing() === null ? actions.accept() : drawInTheMiddle()),
   reject: async () => {
     if (now.objects.length < 2) return decide("rejected", []);
     now.objects.splice(now.selected, 1);
