@@ -197,6 +197,25 @@ def test_first_run(printed: Printed, birds: Path):
 
 
 @pytest.mark.slow
+def test_training_speed(printed: Printed, birds: Path):
+    small = ("--set", "size=64", "--set", "epochs=1", "--set", "scales=1", "--precisions", "float32", "--times", 1)
+    lines = printed("training_speed", birds, *small)
+    rows = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines if "|" in line
+    }
+    parts = [
+        float(cells[0])
+        for what, cells in rows.items()
+        if what.startswith(("Features", "Training", "Foreground", "the rest"))
+    ]
+    assert len(parts) >= 4 and sum(parts) == pytest.approx(float(rows["all"][0]), abs=0.5)
+    (resident,) = [line for line in lines if "resident" in line]
+    assert 0.1 < float(resident.split()[-2]) < 4
+    backbone, step = rows["backbone at 64 px"], next(cells for what, cells in rows.items() if "step of heads" in what)
+    assert 0.05 < float(backbone[1]) < 0.2 and 0.05 < float(step[1]) < 1  # GFLOP
+
+
+@pytest.mark.slow
 def test_two_commits(printed: Printed, birds: Path):
     small = ("--rounds", 1, "--set", "size=64", "--set", "epochs=1", "--set", "scales=1")
     lines = printed("two_commits", ".", ".", "--data", birds, "--images", birds / "images", *small)

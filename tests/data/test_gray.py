@@ -196,7 +196,7 @@ def test_so_is_what_is_evaluated_cached_or_not(deep: tuple[Path, Path, list[str]
     kept = (localizer.backbone, localizer.method.in_features, samples, 64, localizer.dtype, localizer.device)
     one, other = (cached_features(*kept, gray=gray) for gray in (localizer.gray, Gray((0, 60000))))
     stage = localizer.method.in_features[-1]
-    assert not np.array_equal(one.plain[stage], other.plain[stage])
+    assert not np.array_equal(one.plain[stage].read(), other.plain[stage].read())
 
 
 def test_a_localizer_without_a_run_goes_by_each_image(deep: tuple[Path, Path, list[str]]):

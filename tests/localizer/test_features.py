@@ -98,7 +98,7 @@ def test_what_is_there_is_not_computed_again(cache):
     again = cache.get()
     assert cache.computed == 0 and len(entries()) == 1
     for stage in first.plain:
-        np.testing.assert_array_equal(first.plain[stage], again.plain[stage])
+        np.testing.assert_array_equal(first.plain[stage].read(), again.plain[stage].read())
 
 
 def other_weights(cache):
@@ -173,7 +173,7 @@ def test_a_backbone_in_training_mode_makes_the_same_features(cache, backbone):
     backbone.train()
     again = cache.get()
     for stage in first.plain:
-        np.testing.assert_array_equal(first.plain[stage], again.plain[stage])
+        np.testing.assert_array_equal(first.plain[stage].read(), again.plain[stage].read())
 
 
 class Killed(BaseException):
@@ -221,7 +221,7 @@ def test_what_a_killed_process_left_goes_after_a_day(cache, monkeypatch):
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut off"])
 def test_a_damaged_entry_is_made_anew(cache, damage):
-    whole = {stage: rows.copy() for stage, rows in cache.get().plain.items()}
+    whole = {stage: rows.read() for stage, rows in cache.get().plain.items()}
     file = entries()[0] / "plain-stage5.npy"
     if damage == "missing":
         file.unlink()
@@ -230,7 +230,7 @@ def test_a_damaged_entry_is_made_anew(cache, damage):
     store = cache.get()
     assert cache.computed == COUNT
     for stage in whole:
-        np.testing.assert_array_equal(store.plain[stage], whole[stage])
+        np.testing.assert_array_equal(store.plain[stage].read(), whole[stage])
 
 
 def test_another_process_that_was_faster_is_believed(cache, monkeypatch):

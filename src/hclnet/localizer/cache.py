@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from jaxtyping import Int64
 from hclnet.backbones.backbone import Backbone, Features
 from hclnet.caches import writable
 from hclnet.localizer.features import as_input, extract, image_batches, inference_batch
+from hclnet.localizer.rows import Rows, RowWriter
 from hclnet.types import Gray, Sample
 from hclnet_runtime.caches import cache_home
 from hclnet_runtime.data.images import OWN
@@ -39,15 +40,15 @@ _STALE = 24 * 3600  # seconds
 
 @dataclass(frozen=True, slots=True)
 class FeatureStore:
-    """Features of a list of images on disk, memory-mapped.
+    """Features of a list of images on disk.
 
     Attributes:
         plain, mirrored: by stage, n x h x w x c; bfloat16 is stored as its 16 bits.
         dtype: of the features.
     """
 
-    plain: dict[str, np.ndarray]
-    mirrored: dict[str, np.ndarray]
+    plain: dict[str, Rows]
+    mirrored: dict[str, Rows]
     dtype: torch.dtype
 
     def __len__(self) -> int:
@@ -57,12 +58,12 @@ class FeatureStore:
         """Features of some images; of the mirror image where `mirror` says so."""
         features = {}
         for stage, plain in self.plain.items():
-            if mirror is None:
-                rows = plain[indices]
+            if mirror is None or not mirror.any():
+                rows = plain.read(indices)
             else:
-                pick = zip(indices, mirror)
-                rows = np.stack([self.mirrored[stage][i] if flipped else plain[i] for i, flipped in pick])
-            tensor = torch.from_numpy(np.ascontiguousarray(rows))
+                rows = np.empty((len(indices), *plain.shape[1:]), plain.dtype)
+                rows[~mirror], rows[mirror] = plain.read(indices[~mirror]), self.mirrored[stage].read(indices[mirror])
+            tensor = torch.from_numpy(rows)
             tensor = tensor.view(torch.bfloat16) if self.dtype == torch.bfloat16 else tensor
             features[stage] = tensor.permute(0, 3, 1, 2)
         return features
@@ -114,10 +115,10 @@ def _open(entry: Path, stages: Sequence[str], dtype: torch.dtype, mirror: bool) 
         return None
     try:
         plain, mirrored = (
-            {stage: np.load(entry / f"{kind}-{stage}.npy", mmap_mode="r") for stage in wanted}
+            {stage: Rows(entry / f"{kind}-{stage}.npy") for stage in wanted}
             for kind, wanted in (("plain", stages), ("mirrored", stages if mirror else ()))
         )
-    except (OSError, EOFError, ValueError):
+    except (OSError, ValueError):
         shutil.rmtree(entry, ignore_errors=True)
         return None
     return FeatureStore(plain, mirrored, dtype)
@@ -136,33 +137,31 @@ def _compute(
     gray: Gray,
 ) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", suffix=".part", dir=entry.parent))
-    storage = np.uint16 if dtype == torch.bfloat16 else np.float32
+    storage = np.dtype(np.uint16 if dtype == torch.bfloat16 else np.float32)
     kinds = ("plain", "mirrored") if mirror else ("plain",)
     try:
-        files = {
-            (kind, stage): np.lib.format.open_memmap(
-                scratch / f"{kind}-{stage}.npy", mode="w+", dtype=storage, shape=(len(samples), *shape)
-            )
-            for kind in kinds
-            for stage, shape in shapes.items()
-        }
-        done = 0
-        frozen = backbone.folded().to(device).to(memory_format=torch.channels_last)
-        with torch.inference_mode():
-            for images in image_batches([s.path for s in samples], size, inference_batch(device), gray):
-                x = as_input(images, backbone, device)
-                for kind in kinds:
-                    features = extract(frozen, x.flip(3) if kind == "mirrored" else x, list(shapes), dtype)
-                    for stage, value in features.items():
-                        rows = value.permute(0, 2, 3, 1).contiguous().cpu()
-                        rows = rows.view(torch.uint16) if dtype == torch.bfloat16 else rows
-                        files[kind, stage][done : done + len(images)] = rows.numpy()
-                done += len(images)
-                if progress:
-                    progress(done, len(samples))
-        for file in files.values():
-            file.flush()
-        del files
+        with ExitStack() as files:
+            writers = {
+                (kind, stage): files.enter_context(
+                    RowWriter(scratch / f"{kind}-{stage}.npy", (len(samples), *shape), storage)
+                )
+                for kind in kinds
+                for stage, shape in shapes.items()
+            }
+            done = 0
+            frozen = backbone.folded().to(device).to(memory_format=torch.channels_last)
+            with torch.inference_mode():
+                for images in image_batches([s.path for s in samples], size, inference_batch(device), gray):
+                    x = as_input(images, backbone, device)
+                    for kind in kinds:
+                        features = extract(frozen, x.flip(3) if kind == "mirrored" else x, list(shapes), dtype)
+                        for stage, value in features.items():
+                            rows = value.permute(0, 2, 3, 1).contiguous().cpu()
+                            rows = rows.view(torch.uint16) if dtype == torch.bfloat16 else rows
+                            writers[kind, stage].append(rows.numpy())
+                    done += len(images)
+                    if progress:
+                        progress(done, len(samples))
         try:
             scratch.rename(entry)
         except OSError:  # another process was faster; its entry is the same
