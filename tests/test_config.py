@@ -145,6 +145,7 @@ def test_the_training_key_has_what_weights_depend_on():
         "data",
         "inference",
         "device",
+        "devices",
         "workers",
         "on_bad_image",
         "as_classes",
@@ -157,6 +158,7 @@ def test_the_training_key_has_what_weights_depend_on():
         {"crops": 10},
         {"cam_normalization": "pas"},
         {"device": "cpu"},
+        {"devices": 2},
         {"workers": 2},
     ):
         assert make_config("birds", "hclnet", **same).training_key() == key

@@ -5,7 +5,7 @@ import torch
 from typer.testing import CliRunner
 
 from hclnet.cli.app import app
-from hclnet.device import autocast, explain_precision, precision_name, resolve_device, resolve_precision
+from hclnet.device import autocast, check_devices, explain_precision, precision_name, resolve_device, resolve_precision
 from hclnet.localizer.localizer import Localizer
 from hclnet.workflows.locate import locate_files
 from hclnet.workflows.settings import make_config
@@ -172,3 +172,21 @@ def test_a_device_of_torch_is_taken_and_what_is_none_is_refused_in_a_sentence():
         resolve_device(without)
     with pytest.raises(ValueError, match="--device meta can't be used: there is no such device"):
         resolve_device(torch.device("meta"))
+
+
+def test_several_devices_that_are_not_there_are_named(monkeypatch):
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    check_devices(1, torch.device("mps"))
+    check_devices(64, CPU)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    check_devices(2, torch.device("cuda"))
+    for device, way in {
+        "mps": "there is one MPS device. Leave --devices out",
+        "cuda": "torch finds 2 CUDA devices here. Take --devices 2",
+        "cuda:1": "--device cuda:1 names a single one. Write --device cuda, and choose .*CUDA_VISIBLE_DEVICES",
+    }.items():
+        with pytest.raises(ValueError, match=f"--devices 3 can't be used: {way}"):
+            check_devices(3, torch.device(device))
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    with pytest.raises(ValueError, match=r"several processes already\. Call hclnet once"):
+        make_config("photos", devices=2, device="cpu")

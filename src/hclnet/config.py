@@ -225,10 +225,18 @@ class RunConfig(Strict):
     )
     seed: Seed = Field(default=0, description="of the heads' start, the order of images, and an automatic split")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
+    devices: int = Field(
+        default=1, ge=1, description="processes that train together: a card each, or with cpu a part of the processor"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="auto: float32, but trained in bfloat16 where it is native; or HCLNET_PRECISION"
     )
-    workers: int = Field(default=0, ge=0, description="processes that decode images with --tune all")
+    workers: int | None = Field(
+        default=None,
+        ge=0,
+        description="processes that decode images with --tune all, for each device; None: with a card one for each "
+        "core of its share, at most 8; with cpu 0, since its cores are at work",
+    )
     on_bad_image: Literal["fail", "skip"] = Field(
         default="fail", description="fail before training, or skip the broken images"
     )
@@ -246,7 +254,9 @@ class RunConfig(Strict):
 
         Which images they are, `data.csv` in the run folder says, by their bytes; where they lie does not matter.
         """
-        key = self.model_dump(exclude={"data", "inference", "device", "workers", "on_bad_image", "as_classes"})
+        key = self.model_dump(
+            exclude={"data", "inference", "device", "devices", "workers", "on_bad_image", "as_classes"}
+        )
         return {**key, "gray_max": "auto"} if self.gray_max == "file" else key  # or no run of version 0.1 could go on
 
     def write(self, path: Path) -> None:

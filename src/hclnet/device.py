@@ -58,6 +58,34 @@ def _lacking(device: str) -> str:
     return ""
 
 
+def check_devices(devices: int, device: torch.device) -> None:
+    """Whether a training can be shared by so many devices of a kind.
+
+    Args:
+        devices: how many.
+        device: one of them.
+
+    Raises:
+        ValueError: it can't; the message says what to do.
+    """
+    if devices == 1:
+        return
+    if "LOCAL_RANK" in os.environ:
+        reason, way = "another program has started several processes already", "Call hclnet once; it starts its own"
+    elif not torch.distributed.is_available():
+        reason, way = "this build of torch has no distributed training", "Leave --devices out"
+    elif device.type == "mps":
+        reason, way = "there is one MPS device", "Leave --devices out"
+    elif device.index is not None:
+        reason = f"--device {device} names a single one"
+        way = "Write --device cuda, and choose the cards by the environment variable CUDA_VISIBLE_DEVICES=0,1"
+    elif device.type == "cuda" and (count := torch.cuda.device_count()) < devices:
+        reason, way = f"torch finds {count} CUDA device{'s' * (count > 1)} here", f"Take --devices {count}"
+    else:
+        return
+    raise ValueError(f"--devices {devices} can't be used: {reason}. {way}.")
+
+
 def resolve_precision(precision: str, device: torch.device, training: bool = False) -> torch.dtype:
     """What features and heads are computed in; `explain_precision` without the reason."""
     return explain_precision(precision, device, training)[0]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import pickle
 
 import numpy as np
 import pytest
+import torch
 
 import hclnet
-from hclnet.training.batches import EpochBatches, ImageBatches
+from hclnet.training.batches import EpochBatches, ImageBatches, workers_of
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,15 @@ def test_a_process_that_is_started_anew_gets_the_images_too(birds):
     data = ImageBatches(hclnet.read(birds).split("train"), 48, 3, seed=0)
     key = (0, np.array([2, 5]))
     assert (pickle.loads(pickle.dumps(data))[key].images == data[key].images).all()
+
+
+def test_a_card_gets_the_cores_that_are_its_share_and_a_processor_none(monkeypatch):
+    cuda, cpu = torch.device("cuda"), torch.device("cpu")
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "fork")
+    for cores, devices, expected in ((16, 1, 8), (16, 4, 4), (4, 1, 4), (2, 4, 0)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process, cores=cores: set(range(cores)), raising=False)
+        assert workers_of(cuda, devices) == expected
+        assert workers_of(cpu, devices) == 0
+        assert workers_of(cuda, devices, 3) == workers_of(cpu, devices, 3) == 3
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "spawn")
+    assert workers_of(cuda, 1) == 0  # a script would be run again by each

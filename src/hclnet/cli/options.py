@@ -48,6 +48,13 @@ Tune = Annotated[
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.", show_default="12")]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same machine: same metrics.", show_default="0")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", show_default="auto")]
+Devices = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that train together: a card each, or with --device cpu a part of the processor.",
+        show_default="1",
+    ),
+]
 Preset = Annotated[
     str | None,
     typer.Option(

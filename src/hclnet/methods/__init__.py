@@ -29,7 +29,7 @@ __all__ = [
     "method_names",
 ]
 
-_SHARED = {"base", "branch", "convolution", "minmax"}
+_SHARED = {"base", "branch", "convolution", "minmax", "whole_batch"}
 
 
 def method_names() -> list[str]:

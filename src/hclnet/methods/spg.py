@@ -14,6 +14,7 @@ from hclnet.methods.base import Method, Output
 from hclnet.methods.branch import Branch, xavier
 from hclnet.methods.convolution import Conv3x3
 from hclnet.methods.minmax import minmax
+from hclnet.methods.whole_batch import share_of_total
 
 _FEWEST, _SHARE = 30, 0.7  # pixels of foreground; of the guide's maximum, where there are fewer
 
@@ -63,7 +64,7 @@ def guided(logits: Float[Tensor, "b h w"], guide: Float[Tensor, "b h w"], high: 
     """
     foreground, known = pseudo_mask(guide.detach(), high, low)
     losses = F.binary_cross_entropy_with_logits(logits, foreground.to(logits.dtype), reduction="none")
-    return (losses * known).sum() / known.sum()
+    return (losses * known).sum() / share_of_total(known.sum())
 
 
 class SPG(Method):

@@ -3,6 +3,7 @@
 What trains is in `training.run`; only who imports that waits for Lightning.
 """
 
+from hclnet.training.batches import check_divides
 from hclnet.training.completed import complete_run
 from hclnet.training.folder import (
     CheckpointError,
@@ -19,6 +20,7 @@ from hclnet.training.foreground import learn_missing
 __all__ = [
     "CheckpointError",
     "TrainResult",
+    "check_divides",
     "check_free",
     "check_resumable",
     "complete_run",

@@ -9,7 +9,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
@@ -17,8 +17,10 @@ from hclnet.backbones import Features
 from hclnet.config import RunConfig
 from hclnet.localizer.features import as_input
 from hclnet.localizer.localizer import Localizer
-from hclnet.training.batches import Batch, step_random
+from hclnet.methods.whole_batch import has_share
+from hclnet.training.batches import Batch, EpochBatches, step_random
 from hclnet.training.optimizer import build_optimizer, build_schedule
+from hclnet.training.part import WHOLE
 
 
 class Diverged(ValueError):
@@ -29,15 +31,25 @@ class Training(pl.LightningModule):
     """Teaches a localizer's method, and with `tune=all` its backbone, by the method's own loss.
 
     What learns is in training mode: the batch norms of a backbone that is tuned follow its batches.
+
+    Args:
+        localizer: with method and backbone.
+        config: of the run.
+        total_steps: of all epochs together.
+        batches: that several processes share, if they do. Lightning takes the mean of their gradients. So each weights
+            its loss by its images, and the gradient is that of the whole batch, however it is divided.
     """
 
-    def __init__(self, localizer: Localizer, config: RunConfig, total_steps: int) -> None:
+    def __init__(
+        self, localizer: Localizer, config: RunConfig, total_steps: int, batches: EpochBatches | None = None
+    ) -> None:
         super().__init__()
         self.method = localizer.method
         if config.tune == "all":
             self.backbone = localizer.backbone
         self.config = config
         self.total_steps = total_steps
+        self.batches, self.part = batches, batches.part if batches else WHOLE
         self.sums: dict[str, Tensor] = {}
         self.train()
 
@@ -59,7 +71,17 @@ class Training(pl.LightningModule):
         self.sums = {}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        features, targets = self._features(batch, step_random(self.config.seed, self.current_epoch, batch_idx))
+        if self.batches is None or self.part.processes == 1:
+            return self._loss(batch, len(batch.targets), batch_idx)
+        whole = self.batches.size(batch_idx)
+        share = len(batch.targets) / whole
+        with has_share(share):
+            return self._loss(batch, whole, batch_idx) * (self.part.processes * share)
+
+    def _loss(self, batch: Batch, whole: int, batch_idx: int) -> Float[Tensor, ""]:
+        """The loss of a batch of `whole` images, or of the part of it that this process has."""
+        random = step_random(self.config.seed, self.current_epoch, batch_idx)
+        features, targets = self._features(batch, random, whole)
         true = targets.argmax(1)
         output = self.method(features, true)
         targets = torch.lerp(targets, torch.full_like(targets, 1 / targets.shape[1]), self.config.label_smoothing)
@@ -85,8 +107,10 @@ class Training(pl.LightningModule):
             self.sums[f"loss_{name}"] = self.sums.get(f"loss_{name}", 0) + term.detach() * len(true)
         return total
 
-    def _features(self, batch: Batch, random: np.random.Generator) -> tuple[Features, Float[Tensor, "b c"]]:
-        """Features and targets as the method changes them."""
+    def _features(
+        self, batch: Batch, random: np.random.Generator, whole: int = 0
+    ) -> tuple[Features, Float[Tensor, "b c"]]:
+        """Features and targets as the method changes them; `whole` are the images of the batch, if others share it."""
         method, targets = self.method, batch.targets
         change = partial(method.feature_hook, random=random) if method.hooks_features else None
         if batch.features is not None:
@@ -94,14 +118,26 @@ class Training(pl.LightningModule):
                 return batch.features, targets
             return {stage: change(stage, value) for stage, value in batch.features.items()}, targets
         assert batch.images is not None  # a batch has either
-        images = as_input(batch.images, self.backbone, self.device)
         if method.augments_batches:
-            images, targets = method.augment_batch(images, targets, random)
+            images, targets = self._augmented(batch.images, targets, whole, random)
+        else:
+            images = as_input(batch.images, self.backbone, self.device)
         return self.backbone(images, method.in_features, change), targets
 
+    def _augmented(
+        self, images: UInt8[Tensor, "b s s 3"], targets: Float[Tensor, "b c"], whole: int, random: np.random.Generator
+    ) -> tuple[Float[Tensor, "b 3 s s"], Float[Tensor, "b c"]]:
+        """Images and targets as the method changes them. It may mix the images of a batch and draws for one after the
+        other, so each process lets it change the whole batch, and keeps its own part."""
+        shared = self.part.processes > 1
+        if shared:
+            images, targets = self.part.gathered(images, whole), self.part.gathered(targets, whole)
+        changed, targets = self.method.augment_batch(as_input(images, self.backbone, self.device), targets, random)
+        return (self.part.of_whole(changed), self.part.of_whole(targets)) if shared else (changed, targets)
+
     def epoch_metrics(self) -> dict[str, float]:
-        """Means over the epoch so far: the loss, its terms, and training top-1 accuracy."""
-        images = float(self.sums["images"])
-        means = {k: float(v) / images for k, v in self.sums.items() if k != "images"}
+        """Means over the epoch so far: the loss, its terms, and training top-1 accuracy. All processes call it."""
+        sums = dict(zip(self.sums, self.part.summed(list(self.sums.values()), self.device)))
+        means = {k: v / sums["images"] for k, v in sums.items() if k != "images"}
         means["top1"] = means.pop("hits")
         return means

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from hclnet.backbones import check_sides, choose_stride, get_architecture, skeleton
 from hclnet.config import RunConfig, readable
-from hclnet.device import resolve_device, resolve_precision
+from hclnet.device import check_devices, resolve_device, resolve_precision
 from hclnet.maps.augmentation import views
 from hclnet.methods import build_method, check_tune, get_method
 from hclnet.settings import over_preset, read_preset, route
@@ -44,7 +44,9 @@ def make_config(data: str | Path, method: str = "hclnet", /, **settings: Any) ->
         config = RunConfig(data=absolute(data), method=method, options=options, **routed)
     except ValidationError as error:
         raise ValueError(f"{method}: {readable(error)}") from None
-    resolve_precision(config.precision, resolve_device(config.device))  # now, not after the training
+    device = resolve_device(config.device)
+    resolve_precision(config.precision, device)  # now, not after the training
+    check_devices(config.devices, device)
     check_tune(known, config.tune)
     # Written out, so that a run is the same training whether the backbone's own stride was named or not.
     config = config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})

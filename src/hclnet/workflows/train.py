@@ -31,6 +31,7 @@ from hclnet.report import ImageMaps, write
 from hclnet.storage import locked
 from hclnet.training import (
     TrainResult,
+    check_divides,
     check_free,
     check_resumable,
     complete_run,
@@ -61,6 +62,7 @@ def train(
     epochs: int | None = None,
     seed: int | None = None,
     device: str | torch.device | None = None,
+    devices: int | None = None,
     background_class: str | None = None,
     on_bad_image: str | None = None,
     as_classes: bool | None = None,
@@ -90,6 +92,7 @@ def train(
         epochs: passes over the training images.
         seed: of all that is random; the same seed on the same machine gives the same localizer.
         device: auto, cpu, cuda, cuda:N or mps, as text or as torch's device.
+        devices: processes that train together: a card each, or with cpu a part of the processor.
         background_class: the class whose images show no object.
         on_bad_image: fail, or skip images that can't be read.
         as_classes: each folder in the data is a class, also one that is called like a split.
@@ -116,6 +119,7 @@ def train(
         epochs=epochs,
         seed=seed,
         device=None if device is None else str(device),
+        devices=devices,
         background_class=background_class,
         on_bad_image=on_bad_image,
         as_classes=as_classes,
@@ -138,6 +142,7 @@ def train(
             check_free(out)
         dataset = for_training(as_dataset(data, config.seed, config.as_classes))
         config.inference.check(dataset.classes)
+        check_divides(dataset.counts()["train"], config.batch, config.devices)
         if log:
             log(describe(dataset))
             if note := frozen_note(config.method, config.tune):
