@@ -1,7 +1,7 @@
 """Where the time of a training goes, beside the rate at which the machine multiplies matrices.
 
     python benchmarks/training_speed.py DATA [--preset best] [--method hclnet] [--set tune=all] [--set size=224]
-        [--precisions float32,bfloat16] [--parts-only]
+        [--precisions float32,bfloat16] [--parts-only] [--at-once 2]
 
 First `hclnet train` runs as a process of its own with an empty cache; printed are the seconds of each part as the
 training itself names them, all seconds, those of the processor, and the most memory that was resident at a time. Then
@@ -10,6 +10,8 @@ image, as the feature cache computes it; a step of what learns, forwards, backwa
 which is the evaluation of images with an untrained head. Each has its floating-point operations (two for a
 multiplication with an addition, counted by PyTorch of plain convolutions), their rate, and that rate's share of the
 product's. Winograd's convolutions can exceed it, since they need fewer operations.
+
+`--at-once 2` instead compares two trainings that run at the same time with one alone, in turns.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +35,6 @@ import torch
 from jaxtyping import UInt8
 from torch.utils.flop_counter import FlopCounterMode
 
-from first_run import processor_seconds
 from hclnet.config import RunConfig
 from hclnet.data import find_split, read
 from hclnet.device import PRECISIONS, autocast
@@ -47,36 +50,72 @@ from hclnet.workflows.settings import make_config
 from hclnet_runtime.data.images import load_square
 
 PART = re.compile(r"^(?P<what>[^:]+): (?P<count>\d+) (?P<unit>\w+) in (?P<seconds>[\d.]+) s", re.MULTILINE)
+MEASURES = re.compile(r"^resident (\d+) processor ([\d.]+)$", re.MULTILINE)
 SIDE = 2048
 
 # Starts a command and says how much memory it had at most; a process that ends tells its parent.
 MEASURED = """
 import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:]).returncode
-print("resident", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print("resident", used.ru_maxrss, "processor", used.ru_utime + used.ru_stime)
 raise SystemExit(code)
 """
 
 
-def whole_run(data: str, options: Sequence[str]) -> list[str]:
-    """Lines of the table of a whole training."""
+@dataclass(frozen=True)
+class Run:
+    """A whole training as a process of its own, with an empty cache.
+
+    Attributes:
+        seconds, processor: that it took.
+        resident: the most memory at a time, GiB.
+        said: its standard error.
+    """
+
+    seconds: float
+    processor: float
+    resident: float
+    said: str
+
+
+def run(data: str, options: Sequence[str]) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         words = ["-m", "hclnet", "train", data, *options, "--no-report", "--out", str(Path(folder) / "run")]
         environment = {**os.environ, "HCLNET_CACHE": str(Path(folder) / "cache")}
-        start, before = time.perf_counter(), processor_seconds()
         command = [sys.executable, "-c", MEASURED, sys.executable, *words]
+        start = time.perf_counter()
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        seconds, processor = time.perf_counter() - start, processor_seconds() - before
+        seconds = time.perf_counter() - start
     if done.returncode:
         raise SystemExit(f"hclnet train ended with {done.returncode}:\n{done.stderr[-2000:]}")
-    parts = [match.groupdict() for match in PART.finditer(done.stderr)]
-    rest = seconds - sum(float(part["seconds"]) for part in parts)
+    resident, processor = map(float, MEASURES.findall(done.stdout)[0])
+    return Run(seconds, processor, resident / 2**20, done.stderr)
+
+
+def alone_and_together(data: str, options: Sequence[str], count: int, rounds: int) -> list[str]:
+    """Lines of the table of one training alone and of several at once, in turns."""
+    ratios, lines = [], [f"| round | seconds alone | of {count} at once | ratio |", "|---" * 4 + "|"]
+    for number in range(rounds):
+        alone = run(data, options).seconds
+        with ThreadPoolExecutor(count) as pool:
+            start = time.perf_counter()
+            list(pool.map(lambda _: run(data, options), range(count)))
+            together = time.perf_counter() - start
+        ratios.append(together / alone)
+        lines += [f"| {number + 1} | {alone:.1f} | {together:.1f} | {ratios[-1]:.2f} |"]
+    return [*lines, "", f"Median ratio: {statistics.median(ratios):.2f}."]
+
+
+def parts_of(one: Run) -> list[str]:
+    """Lines of the table of the parts of a training."""
+    parts = [match.groupdict() for match in PART.finditer(one.said)]
+    rest = one.seconds - sum(float(part["seconds"]) for part in parts)
     rows = [(f"{part['what']}, {part['count']} {part['unit']}", float(part["seconds"])) for part in parts]
     lines = ["| part of the training | seconds | share |", "|---|---|---|"]
-    lines += [f"| {what} | {took:.1f} | {took / seconds:.0%} |" for what, took in [*rows, ("the rest", rest)]]
-    resident = int(re.findall(r"^resident (\d+)$", done.stdout, re.MULTILINE)[0]) / 2**20
-    lines += [f"| all | {seconds:.1f} | of processor time {processor:.1f} s |"]
-    return [*lines, "", f"The most memory that was resident: {resident:.2f} GiB."]
+    lines += [f"| {what} | {took:.1f} | {took / one.seconds:.0%} |" for what, took in [*rows, ("the rest", rest)]]
+    lines += [f"| all | {one.seconds:.1f} | of processor time {one.processor:.1f} s |"]
+    return [*lines, "", f"The most memory that was resident: {one.resident:.2f} GiB."]
 
 
 def median_seconds(work: Callable[[], object], times: int) -> float:
@@ -189,16 +228,23 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="a setting, KEY=VALUE")
     parser.add_argument("--precisions", default="float32,bfloat16")
     parser.add_argument("--times", type=int, default=5, help="calls of each part, of which the median is taken")
+    parser.add_argument(
+        "--at-once", type=int, default=0, help="compare as many trainings at once with one, and no parts"
+    )
     parser.add_argument("--parts-only", action="store_true", help="no whole training")
     arguments = parser.parse_args()
     print(f"{torch.get_num_threads()} threads")
     dataset = read(arguments.data)
     for precision in arguments.precisions.split(","):
+        options = ["--method", arguments.method, "--preset", arguments.preset]
+        for setting in [*arguments.set, f"precision={precision}"]:
+            options += ["--set", setting]
+        if arguments.at_once:
+            lines = alone_and_together(arguments.data, options, arguments.at_once, arguments.times)
+            print("\n".join(["", f"In {precision}:", "", *lines]), flush=True)
+            continue
         if not arguments.parts_only:
-            options = ["--method", arguments.method, "--preset", arguments.preset]
-            for setting in [*arguments.set, f"precision={precision}"]:
-                options += ["--set", setting]
-            print("\n".join(["", f"In {precision}:", "", *whole_run(arguments.data, options)]), flush=True)
+            print("\n".join(["", f"In {precision}:", "", *parts_of(run(arguments.data, options))]), flush=True)
         settings = {**read_preset(arguments.preset), **parse_settings(arguments.set), "precision": precision}
         config = make_config(arguments.data, arguments.method, **settings)
         print("\n".join(["", *parts_alone(dataset, config, arguments.times)]), flush=True)
