@@ -9,6 +9,7 @@ import csv
 import glob
 import hashlib
 import os
+import posixpath
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from hclnet.data.columns import path_column
 from hclnet.data.files import files_in, is_file, is_image_name
 from hclnet.data.manifest import path_here
 from hclnet.data.named import fixed_part, results_below
+from hclnet.data.remote import beside, is_address, place
 from hclnet.data.table import SEP
 from hclnet.storage import whole
 from hclnet_runtime.text import as_clause, shown
@@ -32,11 +34,11 @@ class Entry:
 
     Attributes:
         path: as it is in the manifest, or as it was found.
-        file: absolute.
+        file: absolute; the address of one that lies elsewhere, see `hclnet.data.remote`.
     """
 
     path: str
-    file: Path
+    file: Path | str
 
 
 class Listing:
@@ -66,7 +68,7 @@ class Listing:
         """The entries of a group, in order."""
         columns = self._file.read_row_group(number).to_pydict()
         return [
-            Entry(os.fsdecode(path), Path(os.fsdecode(file))) for path, file in zip(columns["path"], columns["file"])
+            Entry(os.fsdecode(path), place(os.fsdecode(file))) for path, file in zip(columns["path"], columns["file"])
         ]
 
 
@@ -95,16 +97,22 @@ def write_listing(file: Path, entries: Iterable[Entry], group: int) -> int:
     return count
 
 
-def stream_images(arguments: Sequence[str | Path], left_out: list[str]) -> Iterator[Entry]:
+def stream_images(arguments: Sequence[str], left_out: list[str]) -> Iterator[Entry]:
     """The images that files, folders and globs mean, in no order. An image that is named twice comes twice.
 
     Folders with results of hclnet and those that systems make are passed over, as `find_images` does.
 
     Args:
-        arguments: files, folders, globs.
+        arguments: files, folders, globs; addresses of single files.
         left_out: gets a sentence for each argument or folder that can't be read.
     """
     for argument in arguments:
+        if is_address(argument):
+            if is_image_name(posixpath.basename(argument.partition("?")[0])) and "*" not in argument:
+                yield Entry(argument, argument)
+            else:
+                left_out.append(f"{shown(argument)} is no single image. List the images in a file: --manifest FILE.")
+            continue
         path = Path(os.path.expanduser(argument))  # noqa: PTH111, fails not on a file called ~name
         odd: list[str] = []
         try:
@@ -133,11 +141,15 @@ def _meant(path: Path, odd: list[str]) -> Iterator[Path]:
         yield from (p for p in matches if is_file(p) and not is_ours(p.parent))
 
 
-def stream_manifest(file: Path) -> Iterator[Entry]:
+def stream_manifest(file: Path, home: str | Path | None = None) -> Iterator[Entry]:
     """The images that a table names, in its order.
 
-    It is Parquet or CSV with a column `path`, or text with a name in each line. Relative names are relative to its
-    folder.
+    It is Parquet or CSV with a column `path`, or text with a name in each line.
+
+    Args:
+        file: the table.
+        home: the folder that relative names are relative to: absolute, or the address of one; the table's own by
+            default.
 
     Raises:
         ValueError: the file can't be read, has no such column, or a row has no name.
@@ -145,13 +157,19 @@ def stream_manifest(file: Path) -> Iterator[Entry]:
     suffix = file.suffix.lower()
     if suffix != ".parquet" and suffix not in _TEXT_FILES:
         raise ValueError(f"{shown(file)} is no manifest. Name a file that ends in .parquet, .csv, .tsv or .txt.")
-    home, number = Path(os.path.abspath(file.parent)), 0  # noqa: PTH100, links are kept
+    home, number = home or Path(os.path.abspath(file.parent)), 0  # noqa: PTH100, links are kept
     for number, name in _parquet_names(file) if suffix == ".parquet" else _text_names(file):
         if not name.strip() or "\0" in name:
             raise ValueError(f"{shown(file)}, row {number}: there is no name of an image. Remove the row.")
-        yield Entry(name, Path(os.path.normpath(home / path_here(home, name))))
+        yield Entry(name, _file(home, name))
     if not number:
         raise ValueError(f"{shown(file)} names no image. Add a row for each.")
+
+
+def _file(home: str | Path, name: str) -> str | Path:
+    if isinstance(home, str) or is_address(name):
+        return beside(str(home), name)
+    return Path(os.path.normpath(home / path_here(home, name)))
 
 
 def _parquet_names(file: Path) -> Iterator[tuple[int, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,12 +15,15 @@ import torch
 
 from hclnet import __version__
 from hclnet.config import InferenceSettings
+from hclnet.data.remote import at_hand
+from hclnet.formats.rows import row_of
 from hclnet.localizer.localizer import Localizer
 from hclnet.storage import Unwritable
 from hclnet.types import Localization, Log
 from hclnet.workflows.classifier import classifier_localizer
 from hclnet.workflows.classifier import learn_from as learn_foreground_from
 from hclnet.workflows.exported import ExportedModel, open_model
+from hclnet_runtime.data.images import MOST_BYTES
 from hclnet_runtime.pictures import Picture, as_picture, decoded, in_threads
 from hclnet_runtime.request import as_classes, split_names
 from hclnet_runtime.text import shown
@@ -33,13 +36,13 @@ class Attempt:
     """An image on its way.
 
     Attributes:
-        path: of its file.
+        path: of its file, or its address.
         picture: the image, decoded.
         found: what is found in it.
         left_out: why it is left out; None if it is not.
     """
 
-    path: Path
+    path: Path | str
     picture: Picture | None = None
     found: Localization | None = None
     left_out: str | None = None
@@ -101,11 +104,19 @@ class Asked:
                 self._locate(some)
                 yield from some
 
+    def rows(self, files: Iterable[Path | str]) -> Generator[dict[str, Any], None, None]:
+        """The lines of the journal for image files, in order: what is found in each, or why it is left out."""
+        with closing(self.located(map(Attempt, files))) as located:
+            for one in located:
+                of_image = {"left_out": one.left_out} if one.found is None else row_of(one.found, False)
+                yield {**of_image, "path": str(one.path)}
+
     def read(self, one: _Attempt) -> _Attempt:
         """Decode an image."""
-        with one.kept():
+        with one.kept(), at_hand(one.path, MOST_BYTES) as file:
             localizer = self.localizer
-            one.picture = decoded(as_picture(one.path, localizer.gray), localizer.sides)
+            picture = decoded(as_picture(file, localizer.gray), localizer.sides)
+            one.picture = picture._replace(path=str(one.path))
         return one
 
     def _locate(self, some: Sequence[Attempt]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hclnet.data.listing import Entry, Listing, digest_of, stream_images, stream_manifest, write_listing
 from hclnet.data.named import fixed_part
+from hclnet.data.remote import at_hand, folder_of, is_address
 from hclnet.formats.journal import FILE as JOURNAL
 from hclnet.formats.journal import OtherResults, differences
 from hclnet.formats.shards import HEADER, read_header, shard_files
@@ -18,7 +19,9 @@ from hclnet.storage import write_json
 from hclnet_runtime.text import shown
 
 _LIST, _NEW = "located-list.parquet", "located-list.new.parquet"
-_OURS = frozenset({_LIST, _NEW, HEADER, JOURNAL})
+MISSING = "located-missing.parquet"
+"""What Ray has to locate; there while it does."""
+_OURS = frozenset({_LIST, _NEW, MISSING, HEADER, JOURNAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,32 @@ class Source:
 
     Attributes:
         arguments: files, folders, globs.
-        manifest: that names them instead.
+        manifest: that names them instead; absolute, or an address.
+        file: the manifest on this machine.
     """
 
     arguments: tuple[str, ...]
-    manifest: Path | None
+    manifest: str | None
+    file: Path | None = None
+
+    @classmethod
+    def of(cls, arguments: tuple[str, ...], manifest: str | Path | None) -> Source:
+        if manifest is None or is_address(manifest):
+            return cls(arguments, manifest)  # type: ignore[arg-type]
+        return cls(arguments, os.path.abspath(manifest), Path(manifest))  # noqa: PTH100, links are kept
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Source]:
+        """With the manifest on this machine.
+
+        Raises:
+            ValueError: it can't be fetched; or as the block does.
+        """
+        if self.manifest is None or self.file is not None:
+            yield self
+            return
+        with at_hand(self.manifest) as file:
+            yield replace(self, file=file)
 
     def check(self, out: Path) -> None:
         """Raises:
@@ -41,31 +65,44 @@ class Source:
             raise ValueError("Images and a manifest exclude each other: name one of them.")
         if not self.arguments and self.manifest is None:
             raise ValueError("No image is named.")
-        given = self.manifest
+        given = self.file
         if given is not None and given.name in _OURS and given.parent.resolve() == out.resolve():
             raise ValueError(f"{shown(given)} has the name of a file of the results. Name another --out.")
 
     @property
     def _absolute(self) -> list[str]:
-        return [os.path.abspath(os.path.expanduser(one)) for one in self.arguments]  # noqa: PTH100, PTH111
+        return [
+            one if is_address(one) else os.path.abspath(os.path.expanduser(one))  # noqa: PTH100, PTH111
+            for one in self.arguments
+        ]
 
     def header(self) -> dict[str, Any]:
         """What tells these images from others."""
-        if self.manifest is not None:
-            return {"manifest": os.path.abspath(self.manifest), "sha256": digest_of(self.manifest)}  # noqa: PTH100
+        if self.file is not None:
+            return {"manifest": self.manifest, "sha256": digest_of(self.file)}
         return {"arguments": self._absolute}
 
     def root(self) -> str | None:
         """The folder that names in files for other tools are relative to."""
         if self.manifest is not None:
-            return os.path.dirname(os.path.abspath(self.manifest))  # noqa: PTH100, PTH120
+            return str(self._home)
+        if any(map(is_address, self.arguments)):
+            return None
         with suppress(ValueError):
             fixed = [fixed_part(Path(one)) for one in self._absolute]
             return os.path.commonpath([p.parent if p.is_file() else p for p in fixed])
         return None
 
     def entries(self, notes: list[str]) -> Iterator[Entry]:
-        return stream_images(self.arguments, notes) if self.manifest is None else stream_manifest(self.manifest)
+        if self.file is None:
+            return stream_images(self.arguments, notes)
+        return stream_manifest(self.file, self._home)
+
+    @property
+    def _home(self) -> str | Path:
+        """The folder of the manifest."""
+        given = self.manifest or ""
+        return folder_of(given) if is_address(given) else Path(given).parent
 
 
 def check_folder(out: Path, header: dict[str, Any], overwrite: bool) -> bool:

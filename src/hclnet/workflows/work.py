@@ -128,7 +128,7 @@ class Work:
 
     def _read(self, one: _Image) -> _Image:
         with suppress(OSError, ValueError):  # what opens the image says it better
-            one.file = file_row(one.path)
+            one.file = file_row(Path(one.path))
         return self.asked.read(one)
 
     def _draw(self, one: _Image) -> _Image:
@@ -136,7 +136,7 @@ class Work:
         Unwritable: no picture can be written, since there is no room.
         """
         if one.found is not None:
-            with one.kept(), _if_of_one_file(one.path):
+            with one.kept(), _if_of_one_file(Path(one.path)):
                 save_pictures(one.found, self.out, one.row["name"], one.kinds)
                 of_image = row_of(one.found, "masks" in one.kinds)
                 one.row |= {"file": one.file, **of_image, "pictures": sorted(one.kinds)}
