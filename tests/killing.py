@@ -1,23 +1,32 @@
-"""`hclnet` in a process that can be killed at any moment: a copy of this one, which has loaded all that takes long."""
+"""`hclnet` in a process that can be killed at any moment: a copy of this one, which has loaded all that takes long.
+
+What it starts itself is found by the session that it begins, where there is `/proc`.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from hclnet.cli import main
 
 
-def start(arguments: Sequence[str], said: Path) -> int:
+def start(arguments: Sequence[str], said: Path, begins_session: bool = False) -> int:
     """The process of a command. What it says is added to a file."""
     process = os.fork()
     if process:
         return process
     code = 1
     try:
+        if begins_session:
+            os.setsid()
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it goes with this process, however that ends
         with said.open("a") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
@@ -40,3 +49,26 @@ def kill(process: int, said: Path) -> bool:
     status = os.waitpid(process, 0)[1]
     assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0, said.read_text()
     return os.WIFSIGNALED(status)
+
+
+def processes_of(session: int) -> dict[int, str]:
+    """The processes of a session that live, with their names."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, _, _, number = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(number) == session and state not in "ZX":
+                name = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                found[int(folder.name)] = name
+    return found
+
+
+def end_session(session: int, seconds: float = 0) -> dict[int, str]:
+    """Kill what lives of a session after some seconds, and return it."""
+    until = time.monotonic() + seconds
+    while (living := processes_of(session)) and time.monotonic() < until:
+        time.sleep(0.1)
+    for process in living:
+        with suppress(OSError):
+            os.kill(process, signal.SIGKILL)
+    return living

@@ -219,7 +219,7 @@ def test_on_the_command_line(photos: Path, trained: Path, tmp_path: Path):
     done = subprocess.run([*call, "--manifest", "list.txt"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "1 of 2 images are located" in done.stdout and "Left out: 1 images" in done.stderr
     done = subprocess.run([*call, photos, "--shard-size", "9", "--save", "masks"], capture_output=True, text=True)
-    assert done.returncode == 2 and "--save can't be with --manifest or --shard-size" in done.stderr
+    assert done.returncode == 2 and "--save can't be with --manifest, --shard-size or --engine ray" in done.stderr
 
 
 LISTS = """

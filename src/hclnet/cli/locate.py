@@ -48,7 +48,7 @@ def locate_into_shards(
     out: Path,
     top: int,
     device: str,
-    manifest: Path | None,
+    manifest: str | None,
     shard_size: int | None,
     **options: Any,
 ) -> int:

@@ -36,6 +36,10 @@ class ExportedModel:
         self.gray, self.sides, self.batch = model.gray, model.sides, model.batch
         self.classes, self.inference = model.classes, Inference(**model.inference)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """It is opened again where it comes out: the file has to be there too."""
+        return _opened_again, (os.path.abspath(self._model.path), self.inference.model_dump())  # noqa: PTH100
+
     @property
     def fusion(self) -> str | None:
         """The fusion in the network."""
@@ -73,6 +77,10 @@ class ExportedModel:
     ) -> list[Localization]:
         """As `Localizer.locate_batch`."""
         return self._model.locate_batch(images, top, classes, max_objects)
+
+
+def _opened_again(path: str, inference: dict[str, Any]) -> ExportedModel:
+    return ExportedModel(load(path)).with_inference(**inference)
 
 
 def is_exported(model: str | Path) -> bool:

@@ -9,12 +9,14 @@ What is on the disk at every moment, in the folder of results:
 
 A shard is written under another name, synced, and renamed; only then its journal goes. So whatever stops the work, the
 same call goes on at the first image that has no line. Memory does not grow with the number of images.
+
+With Ray (`workflows/on_ray.py`) other processes locate, also on other machines; what is on the disk, is written here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
@@ -25,8 +27,7 @@ from hclnet.config import InferenceSettings
 from hclnet.data.listing import Entry, Listing
 from hclnet.formats.journal import FILE as JOURNAL
 from hclnet.formats.journal import FORMAT as JOURNAL_FORMAT
-from hclnet.formats.journal import Journal, opened, read_journal
-from hclnet.formats.rows import row_of
+from hclnet.formats.journal import opened, read_journal
 from hclnet.formats.shards import FORMAT, counts, read_rows, shard_file, shard_files, write_shard
 from hclnet.formats.table import check_parquet
 from hclnet.progress import bar
@@ -34,13 +35,18 @@ from hclnet.randomness import random_states_kept
 from hclnet.stopping import Stopping
 from hclnet.storage import check_writable, clear_parts, locked
 from hclnet.types import Log
-from hclnet.workflows.asked import Asked, Attempt, ask
-from hclnet.workflows.shard_folder import Source, check_folder, open_listing
+from hclnet.workflows.asked import ask
+from hclnet.workflows.on_ray import Rows, rows_by_ray
+from hclnet.workflows.ray_cluster import check_ray
+from hclnet.workflows.shard_folder import MISSING, Source, check_folder, open_listing
 from hclnet_runtime.request import as_arguments, as_count
 from hclnet_runtime.text import shown
 
 SHARD_SIZE = 10_000
 """Images of a shard by default."""
+
+ENGINES = ("local", "ray")
+"""What locates: this process, or actors of Ray's."""
 
 _LARGEST = 1_000_000  # all lines of a shard are in memory
 
@@ -77,6 +83,8 @@ def locate_shards(
     *,
     manifest: str | Path | None = None,
     shard_size: int = SHARD_SIZE,
+    engine: str = "local",
+    workers: int | None = None,
     top: int = 1,
     device: str | torch.device = "auto",
     log: Log | None = None,
@@ -97,12 +105,17 @@ def locate_shards(
     The images are listed once. The same call later goes on with that list; finished shards are skipped.
 
     Args:
-        images: files, folders, globs; a file that is named twice is located twice.
+        images: files, folders, globs, and addresses of files elsewhere, such as `s3://bucket/a.jpg`, which fsspec
+            reads; a file that is named twice is located twice.
         model: as of `locate_files`, and so are the arguments that are not listed here.
         out: the folder of results.
         manifest: in place of `images`, a table that names them: Parquet or CSV with a column `path`, or a text file
-            with a name in each line. Relative names are relative to its folder.
+            with a name in each line. Relative names are relative to its folder. It may be an address too, and so may
+            what it names.
         shard_size: images of a shard.
+        engine: `local`, in this process; or `ray`, by actors of Ray Data on this machine or on the cluster that
+            `RAY_ADDRESS` names. Both write the same shards, and either goes on with what the other has begun.
+        workers: how many actors; by default one for each card, or for each processor where there is no card.
         retry: locate once more what was left out of finished shards, such as the images of a drive that was away.
         overwrite: drop what another model, other settings or other images have left in `out`, in place of refusing.
 
@@ -116,14 +129,18 @@ def locate_shards(
     shard_size, out = as_count("shard_size", shard_size), Path(out)
     if shard_size > _LARGEST:
         raise ValueError(f"shard_size={shard_size}: a shard has at most {_LARGEST:,} images. Name fewer.")
-    source = Source(
-        tuple(map(str, as_arguments(images) if images else ())), None if manifest is None else Path(manifest)
-    )
+    if engine not in ENGINES:
+        raise ValueError(f"engine={engine!r}: there are {' and '.join(ENGINES)}.")
+    if engine == "ray":
+        check_ray(str(device))
+    elif workers is not None:
+        raise ValueError("--workers belongs to --engine ray, which is not given.")
+    workers = None if workers is None else as_count("workers", workers)
+    source = Source.of(tuple(map(str, as_arguments(images) if images else ())), manifest)
     source.check(out)
-    of_images = source.header()
     asked = ask(
         model,
-        device,
+        device if engine == "local" else "cpu",  # here it is only asked what it is
         top=top,
         max_objects=max_objects,
         classes=classes,
@@ -138,19 +155,26 @@ def locate_shards(
     check_writable(out / "shards")
     if learn_from is not None:
         asked.learn_from(learn_from, log)
-    header = {**asked.header(FORMAT), "images": of_images, "shard_size": shard_size, "image_root": source.root()}
-    with locked(out, "locating"), Stopping() as stop:
+    of_all = asked.header(FORMAT)
+    with locked(out, "locating"), Stopping() as stop, ExitStack() as at_the_end:
         for folder in (out, out / "shards"):
             clear_parts(folder)
-        listing, notes = open_listing(out, source, header, check_folder(out, header, overwrite))
+        with source.at_hand() as given:
+            header = {**of_all, "images": given.header(), "shard_size": shard_size, "image_root": given.root()}
+            listing, notes = open_listing(out, given, header, check_folder(out, header, overwrite))
         if log:
             for note in notes:
                 log(f"Left out: {note}")
         done: list[_Counts] = []
         try:
+            located: Rows = asked.rows
+            if engine == "ray":
+                missing = _missing(out, listing, header, retry)
+                by_ray = rows_by_ray(asked, of_all, missing, listing.count, out / MISSING, workers, str(device))
+                located = at_the_end.enter_context(by_ray)
             with bar("Locating") as report:
                 for number in range(listing.groups):
-                    work = _Shard(out, number, number * shard_size, asked, header, retry)
+                    work = _Shard(out, number, number * shard_size, located, header, retry)
                     done.append(work.go(listing, stop, report))
                     if log and not done[-1].finished:
                         log(f"{shown(shard_file(out, number))}: {done[-1].said}")
@@ -187,7 +211,7 @@ class _Shard:
     out: Path
     number: int
     first: int
-    asked: Asked
+    located: Rows
     header: dict[str, Any]
     retry: bool
 
@@ -205,12 +229,12 @@ class _Shard:
             if file.exists() and not journal.rows:
                 for entry, row in zip(entries, read_rows([file], self.header), strict=True):
                     journal.add({**row, "path": str(entry.file)})
-            missing = [one.file for one in entries if not _is_located(journal, one)]
+            missing = [one.file for one in entries if not _is_located(journal.rows, one)]
             before = len(entries) - len(missing)
-            with closing(self.asked.located(map(Attempt, missing))) as located:
-                for number, one in enumerate(located, self.first + before + 1):
+            with closing(self.located(missing)) as located:
+                for number, row in enumerate(located, self.first + before + 1):
                     with stop.held():
-                        journal.add(_row(one))
+                        journal.add(row)
                     report(number, listing.count)
             rows = [journal.rows[str(one.file)] for one in entries]
             with stop.held():
@@ -228,13 +252,20 @@ def _drop_journal_of_others(out: Path, number: int) -> None:
         (out / JOURNAL).unlink(missing_ok=True)
 
 
-def _row(one: Attempt) -> dict[str, Any]:
-    """Its line in the journal."""
-    if one.found is None:
-        return {"path": str(one.path), "left_out": one.left_out}
-    return {**row_of(one.found, False), "path": str(one.path)}
+def _missing(out: Path, listing: Listing, header: dict[str, Any], retry: bool) -> Iterator[Path | str]:
+    """All files that `_Shard.go` will ask for, in its order."""
+    there, begun, _ = read_journal(out / JOURNAL)
+    for number in range(listing.groups):
+        file, entries = shard_file(out, number), listing.group(number)
+        if file.exists() and not (retry and counts(file)[1]):
+            continue
+        rows = begun if there is not None and there.get("shard") == number else {}
+        there = None  # the first shard that is worked at drops the journal of another one
+        if file.exists() and not rows:
+            rows = {str(one.file): row for one, row in zip(entries, read_rows([file], header), strict=True)}
+        yield from (one.file for one in entries if not _is_located(rows, one))
 
 
-def _is_located(journal: Journal, entry: Entry) -> bool:
-    row = journal.rows.get(str(entry.file))
+def _is_located(rows: dict[str, dict[str, Any]], entry: Entry) -> bool:
+    row = rows.get(str(entry.file))
     return row is not None and "left_out" not in row

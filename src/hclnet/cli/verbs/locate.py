@@ -68,7 +68,7 @@ def locate(
     settings: SetMaps = None,
     image_root: ImageRoot = None,
     manifest: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="FILE", help="Names any number of images: Parquet or CSV with a column path, or text."),
     ] = None,
     shard_size: Annotated[
@@ -79,6 +79,13 @@ def locate(
             help="Write Parquet files of N images each, for any number of images.",
             show_default="10000 with --manifest",
         ),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="What locates: this process, or Ray's on a cluster, into shards.")
+    ] = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Of --engine ray.", show_default="one for each card or processor"),
     ] = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Of finished shards, locate what was left out once more.")
@@ -99,7 +106,9 @@ def locate(
     maps |= {"classifier": classifier, "weights": weights, "classes_file": classes_file, "learn_from": learn_from}
     maps |= {"size": size, "classes": class_names or None, "class_text": classes}
     device = device or "auto"
-    if manifest is None and shard_size is None:
+    if manifest is None and shard_size is None and engine == "local":
+        if workers is not None:
+            raise ValueError("--workers belongs to --engine ray, which is not given.")
         if retry:
             raise ValueError("--retry belongs to --manifest and --shard-size: else what was left out is tried anyway.")
         raise typer.Exit(
@@ -108,7 +117,8 @@ def locate(
     told = {"format": formats != _FORMATS, "save": save not in (_SAVE, "none"), "image-root": image_root is not None}
     if options := [f"--{name}" for name, is_told in told.items() if is_told]:
         raise ValueError(
-            f"{' and '.join(options)} can't be with --manifest or --shard-size; hclnet convert makes files of shards."
+            f"{' and '.join(options)} can't be with --manifest, --shard-size or --engine ray; hclnet convert makes "
+            "files of shards."
         )
-    maps |= {"retry": retry}
+    maps |= {"retry": retry, "engine": engine, "workers": workers}
     raise typer.Exit(locate_into_shards(images or (), model, out, top, device, manifest, shard_size, **maps))
