@@ -39,7 +39,7 @@ def timed(tree: Path, work: Path, *words: object) -> tuple[float, float]:
         words: of the command line.
     """
     places = {
-        "PYTHONPATH": tree / "src",
+        "PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree / 'runtime' / 'src'}",
         "HCLNET_CACHE": work / "features",
         "NUMBA_CACHE_DIR": work / tree.name / "numba",
     }

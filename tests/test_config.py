@@ -148,6 +148,7 @@ def test_the_training_key_has_what_weights_depend_on():
         "devices",
         "workers",
         "on_bad_image",
+        "seconds_per_image",
         "as_classes",
     }
     assert make_config("birds", "hclnet", on_bad_image="skip", background_class="good").training_key() == key

@@ -240,6 +240,9 @@ class RunConfig(Strict):
     on_bad_image: Literal["fail", "skip"] = Field(
         default="fail", description="fail before training, or skip the broken images"
     )
+    seconds_per_image: float = Field(
+        default=60, ge=0, allow_inf_nan=False, description="in which an image has to be read; 0 is no limit"
+    )
     as_classes: bool = Field(
         default=False, description="each folder in the data is a class, also one called like a split"
     )
@@ -254,9 +257,8 @@ class RunConfig(Strict):
 
         Which images they are, `data.csv` in the run folder says, by their bytes; where they lie does not matter.
         """
-        key = self.model_dump(
-            exclude={"data", "inference", "device", "devices", "workers", "on_bad_image", "as_classes"}
-        )
+        of_reading = {"on_bad_image", "seconds_per_image", "as_classes"}
+        key = self.model_dump(exclude={"data", "inference", "device", "devices", "workers", *of_reading})
         return {**key, "gray_max": "auto"} if self.gray_max == "file" else key  # or no run of version 0.1 could go on
 
     def write(self, path: Path) -> None:

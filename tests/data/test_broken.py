@@ -35,7 +35,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files that were decoded."""
+    """Names of the files that were decoded, by this process."""
     names: list[str] = []
 
     def counted(path: Path, at_least: int | None = None) -> Image.Image:
@@ -61,15 +61,15 @@ def test_found_in_order_with_their_reasons(root: Path):
 
 def test_what_is_whole_is_not_decoded_again(root: Path, opened: list[str]):
     samples = read(root).samples
-    find_broken(samples)
+    find_broken(samples, seconds=0)
     assert len(opened) == 20
     opened.clear()
-    assert len(find_broken(samples)) == 4
+    assert len(find_broken(samples, seconds=0)) == 4
     assert sorted(opened) == ["a/3.jpg", "a/5.jpg", "b/3.jpg", "b/5.jpg"]  # these may have been mended
     opened.clear()
     changed = root / "a" / "0.jpg"
     changed.write_bytes(changed.read_bytes()[:-100])
-    assert len(find_broken(samples)) == 5 and "a/0.jpg" in opened
+    assert len(find_broken(samples, seconds=0)) == 5 and "a/0.jpg" in opened
 
 
 def test_a_file_that_was_mended(root: Path):
@@ -93,21 +93,21 @@ def test_without_a_memory_all_is_decoded(root: Path, tmp_path: Path, opened: lis
         memory.parent.mkdir()
         memory.mkdir() if spoil == "folder" else memory.write_bytes(b"no database" * 1000)
     for _ in range(2):
-        assert len(find_broken(read(root).samples)) == 4
+        assert len(find_broken(read(root).samples, seconds=0)) == 4
     assert len(opened) == 40
 
 
 def test_what_is_whole_is_known_by_its_bytes(root: Path, opened: list[str]):
     samples = [s for s in read(root).samples if s.path.stem not in "35"]
-    first = inspect_images(samples).digests
+    first = inspect_images(samples, seconds=0).digests
     assert first == {s.id: hashlib.sha256(s.path.read_bytes()).hexdigest() for s in samples}
     opened.clear()
-    assert inspect_images(samples).digests == first and not opened  # remembered
+    assert inspect_images(samples, seconds=0).digests == first and not opened  # remembered
     path = samples[0].path
     before, stat = path.read_bytes(), path.stat()
     path.write_bytes(before[:-3] + b"\0" + before[-2:])  # as large, and the time of change set back
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert [name for name, digest in inspect_images(samples).digests.items() if digest != first[name]] == [
+    assert [name for name, digest in inspect_images(samples, seconds=0).digests.items() if digest != first[name]] == [
         samples[0].id
     ]
 
@@ -119,8 +119,8 @@ def test_names_that_are_no_unicode_are_remembered(root: Path, opened: list[str])
     except OSError:
         pytest.skip("the file system takes unicode only")
     samples = [s for s in read(root).samples if s.path == odd]
-    assert not find_broken(samples) and len(opened) == 1
-    assert not find_broken(samples) and len(opened) == 1
+    assert not find_broken(samples, seconds=0) and len(opened) == 1
+    assert not find_broken(samples, seconds=0) and len(opened) == 1
 
 
 def test_fail_lists_them(root: Path):

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from hclnet.formats.masks import of_run_lengths, run_lengths
-from hclnet.formats.rows import file_row, is_same_file, localization_of, row_of
+from hclnet.formats.rows import localization_of, row_of
 from hclnet.types import Localization, LocatedObject
+from hclnet_runtime.data.same import file_row, is_same_file
 
 
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))

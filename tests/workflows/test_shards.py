@@ -76,8 +76,8 @@ def test_the_same_call_skips_what_is_finished(located, monkeypatch: pytest.Monke
     before = [file.read_bytes() for file in first.files]
     shard_file(first.folder, 1).unlink()
     asked = []
-    read = Asked.read
-    monkeypatch.setattr(Asked, "read", lambda self, one: (asked.append(one.path), read(self, one))[1])
+    read = Asked._read
+    monkeypatch.setattr(Asked, "_read", lambda self, one: (asked.append(one.path), read(self, one))[1])
     again = located()
     assert len(asked) == 3 and again.images == 8
     assert again.already + len([path for path in asked if path.suffix == ".png"]) == 7

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from hclnet_runtime.data.images import check_image, image_size, load_square, squash
+from hclnet_runtime.data.images import check_image, image_size, load_square, open_image, squash
+from hclnet_runtime.data.same import file_row
 from hclnet_runtime.request import as_path_or_picture
 from hclnet_runtime.types import Gray
 
@@ -51,6 +55,60 @@ def as_picture(image: Any, gray: Gray) -> Picture:
         return Picture("", given.size, partial(squash, given))
     check_image(given)
     return Picture(given, image_size(given), partial(load_square, given, gray=gray))
+
+
+class Read(NamedTuple):
+    """An image, read.
+
+    Attributes:
+        size: width and height, upright, pixels.
+        squares: by their sides, pixels.
+        file: what it is known again by; see `hclnet_runtime.data.same.file_row`.
+    """
+
+    size: tuple[int, int]
+    squares: dict[int, UInt8[np.ndarray, "s s 3"]]
+    file: dict[str, Any] | None
+
+
+def read_file(path: str | Path, gray: Gray, sides: Collection[int], known: bool = False) -> Read:
+    """All that is wanted of an image file.
+
+    Args:
+        path: of the file.
+        gray: how gray of more than 8 bits is seen.
+        sides: of the squares, pixels.
+        known: whether to find out what the file is known again by.
+
+    Raises:
+        ValueError: it can't be read.
+    """
+    file = None
+    if known:
+        with suppress(OSError, ValueError):  # what opens the image says it better
+            file = file_row(Path(path))
+    picture = as_picture(path, gray)
+    return Read(picture.size, {side: picture.square(side) for side in sides}, file)
+
+
+def pixels(path: str | Path, most: int, gray: Gray) -> UInt8[np.ndarray, "h w 3"]:
+    """An upright image, no side longer than `most` pixels; the rest as of `open_image`.
+
+    Raises:
+        ValueError: it can't be read.
+    """
+    image = open_image(path, most, gray)
+    image.thumbnail((most, most))
+    return np.asarray(image)
+
+
+def picture_from(path: str | Path, read: Read, gray: Gray) -> Picture:
+    """A file that was read."""
+
+    def square(side: int) -> UInt8[np.ndarray, "s s 3"]:
+        return read.squares[side] if side in read.squares else load_square(path, side, gray)
+
+    return Picture(os.fspath(path), read.size, square)
 
 
 def decoded(picture: Picture, sides: Collection[int]) -> Picture:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from hclnet.cli.options import SecondsPerImage, given
+
 app = typer.Typer(help="Look into data sets, and get them.", no_args_is_help=True)
 
 
@@ -19,6 +21,7 @@ def check(
     json_file: Annotated[
         Path | None, typer.Option("--json", dir_okay=False, help="Write all findings here.", show_default=False)
     ] = None,
+    seconds_per_image: SecondsPerImage = None,
     seed: Annotated[int, typer.Option(help="Of the split, where it is made automatically.")] = 0,
     as_classes: Annotated[
         bool, typer.Option("--as-classes", help="Each folder in DATA is a class, also one called like a split.")
@@ -36,7 +39,7 @@ def check(
     dataset = read(data, seed, as_classes)
     typer.echo(describe(dataset))
     with bar("Looking at") as report:
-        findings = examine(dataset, report)
+        findings = examine(dataset, report, **given(seconds=seconds_per_image))
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(as_json(dataset, findings), indent=1, ensure_ascii=False) + "\n"

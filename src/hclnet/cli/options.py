@@ -96,6 +96,15 @@ OnBadImage = Annotated[
         show_default="fail",
     ),
 ]
+SecondsPerImage = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="An image that can't be read in this time is given up, as a broken one; 0: no limit.",
+        show_default="60",
+    ),
+]
 AsClasses = Annotated[
     bool,
     typer.Option("--as-classes", help="Each folder in the data is a class, also one called like a split: fold1, test."),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from PIL import __version__ as _pillow
@@ -18,6 +19,7 @@ from hclnet.progress import Report
 from hclnet.types import DataSet, Sample, Skipped
 from hclnet_runtime.caches import cache_home
 from hclnet_runtime.data.images import check_image, open_image
+from hclnet_runtime.data.reading import SECONDS, Reading
 
 _RULE = f"{_pillow}, checksums and sizes"  # what whole means; files that were checked by another rule are checked again
 THREADS = min(8, os.cpu_count() or 1)
@@ -36,12 +38,14 @@ class Inspection:
     digests: dict[str, str]
 
 
-def find_broken(samples: Sequence[Sample], progress: Report | None = None) -> tuple[Skipped, ...]:
+def find_broken(
+    samples: Sequence[Sample], progress: Report | None = None, seconds: float = SECONDS
+) -> tuple[Skipped, ...]:
     """The images that can't be read, with the reason, in the order of the samples; see `inspect_images`."""
-    return inspect_images(samples, progress).broken
+    return inspect_images(samples, progress, seconds).broken
 
 
-def inspect_images(samples: Sequence[Sample], progress: Report | None = None) -> Inspection:
+def inspect_images(samples: Sequence[Sample], progress: Report | None = None, seconds: float = SECONDS) -> Inspection:
     """Find the images that can't be read, and what the others are known by.
 
     Every file's checksums are verified, and it is decoded to its end, JPEGs at an eighth of their size. Those found
@@ -51,6 +55,7 @@ def inspect_images(samples: Sequence[Sample], progress: Report | None = None) ->
     Args:
         samples: to check.
         progress: called with images done and images in all.
+        seconds: in which an image has to be read; 0: no limit.
     """
     memory = _Memory()
     keys = [memory.key(sample.path) for sample in samples]
@@ -58,10 +63,9 @@ def inspect_images(samples: Sequence[Sample], progress: Report | None = None) ->
     digests = {sample.id: known[key] for sample, key in zip(samples, keys) if key in known}
     unknown = [(sample, key) for sample, key in zip(samples, keys) if key not in known]
     broken, whole = [], []
-    with ThreadPoolExecutor(THREADS) as pool:
-        for done, ((reason, digest), (sample, key)) in enumerate(
-            zip(pool.map(_inspect, (s.path for s, _ in unknown)), unknown), 1
-        ):
+    with ThreadPoolExecutor(THREADS) as pool, Reading(seconds) as reading:
+        inspected = pool.map(partial(_inspected, reading), (s.path for s, _ in unknown))
+        for done, ((reason, digest), (sample, key)) in enumerate(zip(inspected, unknown), 1):
             if reason:
                 broken.append(Skipped(sample, reason))
             else:
@@ -74,7 +78,11 @@ def inspect_images(samples: Sequence[Sample], progress: Report | None = None) ->
 
 
 def without_broken(
-    dataset: DataSet, on_bad_image: str, split: str | None = None, progress: Report | None = None
+    dataset: DataSet,
+    on_bad_image: str,
+    split: str | None = None,
+    progress: Report | None = None,
+    seconds: float = SECONDS,
 ) -> DataSet:
     """The data set without the images that can't be read; labels and splits of the others stay as they are.
 
@@ -86,13 +94,14 @@ def without_broken(
             thinks, and going on without some has to be asked for. Or `skip`.
         split: check this split only.
         progress: called with images done and images in all.
+        seconds: in which an image has to be read; 0: no limit.
 
     Raises:
         ValueError: there are such images and `on_bad_image` is `fail`, the message lists them; or no training image of
             a class is left.
     """
     inspected = [s for s in dataset.samples if split in (None, s.split)]
-    inspection = inspect_images(inspected, progress)
+    inspection = inspect_images(inspected, progress, seconds)
     broken, dataset = inspection.broken, replace(dataset, digests={**dataset.digests, **inspection.digests})
     if not broken:
         return dataset
@@ -121,6 +130,13 @@ def listed(broken: Iterable[Skipped], most: int = 20) -> str:
 def counted(number: int, what: str) -> str:
     """`1 image`, `2 images`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _inspected(reading: Reading, path: Path) -> tuple[str | None, str]:
+    try:
+        return reading.read(_inspect, path)
+    except ValueError as error:  # it took too long
+        return str(error), ""
 
 
 def _inspect(path: Path) -> tuple[str | None, str]:

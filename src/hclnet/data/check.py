@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +20,9 @@ from hclnet.data.masks import files_of, read_gray, same_shape, shape_fault
 from hclnet.progress import Report
 from hclnet.types import DataSet, GroundTruth, MaskFiles, Sample, Skipped
 from hclnet_runtime.data.images import check_image, open_image
+from hclnet_runtime.data.reading import SECONDS, Reading
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(slots=True)
@@ -49,7 +53,7 @@ class Findings:
         return len(self.broken) + len(self.copies) + len(self.boxes) + len(self.masks)
 
 
-def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
+def examine(dataset: DataSet, progress: Report | None = None, seconds: float = SECONDS) -> Findings:
     """Decode every image and compare it with all others, with its box and with its mask.
 
     Copies are found by the digest of the upright RGB pixels, so a PNG made of a JPEG is one. (Images of more than 8192
@@ -62,13 +66,14 @@ def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
     Args:
         dataset: as a reader made it.
         progress: called with images done and images in all.
+        seconds: in which an image, or a mask, has to be read; 0: no limit.
     """
     samples = dataset.samples
     findings = Findings(_counts(dataset))
     pictures: list[Picture | None] = []
     broken = []
-    with ThreadPoolExecutor(THREADS) as pool:
-        for sample, seen in zip(samples, pool.map(picture_of, (s.path for s in samples))):
+    with ThreadPoolExecutor(THREADS) as pool, Reading(seconds) as reading:
+        for sample, seen in zip(samples, pool.map(partial(_said, reading, picture_of), (s.path for s in samples))):
             pictures.append(seen if isinstance(seen, Picture) else None)
             if isinstance(seen, str):
                 broken.append(Skipped(sample, seen))
@@ -84,7 +89,7 @@ def examine(dataset: DataSet, progress: Report | None = None) -> Findings:
         masked = [(s, picture) for s, picture in whole if s.id in dataset.ground_truth.masks]
         masks = [dataset.ground_truth.masks[s.id] for s, _ in masked]
         boxes = [dataset.ground_truth.boxes_in(s.id, picture.size) for s, picture in masked]
-        faults = pool.map(_mask_fault, masks, [picture.size for _, picture in masked], boxes)
+        faults = pool.map(partial(_said, reading, _mask_fault), masks, [picture.size for _, picture in masked], boxes)
         findings.masks = [Skipped(s, reason) for (s, _), reason in zip(masked, faults) if reason]
     sizes = {sample.id: picture.size for sample, picture in whole}
     findings.remarks = [*_remarks(dataset), *box_doubts(dataset.ground_truth, samples, sizes), *_stacks(whole)]
@@ -146,6 +151,14 @@ def _box_fault(ground_truth: GroundTruth, sample: Sample, size: tuple[int, int])
         if reaches_outside(box, size):
             return f"box {' '.join(f'{v:g}' for v in box.tolist())} reaches outside of the image, {size[0]} x {size[1]}"
     return None
+
+
+def _said(reading: Reading, function: Callable[..., _Found], *args: Any) -> _Found | str:
+    """What a function finds of an image, or why it can't."""
+    try:
+        return reading.read(function, *args)
+    except ValueError as error:
+        return str(error)
 
 
 def _mask_fault(files: MaskFiles, size: tuple[int, int], boxes: Float[np.ndarray, "n 4"]) -> str | None:

@@ -100,14 +100,16 @@ def plot(one: Localization, image: object | None = None, ax: object | None = Non
     return axes
 
 
-def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> None:
+def save_pictures(
+    one: Localization, out: Path, name: str, what: set[str], image: Callable[[], object] | None = None
+) -> None:
     """Write `out/overlays/<name>.jpg`, `out/heatmaps/<name>.png` (gray of 16 bits, 0..1 as 0..65535),
     `out/heatmaps-8bit/<name>.png` (0..1 as 0..255) and, for each object from k = 1, `out/masks/<name>-<k>.png` (0 and
     255), as asked for.
 
     Masks have the image's size, the others too, or `MOST` pixels on the longest side.
 
-    Each is written whole or not at all.
+    Each is written whole or not at all. `image` gives what `overlay` takes, in place of the file.
 
     Raises:
         ValueError: as `overlay`.
@@ -115,7 +117,7 @@ def save_pictures(one: Localization, out: Path, name: str, what: set[str]) -> No
     """
     pictures: dict[Path, Callable[[], Image.Image]] = {}
     if "overlays" in what:
-        pictures[out / "overlays" / f"{name}.jpg"] = lambda: overlay(one)
+        pictures[out / "overlays" / f"{name}.jpg"] = lambda: overlay(one, image and image())
     if "heatmaps" in what:
         pictures[out / "heatmaps" / f"{name}.png"] = lambda: _gray(one, np.uint16)
     if "heatmaps-8bit" in what:

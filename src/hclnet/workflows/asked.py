@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from hclnet.workflows.classifier import classifier_localizer
 from hclnet.workflows.classifier import learn_from as learn_foreground_from
 from hclnet.workflows.exported import ExportedModel, open_model
 from hclnet_runtime.data.images import MOST_BYTES
-from hclnet_runtime.pictures import Picture, as_picture, decoded, in_threads
+from hclnet_runtime.data.reading import SECONDS, NoProcess, Reading
+from hclnet_runtime.pictures import Picture, in_threads, picture_from, read_file
 from hclnet_runtime.request import as_classes, split_names
 from hclnet_runtime.text import shown
 
@@ -40,12 +42,18 @@ class Attempt:
         picture: the image, decoded.
         found: what is found in it.
         left_out: why it is left out; None if it is not.
+        file: what its file is known again by, where that is to be found out; None if it can't be read.
+        is_to_be_known: whether it is.
+        seconds: that reading it took.
     """
 
     path: Path | str
     picture: Picture | None = None
     found: Localization | None = None
     left_out: str | None = None
+    file: dict[str, Any] | None = None
+    is_to_be_known: bool = False
+    seconds: float = 0.0
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -53,10 +61,11 @@ class Attempt:
 
         Raises:
             Unwritable: no other one could be written either.
+            NoProcess: no other one could be read either.
         """
         try:
             yield
-        except Unwritable:
+        except (Unwritable, NoProcess):
             raise
         except ValueError as error:
             self.left_out = str(error)
@@ -78,6 +87,7 @@ class Asked:
         top: how many of the most probable classes.
         classes: these instead; None for the most probable ones.
         max_objects: of each class.
+        reading: what reads the images.
     """
 
     localizer: Localizer | ExportedModel
@@ -85,21 +95,22 @@ class Asked:
     top: int
     classes: tuple[str, ...] | None
     max_objects: int
+    reading: Reading
 
-    def located(
-        self, images: Iterable[_Attempt], read: Callable[[_Attempt], _Attempt] | None = None
-    ) -> Generator[_Attempt, None, None]:
+    def located(self, images: Iterable[_Attempt]) -> Generator[_Attempt, None, None]:
         """The images in order, each with what is found in it or why it is left out.
 
-        Threads read ahead, in which decoders leave the interpreter to others. Few images are on the way at a time.
+        Threads have them read ahead by other processes. Few images are on the way at a time.
 
         Args:
             images: drawn one by one.
-            read: called by the threads in place of `read` below, which it calls.
+
+        Raises:
+            NoProcess: nothing can be read.
         """
         batch = self.localizer.batch
-        with threads(_READERS) as readers:
-            ahead = in_threads(read or self.read, images, readers, batch + _READERS)
+        with threads(_READERS) as readers, self.reading:
+            ahead = in_threads(self._read, images, readers, batch + _READERS)
             while some := list(islice(ahead, batch)):
                 self._locate(some)
                 yield from some
@@ -111,12 +122,14 @@ class Asked:
                 of_image = {"left_out": one.left_out} if one.found is None else row_of(one.found, False)
                 yield {**of_image, "path": str(one.path)}
 
-    def read(self, one: _Attempt) -> _Attempt:
-        """Decode an image."""
+    def _read(self, one: _Attempt) -> _Attempt:
+        """Have an image decoded."""
         with one.kept(), at_hand(one.path, MOST_BYTES) as file:
-            localizer = self.localizer
-            picture = decoded(as_picture(file, localizer.gray), localizer.sides)
-            one.picture = picture._replace(path=str(one.path))
+            gray, sides = self.localizer.gray, tuple(self.localizer.sides)
+            begun = time.monotonic()
+            read = self.reading.read(read_file, file, gray, sides, one.is_to_be_known)
+            one.seconds = time.monotonic() - begun
+            one.picture, one.file = picture_from(file, read, gray)._replace(path=str(one.path)), read.file
         return one
 
     def _locate(self, some: Sequence[Attempt]) -> None:
@@ -137,7 +150,8 @@ class Asked:
     def learn_from(self, folder: str | Path, log: Log | None) -> None:
         """Learn the foreground score of a classifier from a folder of images."""
         if isinstance(self.localizer, Localizer):  # as it is for a classifier alone
-            learn_foreground_from(self.localizer, folder, log)
+            with self.reading:
+                learn_foreground_from(self.localizer, folder, self.reading, log)
 
     def header(self, version: int) -> dict[str, Any]:
         """What all results have in common: the model, its settings and its classes.
@@ -186,6 +200,7 @@ def ask(
     classes_file: str | Path | None = None,
     learn_from: str | Path | None = None,
     size: int | None = None,
+    seconds_per_image: float = SECONDS,
     **inference: Unpack[InferenceSettings],
 ) -> Asked:
     """The localizer of a run, a file or a classifier, and what it is asked.
@@ -195,6 +210,8 @@ def ask(
     Raises:
         ValueError: there is no such model, class or setting, or two options exclude each other.
     """
+    reading = Reading(seconds_per_image)
+    reading.begin()
     localizer: Localizer | ExportedModel
     if classifier is None:
         _only_for_a_classifier(weights=weights, classes_file=classes_file, learn_from=learn_from, size=size)
@@ -212,7 +229,7 @@ def ask(
     if named is not None:
         classes = as_classes([*(classes or ()), *named], localizer.classes)
     name = classifier or ("imagenet" if model is None else os.fspath(model))
-    return Asked(localizer, name, top, None if classes is None else tuple(classes), max_objects)
+    return Asked(localizer, name, top, None if classes is None else tuple(classes), max_objects, reading)
 
 
 def _only_for_a_classifier(**options: Any) -> None:

@@ -20,6 +20,8 @@ from hclnet.localizer.classifier import from_classifier
 from hclnet.localizer.localizer import Localizer
 from hclnet.maps.foreground import IMAGES
 from hclnet.types import Log, Sample
+from hclnet_runtime.data.reading import Reading
+from hclnet_runtime.pictures import picture_from, read_file
 
 _SIZES = ("dynamic_img_size", "strict_img_size")  # options of a model that let it see images of any size
 
@@ -112,7 +114,7 @@ def _fitting(model: Any, tensors: dict[str, Tensor], source: str, name: str, cla
         raise ValueError(f"{source} does not hold the classifier {name}: {misfit}.") from None
 
 
-def learn_from(localizer: Localizer, folder: str | Path, log: Log | None = None) -> None:
+def learn_from(localizer: Localizer, folder: str | Path, reading: Reading, log: Log | None = None) -> None:
     """Learn the foreground score of a classifier's localizer from images without labels, for the box rule `auto`.
 
     What the classifier takes an image for stands for its label.
@@ -120,6 +122,7 @@ def learn_from(localizer: Localizer, folder: str | Path, log: Log | None = None)
     Args:
         localizer: which gets the score.
         folder: of images like those that are to be located, of which at most `IMAGES` are used, evenly spread.
+        reading: what reads them.
         log: called with a line for a person.
 
     Raises:
@@ -133,7 +136,8 @@ def learn_from(localizer: Localizer, folder: str | Path, log: Log | None = None)
     for k in chosen:
         path = found[k].path
         try:
-            label = localizer.classes.index(bare.locate(path).label)
+            read = reading.read(read_file, path, bare.gray, tuple(bare.sides))
+            label = localizer.classes.index(bare.locate(picture_from(path, read, bare.gray)).label)
         except ValueError:  # a broken image teaches nothing
             continue
         samples.append(Sample(str(path), path, label, "train"))

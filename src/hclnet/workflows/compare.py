@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,9 @@ def compare(
         dataset = _read(data, plan, out, log)
         skip = all(variant.config.on_bad_image == "skip" for variant in plan.variants())
         dataset.split(find_split(dataset, split))  # whether there is one, before anything is decoded
-        dataset = check_images(dataset, "skip" if skip else "fail", log)
+        seconds = max(variant.config.seconds_per_image or inf for variant in plan.variants())
+        policy = "skip" if skip else "fail"
+        dataset = check_images(dataset, policy, log, seconds=seconds if seconds < inf else 0)
         samples = dataset.split(find_split(dataset, split))
         check_ground_truth(dataset.ground_truth, samples, image_sizes(samples), log)  # before the trainings
         expected = check_same_data(dataset, out, samples[0].split, skip, log)

@@ -11,6 +11,7 @@ from hclnet.data.classes import unknown_classes, with_classes, without_classes
 from hclnet.data.record import change_since, recorded
 from hclnet.progress import bar
 from hclnet.types import DataSet, Log
+from hclnet_runtime.data.reading import SECONDS
 from hclnet_runtime.text import shown
 
 
@@ -19,15 +20,22 @@ def as_dataset(data: str | Path | DataSet, seed: int = 0, as_classes: bool = Fal
     return data if isinstance(data, DataSet) else read(data, seed, as_classes)
 
 
-def check_images(dataset: DataSet, on_bad_image: str, log: Log | None = None, split: str | None = None) -> DataSet:
-    """The data set without the images that can't be read, of one split or of all; the log names them.
+def check_images(
+    dataset: DataSet,
+    on_bad_image: str,
+    log: Log | None = None,
+    split: str | None = None,
+    seconds: float = SECONDS,
+) -> DataSet:
+    """The data set without the images that can't be read, of one split or of all; the log names them. What takes more
+    than `seconds` is one of those.
 
     Raises:
         ValueError: as `without_broken`.
     """
     before = len(dataset.skipped)
     with bar("Checking that images can be read") as progress:
-        checked = without_broken(dataset, on_bad_image, split, progress)
+        checked = without_broken(dataset, on_bad_image, split, progress, seconds)
     if log and (skipped := checked.skipped[before:]):
         looked_at = sum(split in (None, s.split) for s in dataset.samples)
         log(f"Left out, {counted(len(skipped), 'image')} of {looked_at:,}:\n{listed(skipped)}")

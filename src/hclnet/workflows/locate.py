@@ -28,6 +28,7 @@ from hclnet.storage import Unwritable, check_writable, clear_parts, locked
 from hclnet.types import Localization, Log
 from hclnet.workflows.asked import ask
 from hclnet.workflows.work import Work
+from hclnet_runtime.data.reading import SECONDS
 from hclnet_runtime.request import as_arguments, as_count, as_names
 from hclnet_runtime.text import shown
 
@@ -75,6 +76,7 @@ def locate_files(
     classes_file: str | Path | None = None,
     learn_from: str | Path | None = None,
     size: int | None = None,
+    seconds_per_image: float = SECONDS,
     **inference: Unpack[InferenceSettings],
 ) -> Located:
     """Box many images, and write the boxes and pictures of them into a folder.
@@ -105,6 +107,7 @@ def locate_files(
         classes_file: text with the names of the classifier's classes, one in each line, in the order of its outputs.
         learn_from: a folder of images without labels, from which the classifier's foreground score is learned.
         size: side of the square that the classifier sees, pixels; its own by default.
+        seconds_per_image: in which an image has to be read, by a process that is ended then; 0: no limit.
         inference: settings of maps and boxes, such as `box="fixed:0.2"`.
 
     Raises:
@@ -132,6 +135,7 @@ def locate_files(
         classes_file=classes_file,
         learn_from=learn_from,
         size=size,
+        seconds_per_image=seconds_per_image,
         **inference,
     )
     for folder in (out, *(out / kind for kind in sorted(kinds))):

@@ -32,6 +32,7 @@ from hclnet.localizer.localizer import Localizer
 from hclnet.metrics import PROTOCOLS
 from hclnet.types import DataSet, Log, Sample, Skipped
 from hclnet.workflows.datasets import as_dataset, check_images, in_classes_of, some
+from hclnet_runtime.data.reading import SECONDS
 from hclnet_runtime.text import shown
 
 
@@ -134,7 +135,8 @@ def open_run(
     if data is None:
         dataset = _without_gone(dataset, change_since(dataset, run, chosen), run, chosen, skip, log)
     dataset = in_classes_of(dataset, localizer.classes, chosen, ignore_unknown_classes, log)
-    dataset = check_images(dataset, "skip" if skip else "fail", log, chosen)
+    seconds = config.seconds_per_image if config else SECONDS
+    dataset = check_images(dataset, "skip" if skip else "fail", log, chosen, seconds)
     asked = data is not None or chosen == "train"  # of its own test images `hclnet data check` names the copies
     if log and asked and (seen := _trained_on(dataset, run, chosen)):
         log(

@@ -39,6 +39,7 @@ from hclnet.workflows.asked import ask
 from hclnet.workflows.on_ray import Rows, rows_by_ray
 from hclnet.workflows.ray_cluster import check_ray
 from hclnet.workflows.shard_folder import MISSING, Source, check_folder, open_listing
+from hclnet_runtime.data.reading import SECONDS
 from hclnet_runtime.request import as_arguments, as_count
 from hclnet_runtime.text import shown
 
@@ -98,6 +99,7 @@ def locate_shards(
     classes_file: str | Path | None = None,
     learn_from: str | Path | None = None,
     size: int | None = None,
+    seconds_per_image: float = SECONDS,
     **inference: Unpack[InferenceSettings],
 ) -> Shards:
     """Box any number of images, and write the boxes into shards; see `hclnet.formats.shards` for their columns.
@@ -150,6 +152,7 @@ def locate_shards(
         classes_file=classes_file,
         learn_from=learn_from,
         size=size,
+        seconds_per_image=seconds_per_image,
         **inference,
     )
     check_writable(out / "shards")

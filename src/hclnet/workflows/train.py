@@ -151,7 +151,7 @@ def train(
             dataset = without_recorded_skips(dataset, out)
             if log and dataset.skipped:
                 log(f"Left out as before, {counted(len(dataset.skipped), 'image')} that skipped.csv lists.")
-        dataset = check_images(dataset, config.on_bad_image, log)
+        dataset = check_images(dataset, config.on_bad_image, log, seconds=config.seconds_per_image)
         result = train_on(dataset, config, out, resume, log=log)
         record_ground_truth(with_recorded_splits(dataset, out), out)  # now that nothing is learned any more
         if report and result.finished and (result.trained or not (out / "report.html").is_file()):

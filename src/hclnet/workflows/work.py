@@ -1,8 +1,8 @@
 """The work of `locate`: images are read ahead, located, drawn behind, and noted in the journal in their order.
 
-What reads, what computes and what draws wait little for one another: each goes on with another image. Threads do the
-first and the last, in which decoders and encoders leave the interpreter to others; this one computes. Few images are on
-the way at a time, so that many do not fill the memory.
+What reads, what computes and what draws wait little for one another: each goes on with another image. Other processes
+read, a thread draws, in which decoders and encoders leave the interpreter to others; this one computes. Few images are
+on the way at a time, so that many do not fill the memory.
 """
 
 from __future__ import annotations
@@ -14,22 +14,27 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hclnet.data.named import Named
 from hclnet.formats.journal import Journal, pictures_of
 from hclnet.formats.names import Names
-from hclnet.formats.overlay import save_pictures
-from hclnet.formats.rows import file_row, is_same_file, row_of
+from hclnet.formats.overlay import MOST, save_pictures
+from hclnet.formats.rows import row_of
 from hclnet.progress import Report, bar
 from hclnet.stopping import Stopping
 from hclnet.storage import Unwritable
 from hclnet.types import Log
 from hclnet.workflows.asked import Asked, Attempt, threads
+from hclnet_runtime.data.reading import Reading
+from hclnet_runtime.data.same import is_same_file
+from hclnet_runtime.pictures import pixels
 from hclnet_runtime.text import shown
 
 _BEHIND = 4  # images that are located and not yet drawn
+_LONGER = 10  # times that reading an image for its picture may take, compared with reading it for the model
 
 _OF_ONE_FILE = frozenset(  # what can be wrong with one picture's file and not with the next one's
     {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EINVAL}
@@ -45,13 +50,11 @@ class _Image(Attempt):
         row: its line, as far as it is known.
         before: the line that it has in the journal; empty if there is none.
         kinds: pictures to draw of it.
-        file: what its file is known again by; None if it can't be read.
     """
 
     row: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Any] = field(default_factory=dict)
     kinds: set[str] = field(default_factory=set)
-    file: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -97,11 +100,12 @@ class Work:
 
     def _go(self, begun: Iterator[_Image], journal: Journal, stop: Stopping, report: Report) -> None:
         done, drawn = 0, deque[Future[_Image]]()
-        with closing(self.asked.located(begun, self._read)) as located, threads(1) as drawer:
+        reading = Reading(self.asked.reading.seconds)  # which ends later than the one for locating
+        with closing(self.asked.located(begun)) as located, threads(1) as drawer, reading:
             try:
                 for one in located:
                     with stop.held():  # what is begun is known here
-                        drawn.append(drawer.submit(self._draw, one))
+                        drawn.append(drawer.submit(self._draw, one, reading))
                     while drawn and (len(drawn) > _BEHIND + self.asked.localizer.batch or drawn[0].done()):
                         self._note(drawn, journal, stop)
                         report(done := done + 1)
@@ -124,20 +128,18 @@ class Work:
         name = before.get("name") or names.free(image.name)
         absolute, root = os.path.abspath(image.path), os.path.abspath(image.root)  # noqa: PTH100, links are kept
         row = {"path": str(image.path), "name": name, "absolute": absolute, "root": root}
-        return _Image(image.path, row=row, before=before, kinds=self.kinds | set(before.get("pictures", ())))
+        kinds = self.kinds | set(before.get("pictures", ()))
+        return _Image(image.path, is_to_be_known=True, row=row, before=before, kinds=kinds)
 
-    def _read(self, one: _Image) -> _Image:
-        with suppress(OSError, ValueError):  # what opens the image says it better
-            one.file = file_row(Path(one.path))
-        return self.asked.read(one)
-
-    def _draw(self, one: _Image) -> _Image:
+    def _draw(self, one: _Image, reading: Reading) -> _Image:
         """Raises:
         Unwritable: no picture can be written, since there is no room.
         """
         if one.found is not None:
             with one.kept(), _if_of_one_file(Path(one.path)):
-                save_pictures(one.found, self.out, one.row["name"], one.kinds)
+                image = partial(reading.read, pixels, one.path, MOST, one.found.gray)
+                is_quick = one.seconds < reading.seconds / _LONGER  # it is read here, which saves carrying its pixels
+                save_pictures(one.found, self.out, one.row["name"], one.kinds, None if is_quick else image)
                 of_image = row_of(one.found, "masks" in one.kinds)
                 one.row |= {"file": one.file, **of_image, "pictures": sorted(one.kinds)}
         one.found = None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -27,8 +29,10 @@ MOST_BYTES = 2**32
 OWN = Gray()
 """Gray of more than 8 bits by each image's own values."""
 
+alone: AbstractContextManager[Any] = threading.Lock()
+"""Held while an image of many pixels is decoded. In a process that reads for another one, that one's."""
+
 _LARGE = 2**26  # from here on an image is decoded alone and made smaller before anything else is done with it
-_alone = threading.Lock()
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -59,7 +63,7 @@ def open_image(path: str | Path, at_least: int | None = None, gray: Gray = OWN) 
         if at_least:
             image.draft(None, (at_least, at_least))
         if image.width * image.height > _LARGE:
-            stack.enter_context(_alone)
+            stack.enter_context(alone)
         return upright_rgb(image, at_least, gray)
 
 
@@ -142,15 +146,32 @@ def check_image(path: str | Path) -> None:
         ValueError: as `open_image`.
     """
     with _named(path):
-        _check_length(path)
+        check_file(path)
         check_whole(path, pixels=True)
+
+
+def check_file(path: str | Path) -> None:
+    """Look at what is at a path before it is opened: of a pipe without a writer even that would not come to an end.
+
+    Raises:
+        ValueError: it is a pipe or a device, or longer than `MOST_BYTES`.
+        OSError: there is nothing.
+    """
+    about = Path(path).stat()
+    if not (stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode)):
+        raise _Unread(f"{shown(path)} is a pipe or a device, not a file.")
+    length = about.st_size
+    if length > MOST_BYTES:
+        raise _Unread(
+            f"{shown(path)} is {length / 2**30:,.0f} GB long; hclnet reads files of at most {MOST_BYTES // 2**30} GB. "
+            "Save the picture again, or leave it out."
+        )
 
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
     """The file, its header read; whatever goes wrong while it is open becomes a ValueError that names it."""
     with _named(path), without_remarks(), without_pixel_limit(), with_long_texts(), _identified(path) as image:
-        _check_length(path)
         if image.width * image.height > MOST_PIXELS:
             raise _Unread(
                 f"{shown(path)} has {image.width:,} x {image.height:,} pixels; hclnet reads at most "
@@ -158,15 +179,6 @@ def opened(path: str | Path) -> Iterator[ImageFile.ImageFile]:
                 f"million. Make it smaller."
             )
         yield image
-
-
-def _check_length(path: str | Path) -> None:
-    length = Path(path).stat().st_size
-    if length > MOST_BYTES:
-        raise _Unread(
-            f"{shown(path)} is {length / 2**30:,.0f} GB long; hclnet reads files of at most {MOST_BYTES // 2**30} GB. "
-            "Save the picture again, or leave it out."
-        )
 
 
 @contextmanager
@@ -209,6 +221,7 @@ class _Unread(ValueError):
 
 
 def _identified(path: str | Path) -> ImageFile.ImageFile:
+    check_file(path)
     try:
         return Image.open(path)
     except UnidentifiedImageError:

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from hclnet.cli.options import Box, Device, Formats, Fusion, ImageRoot, SetMaps, settings_of_maps
+from hclnet.cli.options import (
+    Box,
+    Device,
+    Formats,
+    Fusion,
+    ImageRoot,
+    SecondsPerImage,
+    SetMaps,
+    given,
+    settings_of_maps,
+)
 
 _FORMATS, _SAVE = "json,coco", "overlays"
 
@@ -90,6 +100,7 @@ def locate(
     retry: Annotated[
         bool, typer.Option("--retry", help="Of finished shards, locate what was left out once more.")
     ] = False,
+    seconds_per_image: SecondsPerImage = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Drop what another model or other settings left in --out.")
     ] = False,
@@ -105,6 +116,7 @@ def locate(
     maps |= {"max_objects": max_objects, "min_score": min_score, "overwrite": overwrite}
     maps |= {"classifier": classifier, "weights": weights, "classes_file": classes_file, "learn_from": learn_from}
     maps |= {"size": size, "classes": class_names or None, "class_text": classes}
+    maps |= given(seconds_per_image=seconds_per_image)
     device = device or "auto"
     if manifest is None and shard_size is None and engine == "local":
         if workers is not None:

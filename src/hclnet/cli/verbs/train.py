@@ -18,6 +18,7 @@ from hclnet.cli.options import (
     NoReport,
     OnBadImage,
     Preset,
+    SecondsPerImage,
     Seed,
     Set,
     Size,
@@ -40,6 +41,7 @@ def train(
     devices: Devices = None,
     background_class: BackgroundClass = None,
     on_bad_image: OnBadImage = None,
+    seconds_per_image: SecondsPerImage = None,
     as_classes: AsClasses = False,
     preset: Preset = None,
     settings: Set = None,
@@ -69,6 +71,7 @@ def train(
         devices=devices,
         background_class=background_class,
         on_bad_image=on_bad_image,
+        seconds_per_image=seconds_per_image,
         as_classes=as_classes or None,
     )
     report = not no_report
