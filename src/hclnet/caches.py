@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from hclnet.storage import Unwritable, check_writable
+from hclnet.storage import FULL, Unwritable, check_writable
 from hclnet_runtime.text import shown
 
 
@@ -18,12 +18,18 @@ def writable(folder: Path) -> Path:
     try:
         check_writable(folder)
     except Unwritable as error:
-        reason = getattr(error.__cause__, "strerror", None) or str(error)
-        why = f"{reason[:1].lower()}{reason[1:].rstrip('.')}"
-        raise ValueError(
-            f"The cache {shown(folder)} can't be written: {why}. Set HCLNET_CACHE to a folder of yours."
-        ) from None
+        raise unwritable(folder, error.__cause__ or error) from None
     return folder
+
+
+def unwritable(folder: Path, error: BaseException) -> ValueError:
+    """What went wrong with a cache, as a sentence."""
+    if getattr(error, "errno", None) in FULL:
+        why, way = "its disk is full", "Free some space, or set HCLNET_CACHE to a folder on another disk"
+    else:
+        reason = getattr(error, "strerror", None) or str(error)
+        why, way = f"{reason[:1].lower()}{reason[1:].rstrip('.')}", "Set HCLNET_CACHE to a folder of yours"
+    return ValueError(f"The cache {shown(folder)} can't be written: {why}. {way}.")
 
 
 def _no_remark_on_folders(record: logging.LogRecord) -> bool:

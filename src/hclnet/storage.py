@@ -29,8 +29,10 @@ _ABOUT = ".hclnet.owner.json"
 OWNER_FILES = frozenset({LOCK, _ABOUT})
 """What `locked` leaves in a folder: not results."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk without room."""
+
 _STALE = 3600  # seconds
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _held: dict[str, int] = {}  # real paths of the folders that this process holds, and how many times
 _guard = threading.Lock()
 
@@ -131,7 +133,7 @@ def check_writable(folder: str | Path, need: int = 0) -> None:
 
 def unwritable(path: Path, error: OSError) -> Unwritable:
     """What went wrong with a file or folder, as a sentence."""
-    if error.errno in _FULL:
+    if error.errno in FULL:
         reason, way = "its disk is full", "The earlier file is unchanged. Free some space and try again"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         reason, way = (error.strerror or "no permission").lower(), "Name a folder with write permission"

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Int64
 
 from hclnet.backbones.backbone import Backbone, Features
-from hclnet.caches import writable
+from hclnet.caches import unwritable, writable
 from hclnet.localizer.features import as_input, extract, image_batches, inference_batch
 from hclnet.localizer.rows import Rows, RowWriter
 from hclnet.types import Gray, Sample
@@ -101,7 +101,10 @@ def cached_features(
         shapes = _shapes(backbone, stages, size)
         need = sum(2 * np.prod(s) for s in shapes.values()) * dtype.itemsize * len(samples) * (1 + mirror) // 2
         _make_room(root, int(need))
-        _compute(entry, backbone, shapes, samples, size, dtype, device, mirror, progress, gray)
+        try:
+            _compute(entry, backbone, shapes, samples, size, dtype, device, mirror, progress, gray)
+        except OSError as error:
+            raise unwritable(root, error) from error
         store = _open(entry, stages, dtype, mirror)
     assert store is not None and len(store) == len(samples)
     with suppress(OSError):

@@ -27,10 +27,12 @@ class WholeFiles(TorchCheckpointIO):
         """
         path = Path(path)
         try:
-            with whole(path) as part:
-                torch.save(checkpoint, part)
-        except (Unwritable, RuntimeError) as error:  # torch's writer says neither which file nor why
-            reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
+            # Python opens the file: of one that torch opens nobody learns why it can't be written.
+            with whole(path) as part, part.open("wb") as file:
+                torch.save(checkpoint, file)
+        except (Unwritable, RuntimeError) as error:
+            cause = error.__cause__ or error
+            reason = getattr(cause, "strerror", None) or str(cause).splitlines()[0].rstrip(".")
             free = shutil.disk_usage(path.parent).free / 1e9 if path.parent.is_dir() else 0
             before = "The one before is whole" if path.exists() else "There was none before"
             raise CheckpointError(
