@@ -1,8 +1,8 @@
 """`python killed_on_ray.py SEED FOLDER ARGUMENTS...`: `hclnet ARGUMENTS --engine ray`, killed at moments drawn by lot.
 
-Once Ray's workers alone are killed, and the command comes to its end all the same; before that the command itself, with
-and without a worker. The results in FOLDER are looked at after each; what was not killed, and without Ray, is beside
-them.
+First a worker and then the command itself, in the next start the command, and in the last one workers alone, where the
+command comes to its end all the same. The results in FOLDER are looked at after each; what was not killed, and without
+Ray, is beside them.
 """
 
 import os
@@ -46,14 +46,12 @@ def run():
     lot, out, said = random.Random(int(seed)), Path(out), Path(out).with_name("said")
     finish([*arguments, "--out", str(out.with_name("whole"))], said)
     arguments += ["--out", str(out), "--engine", "ray", "--workers", "2"]
-    rounds = [["driver"], ["worker", "driver"]]
-    lot.shuffle(rounds)
-    for victims in [*rounds, ["worker", "worker"]]:
+    for victims in (["worker", "driver"], ["driver"], ["worker", "worker"]):
         process = start(arguments, said, begins_session=True)
         try:
             for victim in victims:
                 wait(process, out, count(out) + lot.randint(0, 30))
-                time.sleep(lot.uniform(0, 0.5))
+                time.sleep(lot.uniform(0, 0.05))
                 if victim == "driver":
                     print("driver", "killed" if kill(process, said) else "ended", look(out), flush=True)
                 elif there := workers(process):

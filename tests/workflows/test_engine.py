@@ -33,6 +33,7 @@ from hclnet.workflows.exported import ExportedModel, open_model
 from hclnet.workflows.on_ray import Worker
 from hclnet.workflows.ray_cluster import first_line, resources
 from hclnet.workflows.shards import Shards, locate_shards
+from small_localizers import small_localizer
 
 TINY = Path(__file__).parents[2] / "runtime" / "tests" / "tiny.onnx"
 RAY = SimpleNamespace(__spec__=True, put=lambda one: one, get=lambda one: one, cluster_resources=lambda: {"CPU": 2.0})
@@ -101,7 +102,9 @@ def test_the_same_shards_come_out(located, here: list[str], monkeypatch: pytest.
     assert sorted(p.name for p in found.folder.iterdir() if not p.name.startswith(".")) == [
         "located-list.parquet", "located-shards.json", "shards",
     ]  # fmt: skip
+    (found.folder / "located-missing.parquet").touch()  # as a process leaves it that is killed at the end
     assert located(engine="ray").images == located().images == 8 and len(here) == 8  # finished: nobody is asked
+    assert not (found.folder / "located-missing.parquet").exists()
 
 
 def test_only_what_is_missing_is_asked_for(located, here: list[str], photos: Path):
@@ -230,6 +233,13 @@ def test_a_worker_that_would_find_something_else_says_so(monkeypatch: pytest.Mon
         assert row["rows"] == [] and row["number"] == 0
         with pytest.raises(ValueError, match=rf"^A worker on \S+ can't locate: .*{message}"):
             raise ValueError(row["fault"])
+
+
+def test_what_is_asked_travels_to_another_process(photos: Path):
+    asked = Asked(small_localizer(), "small", 1, None, 1)
+    again = pickle.loads(pickle.dumps(asked))
+    files = sorted(photos.iterdir())
+    assert again.header(1) == asked.header(1) and list(again.rows(files)) == list(asked.rows(files))
 
 
 def test_an_exported_model_is_opened_again_where_it_comes_out():

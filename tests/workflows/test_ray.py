@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -77,10 +78,14 @@ def photos_in(folder: Path, count: int) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def run(call: list[object], said: Path, out: Path | None = None) -> tuple[str, dict[bool, dict[str, int]]]:
-    """What a process has said, which comes to a good end and leaves none behind; and what memory it and its workers
-    have had, MiB, before and after there were five shards in `out`."""
-    peaks: dict[bool, dict[str, int]] = {False: {}, True: {}}
+def run(call: list[object], said: Path, look: Callable[[int], object] = lambda session: None) -> str:
+    """What a process has said, which comes to a good end and leaves none behind.
+
+    Args:
+        call: of Python.
+        said: the file for that.
+        look: called several times a second meanwhile.
+    """
     with said.open("w+") as file:
         process = subprocess.Popen(
             [sys.executable, *map(str, call)], stdout=file, stderr=subprocess.STDOUT, start_new_session=True
@@ -88,13 +93,7 @@ def run(call: list[object], said: Path, out: Path | None = None) -> tuple[str, d
         try:
             until = time.monotonic() + LONG
             while process.poll() is None and time.monotonic() < until:
-                then = peaks[out is not None and len(list((out / "shards").glob("*.parquet"))) > 5]
-                for one, name in processes_of(process.pid).items():
-                    kind = "command" if one == process.pid else name.partition("(")[0]
-                    if kind in ("command", "ray::MapWorker"):
-                        with suppress(OSError, TypeError):
-                            found = re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{one}/status").read_text())
-                            then[kind] = max(then.get(kind, 0), int(found[1]) >> 10)
+                look(process.pid)
                 time.sleep(0.2)
         finally:
             left = end_session(process.pid, 60 if process.poll() is not None else 0)
@@ -103,12 +102,12 @@ def run(call: list[object], said: Path, out: Path | None = None) -> tuple[str, d
         text = file.read()
     assert process.returncode == 0, text
     assert not left, f"these live on: {left}"
-    return text, peaks
+    return text
 
 
 def test_two_workers_find_what_one_finds_and_what_is_found_without_ray(trained: Path, tmp_path: Path):
     photos_in(tmp_path / "p", 30)
-    said, _ = run(["-c", ENGINES, tmp_path / "p", trained, tmp_path], tmp_path / "said")
+    said = run(["-c", ENGINES, tmp_path / "p", trained, tmp_path], tmp_path / "said")
     assert [line for line in said.splitlines() if line.endswith(" 31 1")] == ["here 31 1", "one 31 1", "two 31 1"]
     shards = [{p.name: p.read_bytes() for p in (tmp_path / f / "shards").iterdir()} for f in ("here", "one", "two")]
     assert shards[0] == shards[1] == shards[2] and len(shards[0]) == 5
@@ -117,28 +116,40 @@ def test_two_workers_find_what_one_finds_and_what_is_found_without_ray(trained: 
 
 
 def test_workers_and_the_command_are_killed(trained: Path, tmp_path: Path):
-    names = [f.as_uri() if k % 2 else f"p/{f.name}" for k, f in enumerate(photos_in(tmp_path / "p", 120))]
+    names = [f.as_uri() if k % 2 else f"p/{f.name}" for k, f in enumerate(photos_in(tmp_path / "p", 200))]
     parquet.write_table(table({"path": names}), tmp_path / "all.parquet")
     seed = secrets.randbelow(10**6)
     print(f"seed {seed}")  # of the moments: python tests/workflows/killed_on_ray.py SEED OUT locate ...
     call = [Path(__file__).with_name("killed_on_ray.py"), seed, tmp_path / "out", "locate"]
     call += ["--manifest", tmp_path / "all.parquet", "--model", trained, "--device", "cpu", "--shard-size", "20"]
-    said, _ = run(call, tmp_path / "log")
+    said = run(call, tmp_path / "log")
     print(said)
-    assert said.splitlines()[-1] == "whole 121" and "worker killed" in said and "driver" in said
+    assert said.splitlines()[-1] == "whole 201" and "worker killed" in said and "driver killed" in said
     shards = [{p.name: p.read_bytes() for p in (tmp_path / f / "shards").iterdir()} for f in ("out", "whole")]
-    assert shards[0] == shards[1] and len(shards[0]) == 7
+    assert shards[0] == shards[1] and len(shards[0]) == 11
     files = sorted((tmp_path / "out" / "shards").iterdir())
     rows = [row for file in files for row in parquet.read_table(file).to_pylist()]
-    assert [row["id"] for row in rows] == list(range(121)) and [row["path"] for row in rows] == names
+    assert [row["id"] for row in rows] == list(range(201)) and [row["path"] for row in rows] == names
     assert sorted(p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")) == [
         "located-list.parquet", "located-shards.json", "shards",
     ]  # fmt: skip
 
 
 def test_the_memory_does_not_grow(tmp_path: Path):
-    said, peaks = run(["-c", NAMES, TINY, tmp_path / "out", 40_000], tmp_path / "said", tmp_path / "out")
+    taken: dict[str, list[tuple[int, int]]] = {"command": [], "ray::MapWorker": []}
+
+    def look(session: int) -> None:
+        shards = len(list((tmp_path / "out" / "shards").glob("*.parquet")))
+        for one, name in processes_of(session).items():
+            kind = "command" if one == session else name.partition("(")[0]
+            if kind in taken:
+                with suppress(OSError, TypeError):
+                    own = re.search(r"RssAnon:\s*(\d+) kB", Path(f"/proc/{one}/status").read_text())
+                    taken[kind].append((shards, int(own[1]) >> 10))
+
+    said = run(["-c", NAMES, TINY, tmp_path / "out", 40_000], tmp_path / "said", look)
     assert said.splitlines()[-1] == "40000 40000"
-    print(peaks)
-    for kind in ("command", "ray::MapWorker"):  # with 5,000 of the 40,000, and with all
-        assert 100 < peaks[True][kind] < peaks[False][kind] + 60, peaks
+    for kind, values in taken.items():
+        early, late = (median(mib for k, mib in values if k in some) for some in (range(4, 12), range(32, 40)))
+        print(f"{kind}: {early} MiB with some thousands, {late} MiB with 40,000")
+        assert 100 < late < early + 40

@@ -162,6 +162,7 @@ def locate_shards(
     with locked(out, "locating"), Stopping() as stop, ExitStack() as at_the_end:
         for folder in (out, out / "shards"):
             clear_parts(folder)
+        (out / MISSING).unlink(missing_ok=True)  # a killed process's
         with source.at_hand() as given:
             header = {**of_all, "images": given.header(), "shard_size": shard_size, "image_root": given.root()}
             listing, notes = open_listing(out, given, header, check_folder(out, header, overwrite))
