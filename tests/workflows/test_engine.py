@@ -33,6 +33,7 @@ from hclnet.workflows.exported import ExportedModel, open_model
 from hclnet.workflows.on_ray import Worker
 from hclnet.workflows.ray_cluster import first_line, resources
 from hclnet.workflows.shards import Shards, locate_shards
+from hclnet_runtime.data.reading import NoProcess, Reading
 from small_localizers import small_localizer
 
 TINY = Path(__file__).parents[2] / "runtime" / "tests" / "tiny.onnx"
@@ -235,8 +236,20 @@ def test_a_worker_that_would_find_something_else_says_so(monkeypatch: pytest.Mon
             raise ValueError(row["fault"])
 
 
+def test_a_worker_that_breaks_says_why(monkeypatch: pytest.MonkeyPatch):
+    def breaks(self: Asked, files: object) -> None:
+        raise NoProcess("No process can be started.")
+
+    monkeypatch.setitem(sys.modules, "ray", RAY)
+    monkeypatch.setattr(Asked, "rows", breaks)
+    asked = ask(TINY, "cpu", top=1, max_objects=1)
+    part = pyarrow.table({"number": [3], "files": [[b"/gone.png"]]})
+    (row,) = Worker(asked.header(1), [asked], "cpu")(part).to_pylist()
+    assert row["number"] == 3 and row["fault"].endswith(" can't locate: No process can be started.")
+
+
 def test_what_is_asked_travels_to_another_process(photos: Path):
-    asked = Asked(small_localizer(), "small", 1, None, 1)
+    asked = Asked(small_localizer(), "small", 1, None, 1, Reading(0))
     again = pickle.loads(pickle.dumps(asked))
     files = sorted(photos.iterdir())
     assert again.header(1) == asked.header(1) and list(again.rows(files)) == list(asked.rows(files))

@@ -99,7 +99,7 @@ class Worker:
         try:
             self._asked = _unpacked(header, box, device)
         except Exception as error:  # raised here it would come out as pages of Ray's own calls
-            self.fault = f"A worker on {socket.gethostname()} can't locate: {first_line(error)}"
+            self.fault = _fault(error)
 
     def __call__(self, part: Any) -> Any:
         """Locate a part: a table of one row with `number` and `files`.
@@ -112,9 +112,16 @@ class Worker:
         rows: list[str] = []
         if self.fault is None:
             files = [place(os.fsdecode(one)) for one in part["files"][0].as_py()]
-            rows = [json.dumps(row) for row in self._asked.rows(files)]
+            try:
+                rows = [json.dumps(row) for row in self._asked.rows(files)]
+            except Exception as error:
+                self.fault = _fault(error)
         lines = pa.array([rows], pa.list_(pa.string()))
         return pa.table({"number": part["number"], "rows": lines, "fault": pa.array([self.fault], pa.string())})
+
+
+def _fault(error: Exception) -> str:
+    return f"A worker on {socket.gethostname()} can't locate: {first_line(error)}"
 
 
 def _unpacked(header: dict[str, Any], box: list[Any], device: str) -> Any:
