@@ -1,4 +1,4 @@
-"""Trainings in two processes: signals, kills and what is left afterwards; how they are started."""
+"""Trainings in two processes: weights, signals, kills and what is left afterwards; how they are started."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 import hclnet
-from hclnet.training import is_finished
+from hclnet.training import is_finished, together
 
 RECIPE = {"size": 64, "epochs": 3, "device": "cpu", "width": 8, "batch": 5, "precision": "float32"}
 SETTINGS = [f"--set={name}={value}" for name, value in RECIPE.items() if name not in ("size", "epochs", "device")]
@@ -89,6 +90,32 @@ def waiting(birds: Path, tmp_path: Path) -> Iterator[Waiting]:
     one.process.wait()
     for process in filter(is_there, one.others):
         os.kill(process, signal.SIGKILL)
+
+
+@pytest.fixture
+def members(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[together._Member]]:
+    """The processes that a training in this one has started. They are killed if it hangs."""
+    started: list[together._Member] = []
+
+    class Noted(together._Member):
+        def __init__(self, *args) -> None:
+            super().__init__(*args)
+            started.append(self)
+
+    monkeypatch.setattr(together, "_Member", Noted)
+    timer = threading.Timer(PATIENCE, lambda: [member.process.kill() for member in started])
+    timer.start()
+    yield started
+    timer.cancel()
+
+
+def test_two_processes_with_one_each_that_decodes_learn_what_one_process_does(birds, tmp_path, members):
+    recipe = {**RECIPE, "size": 32, "epochs": 1, "batch": 6, "tune": "all", "backbone": "timm:test_convnext"}
+    recipe |= {"weights": "none", "report": False}
+    hclnet.train(birds, out=tmp_path / "one", workers=0, **recipe)
+    hclnet.train(birds, out=tmp_path / "two", workers=1, devices=2, **recipe)
+    assert len(members) == 2 and not any(is_there(member.process.pid) for member in members)
+    assert_close(tmp_path / "two", weights(tmp_path / "one"))
 
 
 @pytest.mark.slow

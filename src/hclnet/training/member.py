@@ -17,7 +17,7 @@ import threading
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment
@@ -114,9 +114,9 @@ class Events:
         self.tell(done=done, total=total, note=note)
 
 
-def _listen(stop: threading.Event) -> None:
+def _listen(orders: BinaryIO, stop: threading.Event) -> None:
     """Heed what the process that started this one says; end when it is gone."""
-    for _ in sys.stdin.buffer:
+    for _ in orders:
         stop.set()
     if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)  # those that decode for it too
@@ -127,11 +127,13 @@ def main() -> None:
     """Do the job, and end without waiting for processes that may never come."""
     events = Events(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
+    # A forked process closes its `sys.stdin`, and would wait for the lock that `_listen` has on it while it reads.
+    orders, sys.stdin = sys.stdin, open(os.devnull, encoding="utf-8")  # noqa: SIM115
     rank, code = int(os.environ[RANK]), 1
     stop = threading.Event()
     try:
-        job: Job = pickle.load(sys.stdin.buffer)
-        threading.Thread(target=_listen, args=(stop,), daemon=True).start()
+        job: Job = pickle.load(orders.buffer)
+        threading.Thread(target=_listen, args=(orders.buffer, stop), daemon=True).start()
         done = take(job, rank, events, stop)
         events.tell(finished=done.finished, epochs=done.epochs)
         if not done.finished:
