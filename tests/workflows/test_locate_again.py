@@ -243,6 +243,19 @@ def test_what_can_not_be_read_is_tried_again(locate: Locate):
     assert locate().left_out == [] and locate.seen == ["b.png"] and boxed() == NAMES
 
 
+@pytest.mark.parametrize("key", ["objects", "size", "pictures", "name", "file", "root", "predictions"])
+def test_an_image_whose_line_is_damaged_is_located_again(locate: Locate, key: str):
+    locate()
+    before, journal = files(), Path("out", "located.jsonl")
+    lines = journal.read_text().splitlines(keepends=True)
+    lines[2] = lines[2].replace(f'"{key}"', f'"no {key}"')
+    journal.write_text("".join(lines))
+    assert locate().already == 3 and locate.seen == ["b.png"] and boxed() == NAMES
+    now = files()
+    assert sorted(now.pop("located.jsonl").splitlines()) == sorted(before.pop("located.jsonl").splitlines())
+    assert now == before
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:60])
 

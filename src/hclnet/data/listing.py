@@ -56,7 +56,7 @@ class Listing:
         from pyarrow import ArrowException, parquet
 
         try:
-            self._file = parquet.ParquetFile(file)
+            self.path, self._file = file, parquet.ParquetFile(file)
         except (ArrowException, OSError) as error:
             raise ValueError(
                 f"{shown(file)} can't be read: {as_clause(error)}. Name another folder with --out."
@@ -66,10 +66,16 @@ class Listing:
 
     def group(self, number: int) -> list[Entry]:
         """The entries of a group, in order."""
-        columns = self._file.read_row_group(number).to_pydict()
-        return [
-            Entry(os.fsdecode(path), place(os.fsdecode(file))) for path, file in zip(columns["path"], columns["file"])
-        ]
+        from pyarrow import ArrowException
+
+        try:
+            columns = self._file.read_row_group(number).to_pydict()
+            names = zip(columns["path"], columns["file"], strict=True)
+            return [Entry(os.fsdecode(path), place(os.fsdecode(file))) for path, file in names]
+        except (ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{shown(self.path)} can't be read: {as_clause(error)}. Name another folder with --out."
+            ) from None
 
 
 def write_listing(file: Path, entries: Iterable[Entry], group: int) -> int:

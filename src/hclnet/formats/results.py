@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool
 
+from hclnet.formats.lines import check_line, is_header
 from hclnet.formats.masks import at_size, of_run_lengths
 from hclnet.types import Box
 from hclnet_runtime.text import shown
@@ -135,6 +136,10 @@ def results_of(
         masks: whether to take those that were kept.
     """
     rows = [row for row in rows if "left_out" not in row]
+    if not is_header(header):
+        raise ValueError("The first line of the results is damaged. Locate the images again, into another folder.")
+    for row in rows:
+        check_line(row)
     home = image_root(header, rows) if root is None else root
     model = header.get("model") or {}
     return Results(

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from hclnet.data.listing import Entry
+from hclnet.formats.lines import is_header
 from hclnet.storage import whole
 from hclnet_runtime.text import as_clause, shown
 
@@ -81,7 +82,7 @@ def read_header(file: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise ValueError(f"{shown(file)} can't be read: {as_clause(error)}. {_WAY}") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(found, dict) or found.get("format") != FORMAT or not is_header(found):
         raise ValueError(f"{shown(file)} is of another version of hclnet. {_WAY}")
     return found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hclnet.formats.journal import FILE, read_journal
+from hclnet.formats.lines import check_line, is_header
 from hclnet.formats.shards import HEADER
 from hclnet.types import Box
 from hclnet_runtime.text import shown
@@ -109,6 +110,10 @@ def open_folder(path: str | Path, images: str | Path | None = None) -> Folder:
     located = [row for row in rows.values() if "left_out" not in row]
     if header is None or not located:
         raise ValueError(f"{shown(path)} has no image that was located. Run `hclnet locate` into it first.")
+    for row in located:
+        check_line(row)
+    if not is_header(header):
+        raise ValueError(f"{shown(path / FILE)} is damaged in its first line. Locate the images again.")
     home = None if images is None else Path(os.path.abspath(os.path.expanduser(images)))  # noqa: PTH100, PTH111
     if home is not None and not home.is_dir():
         raise ValueError(f"--images {shown(home)}: there is no such folder.")

@@ -37,7 +37,7 @@ def is_same_file(row: dict[str, Any], path: Path) -> bool:
         return False
     try:
         return bool(known["times"] == _times(path) or known["sha256"] == file_row(path)["sha256"])
-    except (OSError, ValueError):
+    except (OSError, ValueError, LookupError, TypeError):  # also where the line is damaged
         return False
 
 
