@@ -128,7 +128,7 @@ def main() -> None:
     events = Events(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)
     # A forked process closes its `sys.stdin`, and would wait for the lock that `_listen` has on it while it reads.
-    orders, sys.stdin = sys.stdin, open(os.devnull, encoding="utf-8")  # noqa: SIM115
+    orders, sys.stdin = sys.stdin, open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115
     rank, code = int(os.environ[RANK]), 1
     stop = threading.Event()
     try:
