@@ -5,14 +5,14 @@ Boxes are `x0, y0, x1, y1` in pixels of the upright original image, 0-based and 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Integer
 
+from hclnet.samples import Sample, Samples
 from hclnet_runtime.types import Box, Gray, Localization, LocatedObject
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "MaskFiles",
     "Records",
     "Sample",
+    "Samples",
     "Skipped",
 ]
 
@@ -35,16 +36,6 @@ FRACTIONS = (1, 1)
 
 Log = Callable[[str], None]
 """Called with a line for a person, such as `print`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One labeled image: all that training ever sees of it. It has no boxes; those are in `GroundTruth`."""
-
-    id: str
-    path: Path
-    label: int
-    split: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +105,7 @@ class DataSet:
     """What a reader makes of a path: the labeled images, and beside them, apart, the ground truth.
 
     Attributes:
+        samples: any sequence; it becomes columns, so that a million of them fit into memory.
         notes: what a person should know of how it was read.
         skipped: broken images that are not among the samples.
         digests: by sample id, the SHA-256 of the file of each image that was looked at and found whole.
@@ -122,19 +114,28 @@ class DataSet:
     root: Path
     kind: str
     classes: tuple[str, ...]
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     ground_truth: GroundTruth = field(default_factory=GroundTruth)
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     digests: dict[str, str] = field(default_factory=dict, repr=False)
 
-    def split(self, name: str) -> tuple[Sample, ...]:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "samples", Samples.of(self.samples))
+
+    @property
+    def columns(self) -> Samples:
+        """The samples, as what they are."""
+        assert isinstance(self.samples, Samples)
+        return self.samples
+
+    def split(self, name: str) -> Samples:
         """The samples of one split, in order.
 
         Raises:
             ValueError: there is no such split; the message names those that exist.
         """
-        chosen = tuple(s for s in self.samples if s.split == name)
+        chosen = self.columns.select(self.columns.in_split(name))
         if not chosen:
             have = ", ".join(f"{k} ({v})" for k, v in self.counts().items())
             raise ValueError(f"{self.root} has no split {name!r}; it has {have}. Name one of those with --split.")
@@ -142,7 +143,7 @@ class DataSet:
 
     def counts(self) -> dict[str, int]:
         """Images per split: train, val, test."""
-        counts = Counter(sample.split for sample in self.samples)
+        counts = self.columns.splits
         order = [*(split for split in ("train", "val", "test") if split in counts), *counts]
         return {split: counts[split] for split in order}
 

@@ -250,6 +250,12 @@ def test_soak(printed: Printed, tmp_path: Path):
         assert picture.width > 500
 
 
+def test_many_samples(printed: Printed):
+    lines = printed("many_samples", "--images", 3000)
+    assert len(lines) == 6 and lines[0].startswith("3,000 samples as objects: ")
+    assert lines[1].startswith("3,000 samples as columns: ") and lines[3].startswith("... in 12 batches of an epoch: ")
+
+
 def test_half_features(printed: Printed, trained: Path, birds: Path):
     rows = cells(printed("half_features", birds, trained))
     assert [row[:3] for row in rows] == [[str(trained), half, "6"] for half in ("float16", "bfloat16")]

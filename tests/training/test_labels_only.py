@@ -10,7 +10,7 @@ import pytest
 import hclnet
 import hclnet.training
 from hclnet.data import read
-from hclnet.types import DataSet, GroundTruth, Sample
+from hclnet.types import DataSet, GroundTruth, Sample, Samples
 from hclnet.workflows.settings import make_config
 from hclnet.workflows.train import train_on
 
@@ -56,8 +56,8 @@ def test_training_is_handed_samples_and_nothing_beside_them(birds, tmp_path, mon
     with pytest.raises(InterruptedError):
         hclnet.train(birds, tmp_path / "run", report=False, **RECIPE)
     assert not any(isinstance(argument, DataSet | GroundTruth) for argument in seen)
-    (samples,) = (argument for argument in seen if isinstance(argument, tuple) and isinstance(argument[0], Sample))
-    assert len(samples) == 12 and {s.split for s in samples} == {"train"}
+    (samples,) = (argument for argument in seen if isinstance(argument, Samples))
+    assert len(samples) == 12 and {s.split for s in samples} == {"train"} and type(samples[0]) is Sample
 
 
 def test_who_looks_at_the_truth_while_training_fails(birds, tmp_path, expected, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from array import array
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -11,11 +12,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from PIL import __version__ as _pillow
 
 from hclnet.data.files import shown
 from hclnet.data.identity import file_digest
 from hclnet.progress import Report
+from hclnet.samples import portions
 from hclnet.types import DataSet, Sample, Skipped
 from hclnet_runtime.caches import cache_home
 from hclnet_runtime.data.images import check_image, open_image
@@ -58,22 +61,28 @@ def inspect_images(samples: Sequence[Sample], progress: Report | None = None, se
         seconds: in which an image has to be read; 0: no limit.
     """
     memory = _Memory()
-    keys = [memory.key(sample.path) for sample in samples]
-    known = memory.whole(keys)
-    digests = {sample.id: known[key] for sample, key in zip(samples, keys) if key in known}
-    unknown = [(sample, key) for sample, key in zip(samples, keys) if key not in known]
-    broken, whole = [], []
+    digests: dict[str, str] = {}
+    unknown, broken, done = array("q"), [], 0
+    for some in portions(enumerate(samples)):
+        keys = [memory.key(sample.path) for _, sample in some]
+        known = memory.whole(keys)
+        digests |= {sample.id: known[key] for (_, sample), key in zip(some, keys) if key in known}
+        unknown.extend(place for (place, _), key in zip(some, keys) if key not in known)
     with ThreadPoolExecutor(THREADS) as pool, Reading(seconds) as reading:
-        inspected = pool.map(partial(_inspected, reading), (s.path for s, _ in unknown))
-        for done, ((reason, digest), (sample, key)) in enumerate(zip(inspected, unknown), 1):
-            if reason:
-                broken.append(Skipped(sample, reason))
-            else:
-                digests[sample.id] = digest
-                whole.append((key, digest))
-            if progress:
-                progress(done, len(unknown))
-    memory.add(whole)
+        for places in portions(unknown):
+            looked_at = [samples[place] for place in places]
+            keys, whole = [memory.key(sample.path) for sample in looked_at], []
+            inspected = pool.map(partial(_inspected, reading), (sample.path for sample in looked_at))
+            for sample, key, (reason, digest) in zip(looked_at, keys, inspected):
+                if reason:
+                    broken.append(Skipped(sample, reason))
+                else:
+                    digests[sample.id] = digest
+                    whole.append((key, digest))
+                done += 1
+                if progress:
+                    progress(done, len(unknown))
+            memory.add(whole)
     return Inspection(tuple(broken), digests)
 
 
@@ -100,7 +109,8 @@ def without_broken(
         ValueError: there are such images and `on_bad_image` is `fail`, the message lists them; or no training image of
             a class is left.
     """
-    inspected = [s for s in dataset.samples if split in (None, s.split)]
+    columns = dataset.columns
+    inspected = columns if split is None else columns.select(columns.in_split(split))
     inspection = inspect_images(inspected, progress, seconds)
     broken, dataset = inspection.broken, replace(dataset, digests={**dataset.digests, **inspection.digests})
     if not broken:
@@ -111,9 +121,9 @@ def without_broken(
             f"them out with --on-bad-image skip.\n{listed(broken)}"
         )
     lost = {skipped.sample.id for skipped in broken}
-    remaining = tuple(s for s in dataset.samples if s.id not in lost)
-    have = {s.label for s in remaining if s.split == "train"}
-    if empty := {s.label for s in dataset.samples if s.split == "train"} - have:
+    remaining = columns.select(np.fromiter((name not in lost for name in columns.ids), bool, len(columns)))
+    have, had = (set(of.labels[of.in_split("train")].tolist()) for of in (remaining, columns))
+    if empty := had - have:
         names = ", ".join(shown(dataset.classes[k]) for k in sorted(empty))
         reasons = listed(skipped for skipped in broken if skipped.sample.label in empty)
         raise ValueError(f"Without the images that can't be read, no training image of {names} remains.\n{reasons}")

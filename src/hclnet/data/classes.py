@@ -8,8 +8,10 @@ from dataclasses import replace
 from difflib import get_close_matches
 from unicodedata import normalize
 
+import numpy as np
+
 from hclnet.data.files import shown
-from hclnet.types import DataSet, Sample
+from hclnet.types import DataSet, Sample, Samples
 
 
 def in_order(name: str) -> tuple[bool, int, str]:
@@ -33,7 +35,7 @@ def with_classes(dataset: DataSet, classes: Sequence[str]) -> DataSet:
         ValueError: images are of a class that is not among them; the message names it, and what it may be called.
     """
     place = _places(dataset.classes, classes)
-    counts = Counter(s.label for s in (*dataset.samples, *(one.sample for one in dataset.skipped)))
+    counts = Counter([*dataset.columns.labels.tolist(), *(one.sample.label for one in dataset.skipped)])
     if unknown := [label for label in sorted(counts) if label not in place]:
         listed = [_unknown(dataset.classes[label], counts[label], classes) for label in unknown[:5]]
         more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
@@ -52,7 +54,7 @@ def with_classes(dataset: DataSet, classes: Sequence[str]) -> DataSet:
     return replace(
         dataset,
         classes=tuple(classes),
-        samples=tuple(map(moved, dataset.samples)),
+        samples=Samples(map(moved, dataset.samples)),
         skipped=tuple(replace(one, sample=moved(one.sample)) for one in dataset.skipped),
     )
 
@@ -70,7 +72,7 @@ def without_classes(dataset: DataSet, names: Collection[str]) -> DataSet:
     gone = {s.id for s in dataset.samples if s.label in lost}
     smaller = replace(
         dataset,
-        samples=tuple(s for s in dataset.samples if s.label not in lost),
+        samples=dataset.columns.select(~np.isin(dataset.columns.labels, list(lost))),
         ground_truth=dataset.ground_truth.without(gone) if gone else dataset.ground_truth,
         skipped=tuple(one for one in dataset.skipped if one.sample.label not in lost),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +33,13 @@ def fingerprint(images: Iterable[tuple[str, str, str]], ground_truth: str = "") 
         images: of each its id, its class and the digest of its file.
         ground_truth: `ground_truth_fingerprint` of the same images.
     """
+    return _fingerprint(sorted(images), ground_truth)
+
+
+def _fingerprint(images: Iterable[tuple[str, str, str]], ground_truth: str = "") -> str:
+    """The same of images in order."""
     digest = hashlib.sha256()
-    for image in sorted(images):
+    for image in images:
         _add(digest, *image)
     _add(digest, ground_truth)
     return digest.hexdigest()
@@ -40,31 +47,32 @@ def fingerprint(images: Iterable[tuple[str, str, str]], ground_truth: str = "") 
 
 def fingerprint_of(dataset: DataSet, split: str) -> str:
     """Of the images of a split that can be read, and what is known of their boxes and masks."""
-    return fingerprint(_rows(dataset, split), ground_truth_of(dataset, split))
+    return _fingerprint(_rows(dataset, split), ground_truth_of(dataset, split))
 
 
 def images_of(dataset: DataSet, split: str) -> str:
     """Of the images of a split that can be read, whatever is known of their boxes and masks."""
-    return fingerprint(_rows(dataset, split))
+    return _fingerprint(_rows(dataset, split))
 
 
 def ground_truth_of(dataset: DataSet, split: str) -> str:
     """Of the boxes and masks of the images of a split that can be read; empty if they have none."""
-    return ground_truth_fingerprint(dataset.ground_truth, [s.id for s in dataset.samples if s.split == split])
+    return ground_truth_fingerprint(dataset.ground_truth, dataset.columns.select(dataset.columns.in_split(split)).ids)
 
 
-def _rows(dataset: DataSet, split: str) -> list[tuple[str, str, str]]:
-    samples = [s for s in dataset.samples if s.split == split]
-    return [(s.id, dataset.classes[s.label], dataset.digests.get(s.id, "")) for s in samples]
+def _rows(dataset: DataSet, split: str) -> Iterator[tuple[str, str, str]]:
+    """In order, one by one: there may be a million of them."""
+    samples = dataset.columns.select(dataset.columns.in_split(split))
+    rows = ((s.id, dataset.classes[s.label], dataset.digests.get(s.id, "")) for s in samples.in_order_of_ids())
+    for _, of_one in groupby(rows, itemgetter(0)):
+        yield from sorted(of_one)
 
 
 def ground_truth_fingerprint(ground_truth: GroundTruth, ids: Iterable[str]) -> str:
     """Of the boxes and masks of these images; empty if they have none."""
     digest, any_known = hashlib.sha256(), False
-    for name in sorted(ids):
+    for name in sorted(name for name in ids if name in ground_truth.boxes or name in ground_truth.masks):
         boxes, masks = ground_truth.boxes.get(name), ground_truth.masks.get(name)
-        if boxes is None and masks is None:
-            continue
         any_known = True
         values = [] if boxes is None else np.asarray(boxes, dtype=np.float64).ravel().tolist()
         _add(digest, name, repr(values), repr(ground_truth.sizes.get(name)), *_mask_digests(masks))

@@ -21,7 +21,7 @@ from hclnet.data.ilsvrc_devkit import (
     labels_of,
     names_of,
 )
-from hclnet.types import DataSet, GroundTruth, Sample
+from hclnet.types import DataSet, GroundTruth, Sample, Samples
 
 KIND = "ILSVRC CLS-LOC layout"
 LOOKED_FOR = (
@@ -50,7 +50,7 @@ def read(root: Path, seed: int = 0) -> DataSet:
     home = _home(root)
     assert home is not None
     places = _places(root, home)
-    train = {entry.name: _images(entry) for entry in _folders(home / "train")}
+    train = {entry.name: [image.name for image in _images(entry)] for entry in _folders(home / "train")}
     val = list(_val(home / "val"))
     drawn, source = boxes_of(places, val)
     labels = {image.name: image.wnid for image in val if image.wnid}
@@ -58,15 +58,10 @@ def read(root: Path, seed: int = 0) -> DataSet:
         labels |= labels_of(root, places, flat, drawn)
     wnids = sorted({wnid for wnid, images in train.items() if images} | set(labels.values()))
     index = {wnid: k for k, wnid in enumerate(wnids)}
-    samples = [
-        Sample(f"train/{wnid}/{entry.name}", Path(entry.path), index[wnid], "train")
-        for wnid in wnids
-        for entry in train.get(wnid, ())
-    ]
+    samples = Samples(_samples(home, train, val, labels, index))
     ground_truth = GroundTruth()
     for image in val:
         wnid = labels[image.name]
-        samples.append(Sample(f"val/{image.name}", image.path, index[wnid], "val"))
         if boxes := drawn.get(image.stem):
             own = [corners for name, corners in zip(boxes.wnids, boxes.corners) if name == wnid]
             if own:
@@ -84,7 +79,18 @@ def read(root: Path, seed: int = 0) -> DataSet:
     notes = [f"no class folder in train/ has an image: {len(wnids)} classes, those of val/"] if not train else []
     if not drawn:
         notes.append(f"no boxes: none in {', '.join(f'{name}/' for name in BOXES[:4])}, no {SOLUTION}")
-    return DataSet(root, KIND, names_of(wnids, places), tuple(samples), ground_truth, tuple(notes))
+    return DataSet(root, KIND, names_of(wnids, places), samples, ground_truth, tuple(notes))
+
+
+def _samples(
+    home: Path, train: dict[str, list[str]], val: list[ValImage], labels: dict[str, str], index: dict[str, int]
+) -> Iterator[Sample]:
+    """One by one, of training first: there may be a million of them."""
+    for wnid in index:
+        for name in train.get(wnid, ()):
+            yield Sample(f"train/{wnid}/{name}", home / "train" / wnid / name, index[wnid], "train")
+    for image in val:
+        yield Sample(f"val/{image.name}", image.path, index[labels[image.name]], "val")
 
 
 def _home(root: Path) -> Path | None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -19,8 +18,8 @@ from hclnet.data import folder, openimages
 from hclnet.data.classes import with_classes
 from hclnet.data.files import shown
 from hclnet.data.identity import ground_truth_of, images_of
-from hclnet.storage import write_json, write_text
-from hclnet.types import DataSet, Sample, Skipped
+from hclnet.storage import whole, write_json
+from hclnet.types import DataSet, Sample, Samples, Skipped
 
 _LOCALIZER = "localizer.json"
 _HEADER = ("id", "class", "split", "sha256")
@@ -34,16 +33,21 @@ def record_splits(dataset: DataSet, out: Path, keep: bool = False) -> None:
         out: the folder.
         keep: what is written down already stays, also of images that have gone since; what has come is added.
     """
-    rows = {s.id: {**dict(zip(_HEADER, _row(dataset, s))), "sha256": _digest(dataset, s)} for s in dataset.samples}
-    if keep:
-        for row in recorded(out):
-            now = rows.get(row["id"])
-            rows[row["id"]] = {**row, "sha256": row.get("sha256") or (now["sha256"] if now else "")}
-    _write(out / "data.csv", _HEADER, ([row[name] for name in _HEADER] for row in rows.values()))
+    now = ((*_row(dataset, sample), _digest(dataset, sample)) for sample in dataset.samples)
+    _write(out / "data.csv", _HEADER, _with_recorded(now, out) if keep else now)
     if dataset.skipped:
         record_skipped(dataset, out)
     if not (keep and (out / "data.json").is_file()):
         write_json(out / "data.json", _about(dataset), indent=2)
+
+
+def _with_recorded(now: Iterable[tuple[str, ...]], out: Path) -> Iterable[Sequence[str]]:
+    """Rows of `data.csv`, and over them those that are there."""
+    rows = {row[0]: dict(zip(_HEADER, row)) for row in now}
+    for row in recorded(out):
+        before = rows.get(row["id"])
+        rows[row["id"]] = {**row, "sha256": row.get("sha256") or (before["sha256"] if before else "")}
+    return ([row[name] for name in _HEADER] for row in rows.values())
 
 
 def record_skipped(dataset: DataSet, out: Path) -> None:
@@ -121,7 +125,7 @@ def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
 def in_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
     """The same images in the splits that are written down in a folder, whatever their classes."""
     known = {row["id"]: row["split"] for row in (*recorded(out), *recorded_skips(out))}
-    return replace(dataset, samples=tuple(replace(s, split=known.get(s.id, s.split)) for s in dataset.samples))
+    return replace(dataset, samples=Samples(replace(s, split=known.get(s.id, s.split)) for s in dataset.samples))
 
 
 def _order(dataset: DataSet, rows: Sequence[dict[str, str]], out: Path) -> Sequence[str]:
@@ -138,7 +142,7 @@ def without_recorded_skips(dataset: DataSet, out: Path) -> DataSet:
     """Without the images that a run skipped, whole or not by now: what goes on, goes on with the same images."""
     reasons = {row["id"]: row["reason"] for row in recorded_skips(out)}
     skipped = tuple(Skipped(s, reasons[s.id]) for s in dataset.samples if s.id in reasons)
-    remaining = tuple(s for s in dataset.samples if s.id not in reasons)
+    remaining = Samples(s for s in dataset.samples if s.id not in reasons)
     return replace(dataset, samples=remaining, skipped=(*dataset.skipped, *skipped))
 
 
@@ -208,11 +212,10 @@ def _digest(dataset: DataSet, sample: Sample) -> str:
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    with whole(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
 
+import numpy as np
+
 from hclnet.data import ilsvrc
 from hclnet.data.classes import without_classes
 from hclnet.data.files import shown
@@ -32,9 +34,10 @@ def checked(dataset: DataSet) -> DataSet:
     """
     if not dataset.samples:
         raise ValueError(f"{shown(dataset.root)}, read as {dataset.kind}, has no image. Check the path.")
-    ids = Counter(sample.id for sample in dataset.samples)
-    if len(ids) < len(dataset.samples):
-        name = next(name for name, count in ids.items() if count > 1)
+    columns = dataset.columns
+    ids = Counter(columns[place].id for place in _alike(map(hash, columns.ids), len(columns)))
+    name = next((name for name, count in ids.items() if count > 1), None)
+    if name is not None:
         files = [shown(s.path) for s in dataset.samples if s.id == name]
         raise ValueError(
             f"{shown(dataset.root)} has {' and '.join(files[:2])}, both with the id {shown(name)}. Rename one."
@@ -96,12 +99,18 @@ def _check_files(dataset: DataSet) -> None:
     ValueError: one file is in two splits, or in two classes.
     """
     homes: dict[str, str] = {}
-    seen: dict[tuple[str, str], int] = {}
-    for k, sample in enumerate(dataset.samples):
-        home, _, name = os.fspath(sample.path).rpartition(os.sep)
+
+    def file(path: str) -> tuple[str, str]:
+        home, _, name = path.rpartition(os.sep)
         if (real := homes.get(home)) is None:
             real = homes[home] = os.path.realpath(home)  # of folders alone: of a million files it would take minutes
-        before = dataset.samples[seen.setdefault((real, name), k)]
+        return real, name
+
+    seen: dict[tuple[str, str], int] = {}
+    columns = dataset.columns
+    for k in _alike((hash(file(path)) for path in columns.paths), len(columns)):
+        sample = columns[k]
+        before = columns[seen.setdefault(file(os.fspath(sample.path)), k)]
         if before.split != sample.split or before.label != sample.label:
             of = "split" if before.split != sample.split else "class"
             one, other = (
@@ -115,9 +124,20 @@ def _check_files(dataset: DataSet) -> None:
             )
 
 
+def _alike(hashes: Iterable[int], count: int) -> list[int]:
+    """The places, in order, of hashes that are there more than once: a set of all would take much memory."""
+    found = np.fromiter(hashes, np.int64, count)
+    order = np.argsort(found, kind="stable")
+    same = found[order[1:]] == found[order[:-1]]
+    places: list[int] = np.union1d(order[1:][same], order[:-1][same]).tolist()
+    return places
+
+
 def _classes_of(dataset: DataSet, split: str | None = None) -> set[str]:
     """The classes that a split, or the whole, has images of."""
-    return {dataset.classes[label] for label in {s.label for s in dataset.samples if split in (None, s.split)}}
+    columns = dataset.columns
+    labels = columns.labels if split is None else columns.labels[columns.in_split(split)]
+    return {dataset.classes[label] for label in np.unique(labels)}
 
 
 def _lost(dataset: DataSet, name: str, trained: Iterable[str]) -> str:

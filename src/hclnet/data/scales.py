@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Real
 
+from hclnet.samples import portions
 from hclnet.types import Gray
 from hclnet_runtime.data.gray import is_deep, scale_of
 from hclnet_runtime.data.images import opened
@@ -20,7 +21,7 @@ _IMAGES = 400  # from which a scale is learned
 _VALUES = 2**22  # of all of them together
 
 
-def learn_gray(paths: Sequence[str | Path], setting: float | str = "auto") -> Gray:
+def learn_gray(paths: Iterable[str | Path], setting: float | str = "auto") -> Gray:
     """One scale for all images of a run.
 
     Args:
@@ -33,10 +34,13 @@ def learn_gray(paths: Sequence[str | Path], setting: float | str = "auto") -> Gr
     if not isinstance(setting, str):
         return Gray((0, setting), (0, setting))
     with ThreadPoolExecutor(4) as pool:
-        modes = list(pool.map(_mode, paths))
+        deep_images: dict[str, list[str | Path]] = {"whole": [], "fractions": []}
+        for some in portions(paths):
+            for path, mode in zip(some, pool.map(_mode, some)):
+                if mode:
+                    deep_images["fractions" if mode == "F" else "whole"].append(path)
         found = Gray()
-        for kind in ("whole", "fractions"):
-            deep = [path for path, mode in zip(paths, modes) if mode and (mode == "F") == (kind == "fractions")]
+        for kind, deep in deep_images.items():
             if deep:
                 chosen = [deep[i] for i in np.linspace(0, len(deep) - 1, min(len(deep), _IMAGES)).round().astype(int)]
                 values = pool.map(partial(_some_of, most=_VALUES // len(chosen)), chosen)

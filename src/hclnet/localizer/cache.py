@@ -154,7 +154,7 @@ def _compute(
             done = 0
             frozen = backbone.folded().to(device).to(memory_format=torch.channels_last)
             with torch.inference_mode():
-                for images in image_batches([s.path for s in samples], size, inference_batch(device), gray):
+                for images in image_batches((s.path for s in samples), size, inference_batch(device), gray):
                     x = as_input(images, backbone, device)
                     for kind in kinds:
                         features = extract(frozen, x.flip(3) if kind == "mirrored" else x, list(shapes), dtype)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def inference_batch(device: torch.device) -> int:
 
 
 def image_batches(
-    paths: Sequence[str | Path], size: int, batch: int, gray: Gray = OWN
+    paths: Iterable[str | Path], size: int, batch: int, gray: Gray = OWN
 ) -> Iterator[UInt8[np.ndarray, "b s s 3"]]:
     """Upright images squashed to `size` x `size`, in order, decoded by threads ahead of use.
 
@@ -39,8 +40,8 @@ def image_batches(
     """
     ahead = batch + _AHEAD
     with ThreadPoolExecutor(_THREADS) as pool:
-        waiting = deque(pool.submit(load_square, path, size, gray) for path in paths[:ahead])
-        rest = iter(paths[ahead:])
+        rest = iter(paths)
+        waiting = deque(pool.submit(load_square, path, size, gray) for path in islice(rest, ahead))
         images = []
         while waiting:
             images.append(waiting.popleft().result())

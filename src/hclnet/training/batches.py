@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from hclnet.backbones import Features
 from hclnet.localizer.cache import FeatureStore
+from hclnet.samples import labels_of
 from hclnet.training.part import WHOLE, Part
 from hclnet.types import Gray, Sample
 from hclnet_runtime.data.images import OWN, enlarged, load_square
@@ -115,7 +116,7 @@ class FeatureBatches(Dataset):
 
     def __init__(self, store: FeatureStore, samples: Sequence[Sample], classes: int, seed: int) -> None:
         self.store, self.classes, self.seed = store, classes, seed
-        self.labels = np.array([s.label for s in samples], dtype=np.int64)
+        self.labels = labels_of(samples)
 
     def __getitem__(self, key: tuple[int, Int64[np.ndarray, "b"]]) -> Batch:
         epoch, indices = key
@@ -128,7 +129,7 @@ class ImageBatches(Dataset):
 
     def __init__(self, samples: Sequence[Sample], size: int, classes: int, seed: int, gray: Gray = OWN) -> None:
         self.samples, self.size, self.classes, self.seed, self.gray = samples, size, classes, seed, gray
-        self.labels = np.array([s.label for s in samples], dtype=np.int64)
+        self.labels = labels_of(samples)
 
     def __getitem__(self, key: tuple[int, Int64[np.ndarray, "b"]]) -> Batch:
         epoch, indices = key

@@ -26,6 +26,7 @@ from hclnet.maps.augmentation import View, resized
 from hclnet.maps.foreground import IMAGES, ForegroundScore, fit_foreground, fit_to_outlines
 from hclnet.maps.outlines import SIDE, outline
 from hclnet.progress import Report, bar
+from hclnet.samples import labels_of
 from hclnet.types import Sample
 from hclnet_runtime.data.images import load_square
 
@@ -68,7 +69,7 @@ def learn_foreground(
         store: features of the samples at the localizer's size, if they are at hand.
     """
     nothing = localizer.inference.background_class
-    empty = np.array([localizer.classes[sample.label] == nothing for sample in samples])
+    empty = np.isin(labels_of(samples), [k for k, name in enumerate(localizer.classes) if name == nothing])
     chosen = np.concatenate([_spread(np.flatnonzero(which)) for which in (~empty, empty)])
     localizer = copy(localizer)
     localizer.foreground = {}  # what was learned before has no part in it

@@ -52,7 +52,7 @@ def train_run(
     localizer.dtype = dtype = PRECISIONS[localizer.trained_precision]
     check_writable(out, _room(localizer, config))
     method, store = localizer.method, None
-    localizer.gray = learn_gray([s.path for s in samples], config.gray_max)
+    localizer.gray = learn_gray((s.path for s in samples), config.gray_max)
     if log:
         for line in described(localizer.gray):
             log(line)
