@@ -51,13 +51,28 @@ def kill(process: int, said: Path) -> bool:
     return os.WIFSIGNALED(status)
 
 
+def is_there(process: int) -> bool:
+    """Whether a process lives; one that has ended and that nobody has asked about does not."""
+    try:
+        os.kill(process, 0)
+        return not Path("/proc/self").exists() or _state(process)[0] not in "ZX"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def _state(process: int) -> tuple[str, int]:
+    """A letter, Z or X if it has ended, and the number of its session."""
+    state, _, _, session = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[:4]
+    return state, int(session)
+
+
 def processes_of(session: int) -> dict[int, str]:
     """The processes of a session that live, with their names."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            state, _, _, number = (folder / "stat").read_text().rpartition(")")[2].split()[:4]
-            if int(number) == session and state not in "ZX":
+            state, its_session = _state(int(folder.name))
+            if its_session == session and state not in "ZX":
                 name = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
                 found[int(folder.name)] = name
     return found

@@ -24,6 +24,7 @@ from hclnet_runtime.data.reading import NoProcess, Reading
 from hclnet_runtime.data.same import file_row
 from hclnet_runtime.pictures import read_file
 from hclnet_runtime.types import Gray
+from killing import is_there
 
 LIMIT = 2.0  # seconds, in which any machine starts to read a tiny file
 LONG = 120.0  # seconds, after which a test fails
@@ -47,14 +48,6 @@ def comes(what: Callable[[], bool]) -> bool:
     while not what() and time.monotonic() < until:
         time.sleep(0.01)
     return what()
-
-
-def is_gone(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    return False
 
 
 def test_what_is_read_is_the_same(photo: Path):
@@ -98,7 +91,7 @@ def test_what_hangs_is_given_up(photo: Path, start: bytes):
         before = other.read(hanging.process_of, photo)
         with pytest.raises(ValueError, match=r"hangs\.png can't be read within 2 seconds\. .* --seconds-per-image\.$"):
             other.read(load_square, hangs, 24)
-        assert other.read(hanging.process_of, photo) != before and is_gone(before)
+        assert other.read(hanging.process_of, photo) != before and not is_there(before)
         assert (other.read(load_square, photo, 24) == load_square(photo, 24)).all()
 
 
@@ -118,7 +111,7 @@ def test_who_waits_is_told_when_the_work_is_stopped(tmp_path: Path):
             assert comes(said.exists)
         with pytest.raises(ValueError, match="said was not read: the work was stopped"):
             waits.result(LONG)
-    assert is_gone(int(said.read_text()))
+    assert not is_there(int(said.read_text()))
 
 
 def test_many_pixels_wait_for_their_turn_and_not_at_their_cost(tmp_path: Path):
@@ -185,4 +178,4 @@ def test_it_does_not_outlive_its_limit_where_who_asked_was_killed(tmp_path: Path
     assert comes(said.exists)
     asks.kill()
     asks.wait()
-    assert comes(lambda: is_gone(int(said.read_text())))
+    assert comes(lambda: not is_there(int(said.read_text())))

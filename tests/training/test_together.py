@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -16,7 +17,11 @@ import torch
 from safetensors.torch import load_file
 
 import hclnet
+from hclnet.config import RunConfig
 from hclnet.training import is_finished, together
+from hclnet.training.batches import ImageBatches
+from hclnet.training.member import Job
+from killing import is_there
 
 RECIPE = {"size": 64, "epochs": 3, "device": "cpu", "width": 8, "batch": 5, "precision": "float32"}
 SETTINGS = [f"--set={name}={value}" for name, value in RECIPE.items() if name not in ("size", "epochs", "device")]
@@ -41,17 +46,6 @@ def assert_close(run: Path, whole: dict[str, torch.Tensor]) -> None:
     assert ours.keys() == whole.keys() and is_finished(run)
     for name, value in whole.items():
         torch.testing.assert_close(ours[name], value, rtol=1e-3, atol=1e-5)
-
-
-def is_there(process: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody has asked about does not."""
-    try:
-        os.kill(process, 0)
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except ProcessLookupError:
-        return False
-    except FileNotFoundError:
-        return not Path("/proc/self").exists()
 
 
 class Waiting:
@@ -116,6 +110,24 @@ def test_two_processes_with_one_each_that_decodes_learn_what_one_process_does(bi
     hclnet.train(birds, out=tmp_path / "two", workers=1, devices=2, **recipe)
     assert len(members) == 2 and not any(is_there(member.process.pid) for member in members)
     assert_close(tmp_path / "two", weights(tmp_path / "one"))
+
+
+def test_if_one_process_cannot_be_started_none_is_left(tmp_path, members, monkeypatch):
+    popen = subprocess.Popen
+
+    def start_first_only(*args, **options):
+        if members:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return popen(*args, **options)
+
+    monkeypatch.setattr(together, "COMMAND", [sys.executable, "-c", f"import time; time.sleep({PATIENCE})"])
+    monkeypatch.setattr(subprocess, "Popen", start_first_only)
+    config, images = RunConfig(devices=2), ImageBatches([], 32, 2, 0)
+    job = Job(config, ("a", "b"), images, tmp_path, "float32", "cpu", tmp_path / "meeting", tmp_path / "stopped")
+    why = f"Process 2 of 2 of the training can't be started: {os.strerror(errno.EAGAIN)}. .* take fewer devices"
+    with pytest.raises(ValueError, match=why):
+        together._watched(job, lambda *_: None)
+    assert len(members) == 1 and not is_there(members[0].process.pid)
 
 
 @pytest.mark.slow

@@ -86,7 +86,8 @@ def _watched(job: Job, report: Report) -> Fit:
         try:
             with stopping.held():
                 content = pickle.dumps(job)
-                members += [_Member(rank, job, content, woken.set) for rank in range(job.config.devices)]
+                for rank in range(job.config.devices):  # one at a time: those that are there are ended if one fails
+                    members.append(_Member(rank, job, content, woken.set))
             return _wait(members, woken, report)
         finally:
             with stopping.held():
@@ -152,6 +153,9 @@ class _Member:
         job: what they do.
         content: the same, as it is sent.
         woke: called when it has said something.
+
+    Raises:
+        ValueError: it can't be started.
     """
 
     def __init__(self, rank: int, job: Job, content: bytes, woke: Callable[[], None]) -> None:
@@ -159,9 +163,16 @@ class _Member:
         self.result: Fit | None = None
         self.said: dict[str, str] | None = None
         self.trace = ""
-        self.process = subprocess.Popen(
-            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(rank, job), start_new_session=True
-        )  # a terminal's Ctrl-C is for this process
+        environment = _environment(rank, job)
+        try:
+            self.process = subprocess.Popen(
+                COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True
+            )  # a terminal's Ctrl-C is for this process
+        except OSError as error:
+            raise ValueError(
+                f"Process {rank + 1} of {job.config.devices} of the training can't be started: {error.strerror}. End "
+                "other programs, or take fewer devices."
+            ) from None
         self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._orders.put(content)
         self._woke = woke
