@@ -7,6 +7,7 @@ from torch.nn import functional as F
 from hclnet.backbones import BACKBONES, build_backbone
 from hclnet.methods import build_method
 from hclnet.methods.spg import guided, pseudo_mask
+from hclnet.methods.whole_batch import has_share, share_of_total
 from reference import rivals
 
 CHANNELS = {
@@ -137,3 +138,15 @@ def test_in_eval_mode_only_what_classifies_is_run():
 def test_a_low_threshold_above_the_high_one_is_named():
     with pytest.raises(ValueError, match=r"Options of spg: .*c_low is 0\.9 and above c_high, which is 0\.7"):
         build(c_low=0.9)
+
+
+def test_the_loss_of_a_part_of_a_batch_keeps_its_precision(monkeypatch):
+    """What comes from the other processes has float64, and no dimensions, as the sum has that it divides."""
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda whole: whole.mul_(2))
+    logits, guide = torch.randn(2, 4, 4), torch.rand(2, 4, 4)
+    alone = guided(logits, guide, 0.7, 0.3)
+    with has_share(0.5):
+        assert torch.equal(guided(logits, guide, 0.7, 0.3), alone) and alone.dtype == torch.float32
+        for total, dtype in ((3.0, torch.bfloat16), (3.0, torch.float64), (3, torch.int64)):
+            shared = share_of_total(torch.tensor(total, dtype=dtype))
+            assert shared == 3 and shared.dtype == (torch.float32 if dtype == torch.int64 else dtype)

@@ -64,7 +64,8 @@ def guided(logits: Float[Tensor, "b h w"], guide: Float[Tensor, "b h w"], high: 
     """
     foreground, known = pseudo_mask(guide.detach(), high, low)
     losses = F.binary_cross_entropy_with_logits(logits, foreground.to(logits.dtype), reduction="none")
-    return (losses * known).sum() / share_of_total(known.sum())
+    count = known.sum(dtype=torch.promote_types(losses.dtype, torch.float32))
+    return (losses * known).sum() / share_of_total(count)
 
 
 class SPG(Method):

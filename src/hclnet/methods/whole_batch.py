@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import torch
 from torch import Tensor, distributed
 
 _share: ContextVar[float | None] = ContextVar("share", default=None)
@@ -31,12 +32,12 @@ def share_of_total(total: Tensor) -> Tensor:
         total: over the images of this process; no gradient goes through it.
 
     Returns:
-        The total over the whole batch, times this process's share of its images. Where one process has the whole
-        batch, the total as it is.
+        The total over the whole batch, times this process's share of its images: in the precision of the total, and
+        float32 if that is a whole number. Where one process has the whole batch, the total as it is.
     """
     share = _share.get()
     if share is None:
         return total
     whole = total.detach().double()
     distributed.all_reduce(whole)
-    return whole * share  # without dimensions, so that what it divides keeps its precision
+    return (whole * share).to(total.dtype if total.is_floating_point() else torch.float32)
