@@ -47,11 +47,21 @@ def test_a_process_that_is_started_anew_gets_the_images_too(birds):
 
 def test_a_card_gets_the_cores_that_are_its_share_and_a_processor_none(monkeypatch):
     cuda, cpu = torch.device("cuda"), torch.device("cpu")
-    monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "fork")
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none=False: "fork")
     for cores, devices, expected in ((16, 1, 8), (16, 4, 4), (4, 1, 4), (2, 4, 0)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda process, cores=cores: set(range(cores)), raising=False)
         assert workers_of(cuda, devices) == expected
         assert workers_of(cpu, devices) == 0
         assert workers_of(cuda, devices, 3) == workers_of(cpu, devices, 3) == 3
-    monkeypatch.setattr(multiprocessing, "get_start_method", lambda: "spawn")
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none=False: "spawn")
     assert workers_of(cuda, 1) == 0  # a script would be run again by each
+
+
+def test_a_program_may_still_say_how_its_processes_start(monkeypatch):
+    monkeypatch.setattr(multiprocessing.context._default_context, "_actual_context", None)
+    default, cuda = multiprocessing.get_all_start_methods()[0], torch.device("cuda")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    assert workers_of(cuda, 1) == (2 if default == "fork" else 0)
+    assert multiprocessing.get_start_method(allow_none=True) is None
+    multiprocessing.set_start_method("spawn")
+    assert workers_of(cuda, 1) == 0

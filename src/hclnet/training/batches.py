@@ -157,8 +157,9 @@ def workers_of(device: torch.device, devices: int, asked: int | None = None) -> 
     """How many processes decode for one that trains.
 
     A graphics card waits for images: they are decoded by all cores, shared by the cards, but no more than are of use. A
-    processor that trains has no core to spare. Where Python does not copy processes but starts them anew (macOS and
-    Windows) a script would need a guard around its main part, so there it is only done if it is asked for.
+    processor that trains has no core to spare. Where Python does not copy processes but starts them anew (macOS,
+    Windows, and Linux from Python 3.14 on) a script would need a guard around its main part, so there it is only done
+    if it is asked for.
 
     Args:
         device: that is trained on.
@@ -167,7 +168,12 @@ def workers_of(device: torch.device, devices: int, asked: int | None = None) -> 
     """
     if asked is not None:
         return asked
-    if device.type == "cpu" or multiprocessing.get_start_method() != "fork":
+    if device.type == "cpu" or _start_method() != "fork":
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(_MOST_WORKERS, cores // devices)
+
+
+def _start_method() -> str:
+    """How Python starts other processes, which a program may still set afterwards."""
+    return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
