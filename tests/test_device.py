@@ -181,7 +181,7 @@ def test_several_devices_that_are_not_there_are_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     check_devices(2, torch.device("cuda"))
     for device, way in {
-        "mps": "there is one MPS device. Leave --devices out",
+        "mps": "there is one MPS device. Write --devices 1",
         "cuda": "torch finds 2 CUDA devices here. Take --devices 2",
         "cuda:1": "--device cuda:1 names a single one. Write --device cuda, and choose .*CUDA_VISIBLE_DEVICES",
     }.items():

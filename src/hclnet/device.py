@@ -73,9 +73,9 @@ def check_devices(devices: int, device: torch.device) -> None:
     if "LOCAL_RANK" in os.environ:
         reason, way = "another program has started several processes already", "Call hclnet once; it starts its own"
     elif not torch.distributed.is_available():
-        reason, way = "this build of torch has no distributed training", "Leave --devices out"
+        reason, way = "this build of torch has no distributed training", "Write --devices 1"
     elif device.type == "mps":
-        reason, way = "there is one MPS device", "Leave --devices out"
+        reason, way = "there is one MPS device", "Write --devices 1"
     elif device.index is not None:
         reason = f"--device {device} names a single one"
         way = "Write --device cuda, and choose the cards by the environment variable CUDA_VISIBLE_DEVICES=0,1"
