@@ -64,10 +64,22 @@ def process_of(path: Path) -> int:
 
 def wait_for_ever(path: Path) -> None:
     """Say which process it is, in a file, and never come back."""
+    _say(path)
+    threading.Event().wait()
+
+
+def wait_for(path: Path, other: Path) -> str:
+    """Say which process it is, in a file, and come back when there is another one."""
+    _say(path)
+    while not other.exists():
+        threading.Event().wait(0.01)
+    return "came"
+
+
+def _say(path: Path) -> None:
     part = path.with_suffix(".part")
     part.write_text(str(os.getpid()))
     part.replace(path)
-    threading.Event().wait()
 
 
 def alone(path: Path) -> str:

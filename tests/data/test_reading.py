@@ -26,7 +26,7 @@ from hclnet_runtime.pictures import read_file
 from hclnet_runtime.types import Gray
 from killing import is_there
 
-LIMIT = 2.0  # seconds, in which any machine starts to read a tiny file
+LIMIT = 2.0  # seconds, for what is never read
 LONG = 120.0  # seconds, after which a test fails
 
 
@@ -86,11 +86,11 @@ def test_a_process_that_has_ended_meanwhile_is_missed_by_nobody(photo: Path):
 def test_what_hangs_is_given_up(photo: Path, start: bytes):
     hangs = photo.with_name("hangs.png")
     hangs.write_bytes(start)
-    other = Reading(LIMIT)
+    other = Reading()
     with hanging.format_known():
         before = other.read(hanging.process_of, photo)
         with pytest.raises(ValueError, match=r"hangs\.png can't be read within 2 seconds\. .* --seconds-per-image\.$"):
-            other.read(load_square, hangs, 24)
+            Reading(LIMIT).read(load_square, hangs, 24)
         assert other.read(hanging.process_of, photo) != before and not is_there(before)
         assert (other.read(load_square, photo, 24) == load_square(photo, 24)).all()
 
@@ -179,3 +179,27 @@ def test_it_does_not_outlive_its_limit_where_who_asked_was_killed(tmp_path: Path
     asks.kill()
     asks.wait()
     assert comes(lambda: not is_there(int(said.read_text())))
+
+
+@pytest.mark.slow
+def test_the_time_for_which_the_system_stops_everything_does_not_count(tmp_path: Path):
+    said, go = tmp_path / "said", tmp_path / "go"
+    code = (
+        "import sys; sys.path[:] = sys.argv[3:]; import hanging; from pathlib import Path;"
+        "from hclnet_runtime.data.reading import Reading;"
+        "print(Reading(2).read(hanging.wait_for, *map(Path, sys.argv[1:3])))"
+    )
+    asks = subprocess.Popen([sys.executable, "-c", code, str(said), str(go), *sys.path], stdout=subprocess.PIPE)
+    try:
+        assert comes(said.exists)
+        both = (asks.pid, int(said.read_text()))
+        for process in both:
+            os.kill(process, signal.SIGSTOP)
+        threading.Event().wait(10)  # longer than the limit, and than the process that reads would live without another
+        go.touch()
+        for process in both:
+            os.kill(process, signal.SIGCONT)
+        assert asks.communicate(timeout=LONG)[0] == b"came\n"
+    finally:
+        asks.kill()
+        asks.communicate()

@@ -30,6 +30,7 @@ from hclnet_runtime.text import shown
 SECONDS = 60.0
 """In which an image has to be read."""
 
+_TICK = 0.5  # seconds
 _ROOT = str(Path(__file__).parents[2])  # where the runtime is imported from
 _GONE = (EOFError, OSError, pickle.UnpicklingError)
 _P = ParamSpec("_P")
@@ -97,6 +98,7 @@ class Reading:
         request = Request(
             function, args, options, self.seconds, _folder(), _other_formats(), ImageFile.LOAD_TRUNCATED_IMAGES
         )
+        tried_again = False
         while True:
             process = _waiting() or _Process()
             with self._lock:
@@ -111,6 +113,9 @@ class Reading:
             except NoProcess:
                 raise
             except _GONE:
+                if self._was_stopped(process) and not tried_again:
+                    tried_again = True
+                    continue
                 raise ValueError(f"{shown(str(args[0]))} {self._why(process)}") from None
             finally:
                 with self._lock:
@@ -119,6 +124,10 @@ class Reading:
             if kind == FAILED:
                 raise value
             return value
+
+    def _was_stopped(self, process: _Process) -> bool:
+        """Whether its own alarm has ended it, which comes after the limit: the system had stopped it and this one."""
+        return process.end() == -getattr(signal, "SIGALRM", 0) and not process.is_late and not self._ended
 
     def _why(self, process: _Process) -> str:
         """Why a file was given up, as the rest of a sentence."""
@@ -133,6 +142,32 @@ class Reading:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         short = ", as the system does where memory is short" if code == -getattr(signal, "SIGKILL", 0) else ""
         return f"can't be decoded: the process that read it was ended ({how}{short}). Save it again, or leave it out."
+
+
+class _Watch(threading.Thread):
+    """Calls a function after some seconds. Those in which the system had stopped this process hardly count.
+
+    Attributes:
+        left: seconds.
+    """
+
+    def __init__(self, seconds: float, late: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self.left, self._late, self._done = seconds, late, threading.Event()
+
+    def run(self) -> None:
+        while self.left > 0:
+            begun = time.monotonic()
+            is_done = self._done.wait(min(self.left, _TICK))
+            self.left = max(0.0, self.left - min(time.monotonic() - begun, 2 * _TICK))
+            if is_done:
+                return
+        self._late()
+
+    def cancel(self) -> None:
+        """Unless it is too late."""
+        self._done.set()
+        self.join()
 
 
 class _Process:
@@ -177,9 +212,7 @@ class _Process:
         Raises:
             EOFError, OSError, UnpicklingError: it was ended.
         """
-        begun = time.monotonic()
-        watch = threading.Timer(seconds, self._too_late)
-        watch.daemon = True
+        watch = _Watch(seconds, self._too_late)
         watch.start()
         try:
             answer = self._received()
@@ -188,10 +221,9 @@ class _Process:
         if answer[0] != ALONE:
             self._is_free = True
             return answer
-        left = max(0.0, seconds - (time.monotonic() - begun))
         with images.alone:  # the time in which it waits is not its own
             self._send(GO)
-            return self.answer(left)
+            return self.answer(watch.left)
 
     def leave(self) -> None:
         """Let others ask it, if it has answered."""
