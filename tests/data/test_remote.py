@@ -54,6 +54,9 @@ def test_names_in_a_list(folder: str, name: str, expected: str | Path):
 def test_parts_of_an_address():
     address = "https://example.org/lists/all.parquet?version=1.2/3"
     assert ending(address) == ".parquet" and folder_of(address) == "https://example.org/lists"
+    key = "s3://bucket/what?/a?.jpg"
+    assert ending(key) == ".jpg" and folder_of(key) == "s3://bucket/what?"
+    assert ending("s3://bucket/a.jpg?versionId=x/y.z") == ".jpg"
 
 
 def test_a_copy_is_there_for_a_while(tmp_path: Path):

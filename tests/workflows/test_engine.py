@@ -27,9 +27,10 @@ from hclnet.data import parts
 from hclnet.data.parts import read_parts, write_parts
 from hclnet.formats.journal import OtherResults
 from hclnet.formats.shards import shard_file
-from hclnet.workflows import on_ray, ray_cluster
+from hclnet.workflows import on_ray, ray_cluster, shard_folder
 from hclnet.workflows.asked import Asked, ask
 from hclnet.workflows.exported import ExportedModel, open_model
+from hclnet.workflows.locate import locate_files
 from hclnet.workflows.on_ray import Worker
 from hclnet.workflows.ray_cluster import first_line, resources
 from hclnet.workflows.shards import Shards, locate_shards
@@ -296,3 +297,76 @@ def test_a_card_that_is_not_there_is_said():
     with pytest.raises(ValueError, match="Ray has no card"):
         resources(RAY, None, "cuda")
     assert first_line(RuntimeError("\n It broke. \nat line 1")) == "It broke." and first_line(OSError()) == "OSError."
+
+
+@pytest.mark.parametrize("options", [(), ("--shard-size", "3"), ("--engine", "ray")])
+@pytest.mark.parametrize("out", ["s3://bucket/boxes", "FILE:///boxes"])
+def test_results_do_not_go_to_an_address(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: tuple[str, ...], out: str
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ray_cluster, "find_spec", lambda name: True)
+    before = sorted(tmp_path.rglob("*"))
+    done = CliRunner().invoke(app, ["locate", str(photos), "--model", str(TINY), "--out", out, *options])
+    assert done.exit_code == 2 and "is an address. Results go into a folder of this machine" in done.output
+    for locate in (locate_shards, locate_files):
+        with pytest.raises(ValueError, match=f"^--out {out} is an address"):
+            locate(photos, TINY, out)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["located-list.parquet", "located-missing.parquet"])
+@pytest.mark.parametrize("how", ["path", "address", "link"])
+def test_results_do_not_replace_the_manifest(located, photos: Path, tmp_path: Path, name: str, how: str):
+    (tmp_path / "out").mkdir()
+    manifest = tmp_path / "out" / name
+    parquet.write_table(pyarrow.table({"path": [str(photos / "0.png")]}), manifest)
+    (tmp_path / "link.parquet").symlink_to(manifest)
+    given = {"path": manifest, "address": manifest.as_uri(), "link": tmp_path / "link.parquet"}[how]
+    content = manifest.read_bytes()
+    with pytest.raises(ValueError, match="has the name of a file of the results"):
+        located((), manifest=given)
+    assert manifest.read_bytes() == content
+
+
+def test_a_folder_that_is_refused_stays_as_it_is(located, photos: Path):
+    missing = located().folder / "located-missing.parquet"
+    missing.write_bytes(b"1")
+    with pytest.raises(OtherResults, match="has results of other images"):
+        located(photos / "0.png")
+    assert missing.exists()
+    located()
+    assert not missing.exists()
+
+
+def test_a_manifest_by_its_address_on_this_machine_is_the_file(located, photos: Path, tmp_path: Path):
+    manifest = tmp_path / "a list.csv"
+    manifest.write_text("path\nphotos/0.png\nphotos/1.png\n")
+    (row, _) = rows_of(located((), manifest=manifest.as_uri()))
+    assert row["file"] == str(photos / "0.png") and row["error"] is None
+    assert located((), manifest=manifest).already == 2
+
+
+def test_a_signature_of_an_address_is_not_kept(located, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "all.csv").write_text(f"path\n{photos / '0.png'}\n")
+    fetched: list[str] = []
+
+    @contextmanager
+    def at_hand(address: str) -> Iterator[Path]:
+        fetched.append(address)
+        yield tmp_path / "all.csv"
+
+    monkeypatch.setattr(shard_folder, "at_hand", at_hand)
+    for k in range(2):
+        found = located((), manifest=f"https://example.org/lists/all.csv?signature=SECRET{k}")
+        assert found.already == k
+    assert [address[-7:] for address in fetched] == ["SECRET0", "SECRET1"]
+    files = [file.read_bytes() for file in found.folder.rglob("*") if file.is_file()]
+    assert not any(b"SECRET" in data for data in files)
+    assert any(b'"https://example.org/lists/all.csv"' in data for data in files)
+
+
+def test_a_single_address_needs_shards():
+    for name in ("s3://bucket/0.png", "file:///0.png"):
+        done = CliRunner().invoke(app, ["locate", name, "--model", str(TINY)])
+        assert done.exit_code == 2 and f"{name} is an address, which --shard-size and --manifest read." in done.output

@@ -20,7 +20,7 @@ from hclnet.data.columns import path_column
 from hclnet.data.files import files_in, is_file, is_image_name
 from hclnet.data.manifest import path_here
 from hclnet.data.named import fixed_part, results_below
-from hclnet.data.remote import beside, is_address, place
+from hclnet.data.remote import beside, is_address, place, without_query
 from hclnet.data.table import SEP
 from hclnet.storage import whole
 from hclnet_runtime.text import as_clause, shown
@@ -114,7 +114,7 @@ def stream_images(arguments: Sequence[str], left_out: list[str]) -> Iterator[Ent
     """
     for argument in arguments:
         if is_address(argument):
-            if is_image_name(posixpath.basename(argument.partition("?")[0])) and "*" not in argument:
+            if is_image_name(posixpath.basename(without_query(argument))) and "*" not in argument:
                 yield Entry(argument, argument)
             else:
                 left_out.append(f"{shown(argument)} is no single image. List the images in a file: --manifest FILE.")

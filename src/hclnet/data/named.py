@@ -12,6 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from hclnet.data.files import files_in, is_file, is_image_name, is_own_results
+from hclnet.data.remote import is_address
 from hclnet_runtime.text import shown
 
 PICTURES = ("overlays", "heatmaps", "heatmaps-8bit", "masks")
@@ -107,9 +108,15 @@ def _meant(argument: str | Path, out: Path | None, left_out: list[str]) -> Itera
         ours = {folder for folder in folders if is_ours(folder)} | _are_results(folders, out)
         files = [p for p in matches if is_file(p) and p.parent not in ours]
         if not files:
-            left_out.append(f"{shown(argument)} is not a file or a folder, and matches nothing.")
+            left_out.append(f"{shown(argument)} {_why_none(argument)}")
         for p in files:
             yield Named(p, p.parent)
+
+
+def _why_none(argument: str | Path) -> str:
+    if is_address(argument):
+        return "is an address, which --shard-size and --manifest read."
+    return "is not a file or a folder, and matches nothing."
 
 
 def _in_folder(folder: Path, out: Path | None, left_out: list[str]) -> list[Path]:

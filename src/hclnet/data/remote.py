@@ -27,6 +27,7 @@ SCHEMES = (
 """What is fetched: storages that name bytes, and none that opens other addresses or unpacks what it finds there."""
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.I)  # two letters at least: a drive of Windows has one
+_COLLAPSED = re.compile(r"[a-z][a-z0-9+.-]+:/", re.I)  # of an address that was made a path, one slash is left
 _PIECE = 2**20  # bytes
 
 
@@ -40,15 +41,35 @@ def place(name: str) -> str | Path:
     return name if is_address(name) else Path(name)
 
 
+def as_folder(out: str | Path) -> Path:
+    """The path of a folder for results.
+
+    Raises:
+        ValueError: it is an address.
+    """
+    if _COLLAPSED.match(os.fspath(out)):
+        raise ValueError(
+            f"--out {shown(out)} is an address. Results go into a folder of this machine: name one, and copy them "
+            "afterwards."
+        )
+    return Path(out)
+
+
+def without_query(address: str) -> str:
+    """Without what comes after `?`, such as a signature: of the web, and a version of S3. Elsewhere `?` is part of a
+    name."""
+    return address.partition("?" if _parts(address)[0] in ("http", "https") else "?versionId=")[0]
+
+
 def ending(name: str | Path) -> str:
-    """Of a file's name, `.jpg`; of an address without what comes after `?`."""
+    """Of a file's name, `.jpg`; of an address without its query."""
     text = os.fspath(name)
-    return posixpath.splitext(text.partition("?")[0])[1] if is_address(text) else Path(text).suffix
+    return posixpath.splitext(without_query(text))[1] if is_address(text) else Path(text).suffix
 
 
 def folder_of(address: str) -> str:
     """Where a file lies."""
-    return address.partition("?")[0].rpartition("/")[0]
+    return without_query(address).rpartition("/")[0]
 
 
 def beside(folder: str, name: str) -> str | Path:

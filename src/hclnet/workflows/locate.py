@@ -17,6 +17,7 @@ import torch
 
 from hclnet.config import Inference, InferenceSettings
 from hclnet.data.named import PICTURES, Named, find_images
+from hclnet.data.remote import as_folder
 from hclnet.formats import WRITERS, Target, check_formats, write_formats
 from hclnet.formats.journal import FORMAT, Journal, OtherResults, opened
 from hclnet.formats.results import given_root, results_of
@@ -118,7 +119,7 @@ def locate_files(
     top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
     formats = as_names("format", formats, tuple(WRITERS))
     check_formats(formats)
-    out, kinds = Path(out), set(as_names("save", save, KINDS, none=True))
+    out, kinds = as_folder(out), set(as_names("save", save, KINDS, none=True))
     if (out / SHARDS).exists():
         raise OtherResults(f"{shown(out)} has shards of results. Name another folder with --out, or --shard-size.")
     found = find_images(as_arguments(images), out)

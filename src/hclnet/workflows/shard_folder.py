@@ -11,7 +11,7 @@ from typing import Any
 
 from hclnet.data.listing import Entry, Listing, digest_of, stream_images, stream_manifest, write_listing
 from hclnet.data.named import fixed_part
-from hclnet.data.remote import at_hand, folder_of, is_address
+from hclnet.data.remote import at_hand, folder_of, is_address, local, without_query
 from hclnet.formats.journal import FILE as JOURNAL
 from hclnet.formats.journal import OtherResults, differences
 from hclnet.formats.shards import HEADER, read_header, shard_files
@@ -40,8 +40,16 @@ class Source:
 
     @classmethod
     def of(cls, arguments: tuple[str, ...], manifest: str | Path | None) -> Source:
-        if manifest is None or is_address(manifest):
-            return cls(arguments, manifest)  # type: ignore[arg-type]
+        """Raises:
+        ValueError: the manifest is a `file://` of another machine.
+        """
+        if manifest is not None and is_address(manifest):
+            address = os.fspath(manifest)
+            manifest = local(address)
+            if manifest is None:
+                return cls(arguments, address)
+        if manifest is None:
+            return cls(arguments, None)
         return cls(arguments, os.path.abspath(manifest), Path(manifest))  # noqa: PTH100, links are kept
 
     @contextmanager
@@ -66,7 +74,8 @@ class Source:
         if not self.arguments and self.manifest is None:
             raise ValueError("No image is named.")
         given = self.file
-        if given is not None and given.name in _OURS and given.parent.resolve() == out.resolve():
+        own = out.resolve()
+        if given and any(one.name in _OURS and one.parent.resolve() == own for one in (given, given.resolve())):
             raise ValueError(f"{shown(given)} has the name of a file of the results. Name another --out.")
 
     @property
@@ -79,7 +88,7 @@ class Source:
     def header(self) -> dict[str, Any]:
         """What tells these images from others."""
         if self.file is not None:
-            return {"manifest": self.manifest, "sha256": digest_of(self.file)}
+            return {"manifest": without_query(self.manifest or ""), "sha256": digest_of(self.file)}
         return {"arguments": self._absolute}
 
     def root(self) -> str | None:

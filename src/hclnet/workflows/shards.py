@@ -25,6 +25,7 @@ import torch
 
 from hclnet.config import InferenceSettings
 from hclnet.data.listing import Entry, Listing
+from hclnet.data.remote import as_folder
 from hclnet.formats.journal import FILE as JOURNAL
 from hclnet.formats.journal import FORMAT as JOURNAL_FORMAT
 from hclnet.formats.journal import opened, read_journal
@@ -110,7 +111,7 @@ def locate_shards(
         images: files, folders, globs, and addresses of files elsewhere, such as `s3://bucket/a.jpg`, which fsspec
             reads; a file that is named twice is located twice.
         model: as of `locate_files`, and so are the arguments that are not listed here.
-        out: the folder of results.
+        out: the folder of results, on this machine.
         manifest: in place of `images`, a table that names them: Parquet or CSV with a column `path`, or a text file
             with a name in each line. Relative names are relative to its folder. It may be an address too, and so may
             what it names.
@@ -128,7 +129,7 @@ def locate_shards(
     """
     check_parquet()
     top, max_objects = as_count("top", top), as_count("max_objects", max_objects)
-    shard_size, out = as_count("shard_size", shard_size), Path(out)
+    shard_size, out = as_count("shard_size", shard_size), as_folder(out)
     if shard_size > _LARGEST:
         raise ValueError(f"shard_size={shard_size}: a shard has at most {_LARGEST:,} images. Name fewer.")
     if engine not in ENGINES:
@@ -162,10 +163,10 @@ def locate_shards(
     with locked(out, "locating"), Stopping() as stop, ExitStack() as at_the_end:
         for folder in (out, out / "shards"):
             clear_parts(folder)
-        (out / MISSING).unlink(missing_ok=True)  # a killed process's
         with source.at_hand() as given:
             header = {**of_all, "images": given.header(), "shard_size": shard_size, "image_root": given.root()}
             listing, notes = open_listing(out, given, header, check_folder(out, header, overwrite))
+        (out / MISSING).unlink(missing_ok=True)  # a killed process's
         if log:
             for note in notes:
                 log(f"Left out: {note}")
