@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from hclnet.localizer.cache import cached_features
 from hclnet.localizer.localizer import Localizer
 from hclnet.training import check_divides
 from hclnet.training.batches import EpochBatches, FeatureBatches, ImageBatches
-from hclnet.training.fitting import fit, last_checkpoint
+from hclnet.training.fitting import Fit, fit, last_checkpoint
 from hclnet.training.member import Job
 from hclnet.training.part import Part
 from hclnet.training.together import _environment
@@ -164,6 +165,28 @@ def test_a_batch_that_has_not_an_image_for_each_is_refused_with_a_way_out(birds:
     with pytest.raises(ValueError, match="the last batch of an epoch has 2 of 12"):
         hclnet.train(birds, out=tmp_path / "run", size=64, batch=5, devices=3, device="cpu")
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_batches_are_divided_of_the_images_that_are_left(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """11 of 12 are left: batches of 5 and 6, or of 4, 4 and 3."""
+    data, run = shutil.copytree(birds, tmp_path / "data"), tmp_path / "run"
+    broken = hclnet.read(data).split("train")[0].path
+    whole = broken.read_bytes()
+    broken.write_bytes(b"no image")
+    recipe = {"size": 32, "device": "cpu", "on_bad_image": "skip"}
+    with pytest.raises(ValueError, match="--devices 4: the last batch of an epoch has 3 of 11 images"):
+        hclnet.train(data, out=run, batch=4, devices=4, **recipe)
+    assert not run.exists()
+    trained = []
+    monkeypatch.setattr("hclnet.training.run.fit_together", lambda *given: trained.append(given) or Fit(False, 0))
+    assert not hclnet.train(data, out=run, batch=5, devices=3, **recipe).finished
+    config = (run / "config.yaml").read_bytes()
+    broken.write_bytes(whole)  # what was left out stays so
+    with pytest.raises(ValueError, match="--devices 4: the last batch of an epoch has 3 of 11 images"):
+        hclnet.train(data, out=run, batch=4, devices=4, resume=True, **recipe)
+    assert (run / "config.yaml").read_bytes() == config
+    assert not hclnet.train(data, out=run, resume=True).finished
+    assert [len(dataset.labels) for _, _, dataset, *_ in trained] == [11, 11]
 
 
 def test_features_are_opened_and_not_sent(birds: Path):

@@ -142,7 +142,8 @@ def train(
             check_free(out)
         dataset = for_training(as_dataset(data, config.seed, config.as_classes))
         config.inference.check(dataset.classes)
-        check_divides(dataset.counts()["train"], config.batch, config.devices)
+        if not resume and config.on_bad_image == "fail":  # none will be left out: said now, not after all are read
+            _check_divides(dataset, config)
         if log:
             log(describe(dataset))
             if note := frozen_note(config.method, config.tune):
@@ -175,6 +176,8 @@ def train_on(
     Raises:
         ValueError: as `train`; or a run that goes on had other training images.
     """
+    if not resume:
+        _check_divides(dataset, config)
     with locked(out, label.lower()):
         if resume:
             dataset = without_recorded_skips(with_recorded_splits(dataset, out), out)
@@ -193,12 +196,18 @@ def train_on(
                 localizer = Localizer.load(out, config.device)
             if localizer:
                 return complete_run(config, localizer, dataset.split("train"), out, log)
+        if resume:
+            _check_divides(dataset, config)
         keep = resume and has_progress(out)
         prepare_run(config, out, resume)
         record_splits(dataset, out, keep)
         from hclnet.training.run import train_run  # Lightning takes two seconds, and evaluate does not need it
 
         return train_run(config, dataset.classes, dataset.split("train"), out, label, log)
+
+
+def _check_divides(dataset: DataSet, config: RunConfig) -> None:
+    check_divides(dataset.counts().get("train", 0), config.batch, config.devices)
 
 
 def _check_there(out: Path) -> None:
