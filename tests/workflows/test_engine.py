@@ -6,8 +6,11 @@ Ray itself starts in `test_ray.py`.
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,13 +35,19 @@ from hclnet.workflows.asked import Asked, ask
 from hclnet.workflows.exported import ExportedModel, open_model
 from hclnet.workflows.locate import locate_files
 from hclnet.workflows.on_ray import Worker
-from hclnet.workflows.ray_cluster import first_line, resources
+from hclnet.workflows.ray_cluster import first_line, resources, told_if_busy
 from hclnet.workflows.shards import Shards, locate_shards
 from hclnet_runtime.data.reading import NoProcess, Reading
 from small_localizers import small_localizer
 
 TINY = Path(__file__).parents[2] / "runtime" / "tests" / "tiny.onnx"
-RAY = SimpleNamespace(__spec__=True, put=lambda one: one, get=lambda one: one, cluster_resources=lambda: {"CPU": 2.0})
+RAY = SimpleNamespace(
+    __spec__=True,
+    put=lambda one: one,
+    get=lambda one: one,
+    cluster_resources=lambda: {"CPU": 2.0},
+    available_resources=lambda: {"CPU": 2.0},
+)
 """Of Ray, what passes things on within this process."""
 
 
@@ -370,3 +379,60 @@ def test_a_single_address_needs_shards():
     for name in ("s3://bucket/0.png", "file:///0.png"):
         done = CliRunner().invoke(app, ["locate", name, "--model", str(TINY)])
         assert done.exit_code == 2 and f"{name} is an address, which --shard-size and --manifest read." in done.output
+
+
+def test_a_busy_cluster_is_said():
+    busy = SimpleNamespace(available_resources=lambda: {"CPU": 0.5, "GPU": 1.0})
+    said, there = [], threading.Event()
+
+    def log(line: str) -> None:
+        said.append(line)
+        there.set()
+
+    with told_if_busy(busy, 0, log, 0):
+        assert there.wait(300)
+    assert said == ["No image is located yet: none of Ray's processors was free. The work begins when one is."]
+    before = threading.active_count()
+    with told_if_busy(busy, 1, log, 0), told_if_busy(RAY, 0, log, 0), told_if_busy(busy, 0, None, 0):
+        assert threading.active_count() == before  # there is no clock
+    with told_if_busy(busy, 0, log, 3600) as begun:
+        (clock,) = (one for one in threading.enumerate() if isinstance(one, threading.Timer))
+        begun()
+        clock.join(300)
+        assert not clock.is_alive()
+    assert len(said) == 1
+
+
+def test_a_cluster_that_works_says_nothing(located, here: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(RAY, "available_resources", dict)
+    begun: list[bool] = []
+
+    @contextmanager
+    def told(ray: Any, cards: int, log: Any) -> Iterator[Callable[[], None]]:
+        assert cards == 0 and log == print
+        yield lambda: begun.append(True)
+
+    monkeypatch.setattr(on_ray, "told_if_busy", told)
+    located(engine="ray", log=print)
+    assert len(begun) == 8
+
+
+def test_what_a_ray_of_our_own_leaves(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "")
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    tokens: list[str | None] = []
+    ray = SimpleNamespace(init=lambda *_, **__: tokens.append(os.environ.get("RAY_AUTH_TOKEN")), shutdown=lambda: None)
+    for _ in range(2):
+        with ray_cluster._own(ray, 1):
+            pass
+    assert tokens[0] and tokens == [os.environ.get("RAY_AUTH_TOKEN")] * 2  # Ray asks for it until the process ends
+    assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in os.environ
+
+
+def test_a_signal_that_is_not_handled_in_python(monkeypatch: pytest.MonkeyPatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    with ray_cluster._sigterm_kept():
+        pass
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGTERM) == before

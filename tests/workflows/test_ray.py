@@ -44,6 +44,10 @@ for name, settings in {"here": {}, "one": {"workers": 1}, "two": {"workers": 2}}
     engine = "ray" if settings else "local"
     found = locate_shards(photos, model, f"{out}/{name}", device="cpu", shard_size=7, engine=engine, **settings)
     print(name, found.images, found.left_out)
+import ray
+ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)  # as a person does
+print("a Ray of a person's own answers", ray.get(ray.remote(lambda: 3).remote()))
+ray.shutdown()
 """
 
 NAMES = """
@@ -109,6 +113,7 @@ def test_two_workers_find_what_one_finds_and_what_is_found_without_ray(trained: 
     photos_in(tmp_path / "p", 30)
     said = run(["-c", ENGINES, tmp_path / "p", trained, tmp_path], tmp_path / "said")
     assert [line for line in said.splitlines() if line.endswith(" 31 1")] == ["here 31 1", "one 31 1", "two 31 1"]
+    assert said.splitlines()[-1] == "a Ray of a person's own answers 3"
     shards = [{p.name: p.read_bytes() for p in (tmp_path / f / "shards").iterdir()} for f in ("here", "one", "two")]
     assert shards[0] == shards[1] == shards[2] and len(shards[0]) == 5
     headers = [(tmp_path / name / "located-shards.json").read_text() for name in ("here", "one", "two")]

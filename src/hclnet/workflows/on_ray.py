@@ -11,7 +11,7 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -22,7 +22,8 @@ from hclnet.data.parts import TOGETHER, read_parts, write_parts
 from hclnet.data.remote import place
 from hclnet.formats.journal import differences
 from hclnet.localizer.localizer import Localizer
-from hclnet.workflows.ray_cluster import connected, first_line, resources
+from hclnet.types import Log
+from hclnet.workflows.ray_cluster import connected, first_line, resources, told_if_busy
 
 Rows = Callable[[Iterable[str | Path]], Generator[dict[str, Any], None, None]]
 """Files -> their lines in the journal, in order."""
@@ -42,6 +43,7 @@ def rows_by_ray(
     target: Path,
     workers: int | None,
     device: str,
+    log: Log | None = None,
 ) -> Iterator[Rows]:
     """What gives the lines of files, each once and in their order; Ray is there while the block lasts.
 
@@ -53,6 +55,7 @@ def rows_by_ray(
         target: where the list of them is kept meanwhile.
         workers: how many; by default one for each card, or for each processor where there is no card.
         device: auto, cpu or cuda.
+        log: told when nothing begins, since all that Ray has is taken.
 
     Raises:
         ValueError: Ray can't be reached, it has not what is asked for, a worker has another localizer, or Ray stops.
@@ -69,13 +72,20 @@ def rows_by_ray(
             groups = write_parts(target, chain([first], files), size)
             box = [ray.put(asked)]  # in a list Ray leaves it to the worker to take it out
             on = "cuda" if cards else device
-            stream = _in_rounds(ray, target, groups, count, cards, (header, box, on))
-            try:
-                yield partial(_taken, stream)
-            finally:
-                stream.close()
+            with (
+                told_if_busy(ray, cards, log) as begun,
+                closing(_in_rounds(ray, target, groups, count, cards, (header, box, on))) as stream,
+            ):
+                yield partial(_taken, _followed(stream, begun))
     finally:
         target.unlink(missing_ok=True)
+
+
+def _followed(stream: Iterator[dict[str, Any]], begun: Callable[[], None]) -> Iterator[dict[str, Any]]:
+    """The lines, with a call at the first."""
+    for row in stream:
+        begun()
+        yield row
 
 
 def _taken(stream: Iterator[dict[str, Any]], files: Iterable[str | Path]) -> Generator[dict[str, Any], None, None]:

@@ -10,11 +10,13 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
+
+from hclnet.types import Log
 
 _OBJECTS = 200 * 2**20  # bytes of memory for what is on its way: names and boxes
 _LOCAL = {
@@ -78,6 +80,33 @@ def resources(ray: Any, workers: int | None, device: str) -> tuple[int, int]:
     return cards, workers or cards or max(1, int(have.get("CPU", 1)))
 
 
+@contextmanager
+def told_if_busy(ray: Any, cards: int, log: Log | None, seconds: float = 60) -> Iterator[Callable[[], None]]:
+    """Says once that nothing has begun, where no processor or card was free from the start.
+
+    Args:
+        ray: of `connected`.
+        cards: how many there are to compute on.
+        log: for a person.
+        seconds: until it is said.
+
+    Yields:
+        What is called when the first result is there.
+    """
+    what, name = ("graphics cards", "GPU") if cards else ("processors", "CPU")
+    if log is None or ray.available_resources().get(name, 0) >= 1:
+        yield lambda: None
+        return
+    said = f"No image is located yet: none of Ray's {what} was free. The work begins when one is."
+    timer = threading.Timer(seconds, log, [said])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield timer.cancel
+    finally:
+        timer.cancel()
+
+
 def first_line(error: BaseException) -> str:
     """What an error of Ray's says, without the calls that led to it; it ends with a full stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -98,7 +127,8 @@ def _joined(ray: Any, address: str) -> Iterator[None]:
 def _own(ray: Any, workers: int | None) -> Iterator[None]:
     """A Ray of our own, which is there from here on; at the end its files go."""
     folder = None if "RAY_TMPDIR" in os.environ else tempfile.mkdtemp(prefix="ray-")
-    with _environment({**_LOCAL, "RAY_AUTH_TOKEN": _token()}):
+    os.environ.setdefault("RAY_AUTH_TOKEN", _token())  # and it stays: Ray asks for one from now on in this process
+    with _environment(_LOCAL):
         try:
             ray.init(
                 "local",
@@ -141,7 +171,7 @@ def _sigterm_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        if threading.current_thread() is threading.main_thread():
+        if before is not None and threading.current_thread() is threading.main_thread():  # None: it is none of Python's
             signal.signal(signal.SIGTERM, before)
 
 

@@ -175,7 +175,7 @@ def locate_shards(
             located: Rows = asked.rows
             if engine == "ray":
                 missing = _missing(out, listing, header, retry)
-                by_ray = rows_by_ray(asked, of_all, missing, listing.count, out / MISSING, workers, str(device))
+                by_ray = rows_by_ray(asked, of_all, missing, listing.count, out / MISSING, workers, str(device), log)
                 located = at_the_end.enter_context(by_ray)
             with bar("Locating") as report:
                 for number in range(listing.groups):
