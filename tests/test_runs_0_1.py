@@ -49,7 +49,7 @@ def test_a_run_folder_is_read(run: str):
     config = RunConfig.load(HERE / run / "config.yaml")
     assert (config.method, config.size, config.precision, config.weights) == (run, 64, "float32", "auto")
     given = {"stages": 2, "scales": [1, 1.5], "flip": True} if run == "hclnet" else {}
-    given |= {"precision": "float32", "device": "cpu", "gray_max": "file"}  # gray as it was seen then
+    given |= {"precision": "float32", "device": "cpu", "gray_max": "file", "workers": 0}  # as it was then
     # Paths were then kept as they were given.
     assert config == make_config("drawn", run, size=64, epochs=1, **given).model_copy(update={"data": "drawn"})
     assert is_finished(HERE / run)

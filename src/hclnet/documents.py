@@ -17,7 +17,7 @@ _AT_ONCE = 2**16  # bytes
 _TOO_DEEP = "its brackets are nested too deeply"
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str | bytes) -> Any:
     """Raises:
     ValueError: it is no JSON; the message says what is wrong and not where the text is from.
     """

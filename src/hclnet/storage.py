@@ -199,7 +199,7 @@ def _told(folder: Path, elsewhere: bool) -> str:
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         who = f"process {about['process']} on {about['host']} ({about['work']}, since {about['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         who = "another process"
     or_else = ", or name another folder with --out" if elsewhere else ""
     return f"{shown(folder)} is in use by {who}. Wait until it has finished{or_else}."

@@ -439,6 +439,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def locked(*args: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "x.png").touch()
     monkeypatch.setattr(Image, "open", locked)
     with pytest.raises(ValueError, match=r"x\.png can't be read: Permission denied\."):
         open_image(tmp_path / "x.png")

@@ -164,7 +164,7 @@ def test_a_folder_that_may_not_be_written_is_told_of_before_the_work(birds, tmp_
 def test_a_disk_without_room_is_told_of_before_the_work(birds, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr("hclnet.storage.shutil.disk_usage", lambda _: usage)
-    monkeypatch.setattr("hclnet.training.run.pl.Trainer", lambda **_: pytest.fail("work began"))
+    monkeypatch.setattr("hclnet.training.fitting.pl.Trainer", lambda **_: pytest.fail("work began"))
     with pytest.raises(ValueError, match=r"needs 0\.\d+ GB and its disk has 1e-06 GB free"):
         hclnet.train(birds, tmp_path / "run", size=64, device="cpu", report=False)
 

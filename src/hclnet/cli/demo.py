@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import typer
 
 from hclnet.cli.tables import compare_table
+from hclnet.documents import parse_json
 from hclnet.progress import bar
 from hclnet.storage import write_text
 from hclnet.synthetic import PartsOptions, write
@@ -54,6 +54,6 @@ def run_demo(out: Path, options: PartsOptions = BIRDS, epochs: int = 12, workers
 def _is_drawn(data: Path, options: PartsOptions) -> bool:
     """Whether the data set is there whole: its options are written last."""
     try:
-        return bool(json.loads((data / "parts.json").read_text(encoding="utf-8")) == asdict(options))
+        return bool(parse_json((data / "parts.json").read_text(encoding="utf-8")) == asdict(options))
     except (OSError, ValueError):
         return False

@@ -6,7 +6,6 @@ is here: an image has one class, every image is there, splits that are not given
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 from hclnet.data.classes import in_order
 from hclnet.data.files import is_file, shown
 from hclnet.data.splits import held_out, made_note
+from hclnet.documents import parse_json
 from hclnet.types import Box, DataSet, GroundTruth, Sample
 
 _JOURNAL = "located.jsonl"
@@ -199,7 +199,7 @@ def _image_roots(folder: Path) -> list[Path]:
     """The image root of results of hclnet in a folder, and the folders above it, by which names may have been made."""
     try:
         with (folder / _JOURNAL).open("rb") as file:
-            root = json.loads(file.readline()).get("image_root")
+            root = parse_json(file.readline()).get("image_root")
     except (OSError, ValueError, AttributeError):
         return []
     return [Path(root), *Path(root).parents] if isinstance(root, str) else []

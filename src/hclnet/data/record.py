@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from hclnet.data import folder, openimages
 from hclnet.data.classes import with_classes
 from hclnet.data.files import shown
 from hclnet.data.identity import ground_truth_of, images_of
+from hclnet.documents import parse_json
 from hclnet.storage import whole, write_json
 from hclnet.types import DataSet, Sample, Samples, Skipped
 
@@ -191,7 +191,7 @@ def change_since(dataset: DataSet, out: Path, split: str) -> Change:
 def read_json(file: Path) -> dict[str, Any]:
     """What is in a file of JSON; nothing if it is not there or is something else."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from hclnet.documents import parse_json
 from hclnet.storage import Unwritable, unwritable, whole
 from hclnet_runtime.text import shown
 
@@ -208,7 +209,7 @@ def _line(content: dict[str, Any]) -> bytes:
 def parsed_line(line: bytes) -> dict[str, Any] | None:
     """What a line of JSON has; None if it is not one, such as the part that a killed process has left."""
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = parse_json(line)
+    except ValueError:
         return None
     return row if isinstance(row, dict) else None

@@ -20,11 +20,11 @@ def is_header(header: dict[str, Any]) -> bool:
     )
 
 
-def check_line(row: dict[str, Any]) -> None:
+def check_line(row: dict[str, Any], in_journal: bool = False) -> None:
     """Raises:
-    ValueError: it is not a line of a located image.
+    ValueError: it is not a line of a located image, or none as a journal has it, which says more than a shard.
     """
-    if not is_line(row):
+    if not (is_journal_line(row) if in_journal else is_line(row)):
         raise ValueError(
             f"The line of {shown(str(row.get('path')))} in the results is damaged. Remove it, and locate the image "
             "again."
@@ -47,6 +47,11 @@ def is_line(row: dict[str, Any]) -> bool:
     if not all(_is_object(one) and one["label"] in known for one in objects):
         return False
     return all(_are(row[key], str) for key in ("asked", "pictures") if key in row)
+
+
+def is_journal_line(row: dict[str, Any]) -> bool:
+    """Whether it is one of a journal, with a name for pictures and the classes whose maps were asked for."""
+    return is_line(row) and "name" in row and bool(row.get("asked"))
 
 
 def _is_prediction(one: Any) -> bool:

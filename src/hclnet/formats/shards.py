@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from hclnet.data.listing import Entry
+from hclnet.documents import parse_json
 from hclnet.formats.lines import is_header
 from hclnet.storage import whole
 from hclnet_runtime.text import as_clause, shown
@@ -77,7 +78,7 @@ def read_header(file: Path) -> dict[str, Any] | None:
         ValueError: it can't be read, or is of another version.
     """
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = parse_json(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from hclnet.data.files import SUFFIXES
+from hclnet.data.files import SUFFIXES, is_file
+from hclnet.documents import parse_json
 from hclnet.formats.names import Names
 from hclnet.formats.results import Results
 from hclnet.storage import Unwritable, clear_parts, unwritable, whole, write_json
@@ -45,7 +45,7 @@ class Tree:
         """
         here = self._inside(name)
         anothers = here.is_file() and not here.is_symlink() and self._before.get(name) != _FILE
-        if anothers or not image.is_file():
+        if anothers or not is_file(image):
             return
         try:
             here.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def _like_a_file(folder: str) -> bool:
 def _made_in(folder: Path) -> dict[str, str]:
     """What the call before has made in a folder."""
     try:
-        found = json.loads((folder / _MADE).read_text(encoding="utf-8"))
+        found = parse_json((folder / _MADE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     named = found if isinstance(found, dict) else {}

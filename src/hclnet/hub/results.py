@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult
 
+from hclnet.documents import parse_json
 from hclnet.metrics import METRICS, describe_protocol
 from hclnet.types import Log
 from hclnet_runtime.text import shown
@@ -31,7 +31,7 @@ def measured_of(run: Path, fingerprint: str, settings: dict[str, Any], log: Log 
     found = []
     for file in sorted([*run.glob("evaluation/*/metrics.json"), *run.glob("evaluation/*/*/metrics.json")]):
         try:
-            document = json.loads(file.read_text(encoding="utf-8"))
+            document = parse_json(file.read_text(encoding="utf-8"))
             reason = _unlike(document, fingerprint, settings)
         except (OSError, ValueError, KeyError, TypeError):
             reason = "the file can't be read"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hclnet import __version__
+from hclnet.documents import parse_json
 from hclnet.formats.journal import parsed_line
 from hclnet.storage import unwritable, whole
 from hclnet.types import Box
@@ -210,7 +211,7 @@ class Decisions:
             os.truncate(self.path, len(data) - len(tail))
         for number, line in enumerate(lines, 2):
             try:
-                self._take(json.loads(line))
+                self._take(parse_json(line))
             except (ValueError, LookupError, TypeError):
                 raise ValueError(
                     f"{shown(self.path)}, line {number}: this is not a decision. Remove the line."

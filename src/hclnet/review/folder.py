@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hclnet.data.files import is_file
 from hclnet.formats.journal import FILE, read_journal
 from hclnet.formats.lines import check_line, is_header
 from hclnet.formats.shards import HEADER
@@ -111,7 +112,7 @@ def open_folder(path: str | Path, images: str | Path | None = None) -> Folder:
     if header is None or not located:
         raise ValueError(f"{shown(path)} has no image that was located. Run `hclnet locate` into it first.")
     for row in located:
-        check_line(row)
+        check_line(row, in_journal=True)
     if not is_header(header):
         raise ValueError(f"{shown(path / FILE)} is damaged in its first line. Locate the images again.")
     home = None if images is None else Path(os.path.abspath(os.path.expanduser(images)))  # noqa: PTH100, PTH111
@@ -125,7 +126,7 @@ def open_folder(path: str | Path, images: str | Path | None = None) -> Folder:
         if place is not None:
             listed.append(_listed(row, *place, path))
             kept.append(row)
-    if not any(one.file.is_file() for one in listed):
+    if not any(is_file(one.file) for one in listed):
         where = shown(home or common or roots[0])
         raise ValueError(
             f"None of the {len(located):,} images of {shown(path)} is in {where}. Say where they are with --images."
@@ -143,7 +144,7 @@ def _placed(row: dict[str, Any], root: Path, common: Path | None, home: Path | N
     if home is None:
         return file, inside.as_posix()
     for name in (inside, file.relative_to(root)):
-        if (home / name).is_file():
+        if is_file(home / name):
             return home / name, inside.as_posix()
     return home / inside, inside.as_posix()
 

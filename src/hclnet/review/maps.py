@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 
+from hclnet.data.files import is_file
 from hclnet.report.draw import heat_colors
 from hclnet.review.folder import Listed
 from hclnet_runtime.boxes import component_tree, scale, to_levels
@@ -73,7 +74,7 @@ def read_heat(one: Listed, side: int) -> Heat | None:
     Raises:
         ValueError: its file is not such a heatmap.
     """
-    if one.heatmap is None or not one.heatmap.is_file():
+    if one.heatmap is None or not is_file(one.heatmap):
         return None
     return Heat(to_levels(_squared(_gray(one.heatmap), side)), one.size)
 

@@ -25,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
+from hclnet.documents import parse_json
 from hclnet.review.decisions import Conflict
 from hclnet.review.pictures import LARGE, SMALL, Kept, jpeg
 from hclnet.review.session import Change, Coming, OrderSent, Review, Undo, sent
@@ -198,7 +199,7 @@ async def _json(request: Request) -> Any:
         if len(body) > _MOST:
             raise ValueError("the request is too long.")
     try:
-        return json.loads(body)
+        return parse_json(body)
     except ValueError:
         raise ValueError("the request is not JSON.") from None
 

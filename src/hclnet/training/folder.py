@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 
 from hclnet.config import RunConfig
 from hclnet.device import PRECISIONS, precision_name, resolve_device, resolve_precision
+from hclnet.documents import parse_json
 from hclnet.localizer.localizer import Localizer
 from hclnet.storage import OWNER_FILES, write_json
 
@@ -45,7 +45,7 @@ class TrainResult:
 def is_finished(out: Path) -> bool:
     """Whether a run folder holds a training that went to its end."""
     try:
-        return bool(json.loads((out / "state.json").read_text(encoding="utf-8"))["finished"])
+        return bool(parse_json((out / "state.json").read_text(encoding="utf-8"))["finished"])
     except (OSError, ValueError, KeyError):
         return False
 
@@ -112,7 +112,7 @@ def _is_used(out: Path) -> bool:
 def precision_of(out: Path) -> str | None:
     """The precision that a run was begun in, float32 or bfloat16; None for runs of before that was recorded."""
     try:
-        found = json.loads((out / "environment.json").read_text(encoding="utf-8")).get("precision")
+        found = parse_json((out / "environment.json").read_text(encoding="utf-8")).get("precision")
     except (OSError, ValueError, AttributeError):
         return None
     return found if found in PRECISIONS else None

@@ -20,7 +20,7 @@ from typing import Any
 
 from hclnet.data.named import Named
 from hclnet.formats.journal import Journal, pictures_of
-from hclnet.formats.lines import is_line
+from hclnet.formats.lines import is_journal_line
 from hclnet.formats.names import Names
 from hclnet.formats.overlay import MOST, save_pictures
 from hclnet.formats.rows import row_of
@@ -120,13 +120,13 @@ class Work:
                 raise
 
     def _is_done(self, row: dict[str, Any], path: Path) -> bool:
-        if not is_line(row) or not self.kinds <= set(row.get("pictures", ())) or not is_same_file(row, path):
+        if not is_journal_line(row) or not self.kinds <= set(row.get("pictures", ())) or not is_same_file(row, path):
             return False
         return all(file.is_file() for file in pictures_of(self.out, {**row, "pictures": self.kinds}))
 
     def _begun(self, image: Named, journal: Journal, names: Names) -> _Image:
         before = journal.rows.get(str(image.path), {})
-        if not (is_line(before) or "left_out" in before):  # there is none, or it is damaged
+        if not (is_journal_line(before) or "left_out" in before):  # there is none, or it is damaged
             before = {"name": before["name"]} if isinstance(before.get("name"), str) else {}
         name = before.get("name") or names.free(image.name)
         absolute, root = os.path.abspath(image.path), os.path.abspath(image.root)  # noqa: PTH100, links are kept
