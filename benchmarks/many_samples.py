@@ -17,9 +17,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from hclnet.data.record import record_splits
+import numpy as np
+
+from hclnet.data.record import change_since, record_splits, with_recorded_splits
 from hclnet.data.rules import checked
 from hclnet.training.batches import EpochBatches, ImageBatches
 from hclnet.types import DataSet, Sample, Samples
@@ -65,10 +68,18 @@ def as_columns(count: int, folder: Path) -> None:
     batches = ImageBatches(dataset.split("train"), 224, _CLASSES, seed=0)
     steps = sum(1 for _ in EpochBatches(len(batches.labels), 256, 0))
     say(f"... in {steps:,} batches of an epoch")
-    dataset.digests.update((s.id, hashlib.sha256(s.id.encode()).hexdigest()) for s in dataset.samples)
+    digests = np.empty((count, 32), np.uint8)
+    for place, name in enumerate(dataset.columns.ids):
+        digests[place] = np.frombuffer(hashlib.sha256(name.encode()).digest(), np.uint8)
+    dataset = replace(dataset, samples=dataset.columns.with_digests(digests, slice(None)))
     say("... with the digests of their files")
     record_splits(dataset, folder)
     say("... written into data.csv and data.json")
+    dataset = with_recorded_splits(dataset, folder)
+    assert not change_since(dataset, folder, "train")
+    say("... compared with what is written there, as a resumed training does")
+    record_splits(dataset, folder, keep=True)
+    say("... written again by it")
 
 
 def main() -> None:

@@ -184,7 +184,7 @@ def best_centered(real: RealSet) -> tuple[float, float]:
 
 def fingerprints(part: DataSet) -> tuple[str, str]:
     """Of the bytes and classes of the training images; and of those of the tested ones with their ground truth."""
-    with_digests = replace(part, digests={s.id: file_digest(s.path) for s in part.samples})
+    with_digests = replace(part, samples=[replace(s, sha256=file_digest(s.path)) for s in part.samples])
     return images_of(with_digests, "train"), data_fingerprint(with_digests, "test")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,32 @@ def test_some_of_them():
     assert labels_of(samples[:3]).tolist() == labels_of(ODD[:3]).tolist() == [2, 0, 1]
 
 
+def test_digests_go_with_their_samples_and_do_not_make_them_others():
+    first, last = "0" * 62 + "ff", "ab" * 32
+    known = (ODD[0], replace(ODD[1], sha256=first), *ODD[2:4], replace(ODD[4], sha256=last), ODD[5])
+    samples = Samples(known)
+    assert [one.sha256 for one in samples] == ["", first, "", "", last, ""] and samples == ODD
+    assert [one.sha256 for one in samples.select(np.array([4, 0]))] == [last, ""]
+    assert [one.sha256 for one in pickle.loads(pickle.dumps(samples))[1:5:3]] == [first, last]
+    digests = np.frombuffer(bytes.fromhex(last) + bytes(32), np.uint8).reshape(2, 32)
+    for before, others in ((samples, [first, last]), (Samples(ODD), ["", ""])):
+        after = before.with_digests(digests, np.array([0, 5]))
+        assert [one.sha256 for one in after] == [last, others[0], "", "", others[1], ""]
+        assert not before[0].sha256
+    assert [
+        one.sha256 for one in samples.with_digests(digests, samples.in_split("val") | samples.in_split("test"))
+    ] == [*("", last, "", "", last, "")]
+
+
+def test_other_splits():
+    samples = Samples(ODD)
+    moved = samples.with_splits(["b", "a", "b", "b", "a", "c"])
+    assert moved == tuple(replace(one, split=split) for one, split in zip(ODD, "babbac"))
+    assert moved.splits == {"b": 3, "a": 2, "c": 1} and samples == ODD
+    with pytest.raises(ValueError):
+        samples.with_splits(["a"])
+
+
 def test_ids_are_sorted_as_text_whatever_their_length():
     ids = ["b", "a", "é", "z", "ab", "日", "a/b", "\udcff", "\U0001f600", "Z"]
     for more in ([], ["y" * 200]):
@@ -63,6 +90,8 @@ def test_a_data_set_has_columns_whatever_it_was_made_of():
 def test_an_image_takes_a_hundred_bytes_or_two():
     """As an object it takes 500. A million of them are not to be held at once on the way either."""
     count = 20_000
+    # `Path` keeps its parts in a table of all such texts, which has grown by the time that counts.
+    assert sum(len(Path(f"/data/{k}").parts) for k in range(5 * count)) == 15 * count
     tracemalloc.start()
     try:
         dataset = DataSet(Path("/data"), "drawn", ("a",), Samples(

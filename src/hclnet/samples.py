@@ -5,28 +5,35 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from operator import index
 from pathlib import Path
 from typing import SupportsIndex, TypeVar, overload
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int64, UInt8
 
 T = TypeVar("T")
 _ENCODING = "utf-8", "surrogatepass"  # names of files need not be text
 _SHORT = 100  # bytes of a text; more of them are sorted one by one
+_DIGEST = 32  # bytes of a SHA-256
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One labeled image: all that training ever sees of it. It has no boxes; those are in `GroundTruth`."""
+    """One labeled image: all that training ever sees of it. It has no boxes; those are in `GroundTruth`.
+
+    Attributes:
+        sha256: of its file, as `sha256sum` prints it, once the file was looked at and found whole; empty before. Two
+            samples that differ in nothing else are equal.
+    """
 
     id: str
     path: Path
     label: int
     split: str
+    sha256: str = field(default="", compare=False)
 
 
 class Samples(Sequence[Sample]):
@@ -35,14 +42,17 @@ class Samples(Sequence[Sample]):
     As objects a million of them would take 500 MB and more. It is equal to a tuple of the same samples.
     """
 
-    __slots__ = ("_folder_of", "_folders", "_ids", "_names", "_split_names", "_split_of", "labels")
+    __slots__ = ("_digests", "_folder_of", "_folders", "_ids", "_names", "_split_names", "_split_of", "labels")
 
     def __init__(self, samples: Iterable[Sample] = ()) -> None:
         ids, names = _Builder(), _Builder()
         folders: dict[str, int] = {}
         splits: dict[str, int] = {}
         folder_of, labels, split_of = array("i"), array("q"), array("i")
+        digests = bytearray()
         for sample in samples:
+            if sample.sha256:
+                digests += bytes(_DIGEST * len(labels) - len(digests)) + bytes.fromhex(sample.sha256)
             ids.add(sample.id)
             path = os.fspath(sample.path)
             cut = path.rfind(os.sep) + 1
@@ -54,6 +64,10 @@ class Samples(Sequence[Sample]):
         self._folders, self._split_names = tuple(folders), tuple(splits)
         self._folder_of, self._split_of = np.array(folder_of, np.int32), np.array(split_of, np.int32)
         self.labels: Int64[np.ndarray, " n"] = np.array(labels, np.int64)
+        self._digests: UInt8[np.ndarray, "n 32"] | None = None
+        if digests:
+            digests += bytes(_DIGEST * len(labels) - len(digests))
+            self._digests = np.frombuffer(digests, np.uint8).reshape(-1, _DIGEST)
 
     @classmethod
     def of(cls, samples: Iterable[Sample]) -> Samples:
@@ -93,7 +107,27 @@ class Samples(Sequence[Sample]):
         some._folders, some._split_names = self._folders, self._split_names
         some._folder_of, some._split_of = self._folder_of[which], self._split_of[which]
         some.labels = self.labels[which]
+        some._digests = None if self._digests is None else self._digests[which]
         return some
+
+    def with_splits(self, names: Iterable[str]) -> Samples:
+        """The same samples in these splits, one name for each."""
+        same, splits = self.select(slice(None)), dict[str, int]()
+        same._split_of = np.fromiter((splits.setdefault(name, len(splits)) for name in names), np.int32, len(self))
+        same._split_names = tuple(splits)
+        return same
+
+    def with_digests(self, digests: UInt8[np.ndarray, "m 32"], of: np.ndarray | slice) -> Samples:
+        """The same samples with the SHA-256 of the files of some of them; a row of zeros is no digest.
+
+        Args:
+            digests: of these, in order.
+            of: which ones, by a truth value for each, by their places, or by a slice.
+        """
+        same = self.select(slice(None))
+        same._digests = np.zeros((len(self), _DIGEST), np.uint8) if self._digests is None else self._digests.copy()
+        same._digests[of] = digests
+        return same
 
     @overload
     def __getitem__(self, place: SupportsIndex) -> Sample: ...
@@ -106,7 +140,7 @@ class Samples(Sequence[Sample]):
             return self.select(place)
         one = index(place)
         split = self._split_names[self._split_of[one]]
-        return Sample(self._ids.text(one), Path(self._path(one)), int(self.labels[one]), split)
+        return Sample(self._ids.text(one), Path(self._path(one)), int(self.labels[one]), split, self._digest(one))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -127,6 +161,10 @@ class Samples(Sequence[Sample]):
     def _path(self, place: int) -> str:
         folder: str = self._folders[self._folder_of[place]]
         return folder + self._names.text(place)
+
+    def _digest(self, place: int) -> str:
+        digest = b"" if self._digests is None else self._digests[place].tobytes()
+        return digest.hex() if any(digest) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,6 @@ class DataSet:
         samples: any sequence; it becomes columns, so that a million of them fit into memory.
         notes: what a person should know of how it was read.
         skipped: broken images that are not among the samples.
-        digests: by sample id, the SHA-256 of the file of each image that was looked at and found whole.
     """
 
     root: Path
@@ -118,7 +117,6 @@ class DataSet:
     ground_truth: GroundTruth = field(default_factory=GroundTruth)
     notes: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    digests: dict[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", Samples.of(self.samples))

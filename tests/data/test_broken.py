@@ -100,16 +100,14 @@ def test_without_a_memory_all_is_decoded(root: Path, tmp_path: Path, opened: lis
 def test_what_is_whole_is_known_by_its_bytes(root: Path, opened: list[str]):
     samples = [s for s in read(root).samples if s.path.stem not in "35"]
     first = inspect_images(samples, seconds=0).digests
-    assert first == {s.id: hashlib.sha256(s.path.read_bytes()).hexdigest() for s in samples}
+    assert [row.tobytes() for row in first] == [hashlib.sha256(s.path.read_bytes()).digest() for s in samples]
     opened.clear()
-    assert inspect_images(samples, seconds=0).digests == first and not opened  # remembered
+    assert (inspect_images(samples, seconds=0).digests == first).all() and not opened  # remembered
     path = samples[0].path
     before, stat = path.read_bytes(), path.stat()
     path.write_bytes(before[:-3] + b"\0" + before[-2:])  # as large, and the time of change set back
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert [name for name, digest in inspect_images(samples, seconds=0).digests.items() if digest != first[name]] == [
-        samples[0].id
-    ]
+    assert (inspect_images(samples, seconds=0).digests != first).any(axis=1).nonzero()[0].tolist() == [0]
 
 
 def test_names_that_are_no_unicode_are_remembered(root: Path, opened: list[str]):
@@ -154,7 +152,7 @@ def test_nothing_broken_is_the_data_set_itself(root: Path):
     whole = replace(dataset, samples=tuple(s for s in dataset.samples if s.path.stem not in "35"))
     for policy in ("fail", "skip"):
         after = without_broken(whole, policy)
-        assert replace(after, digests={}) == whole and set(after.digests) == {s.id for s in whole.samples}
+        assert after == whole and all(len(s.sha256) == 64 for s in after.samples)
 
 
 def test_a_class_of_which_nothing_is_left(root: Path):

@@ -5,13 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import os
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hclnet.data.record import record_splits, with_recorded_splits, without_recorded_skips
-from hclnet.types import DataSet, Sample, Skipped
+from hclnet.data.record import (
+    change_since,
+    record_splits,
+    recorded,
+    recorded_skips,
+    with_recorded_splits,
+    without_recorded_skips,
+)
+from hclnet.types import DataSet, Sample, Samples, Skipped
 
 NAMES = ("a/1.jpg", 'a/new\nline, "quoted".jpg', "b/ü.jpg", os.fsdecode(b"b/\xe9.jpg"))
 
@@ -100,3 +108,46 @@ def test_classes_without_images_are_not_missed(tmp_path: Path):
     whole = replace(whole, samples=whole.samples[:4])
     record_splits(whole, tmp_path)
     assert with_recorded_splits(whole, tmp_path).classes == ("9", "10", "11")
+
+
+def test_what_is_written_again_keeps_its_rows_and_adds_what_has_come(tmp_path: Path):
+    whole = dataset("rere")
+    record_splits(replace(whole, samples=whole.samples[:3]), tmp_path)
+    digest = "ab" * 32
+    moved = [replace(s, split="test", sha256=digest) for s in whole.samples[1:]]
+    record_splits(replace(whole, samples=moved), tmp_path, keep=True)
+    rows = [(row["id"], row["split"], row["sha256"]) for row in recorded(tmp_path)]
+    assert rows == [
+        (NAMES[0], "train", ""),
+        *((NAMES[1], "test", digest), (NAMES[2], "train", digest), (NAMES[3], "test", digest)),
+    ]
+    assert bool(recorded(tmp_path)) and not recorded(tmp_path / "nowhere") and not recorded_skips(tmp_path)
+
+
+def test_what_became_of_the_images_of_a_split(tmp_path: Path):
+    digest, other = "ab" * 32, "cd" * 32
+    whole = dataset("rrre")
+    record_splits(replace(whole, samples=[replace(s, sha256=digest) for s in whole.samples]), tmp_path)
+    assert not change_since(whole, tmp_path, "train") and not change_since(whole, tmp_path, "test")
+    new = Sample("c.jpg", Path("/data/c.jpg"), 0, "train")
+    now = [replace(whole.samples[0], sha256=other), replace(whole.samples[1], label=1), whole.samples[3], new]
+    change = change_since(replace(whole, samples=now), tmp_path, "train")
+    assert [row["id"] for row in change.gone] == [NAMES[2]] and change.changed == NAMES[:2]
+    assert change.come == ("c.jpg",) and change.expected == 3
+    left_out = replace(whole, samples=whole.samples[1:], skipped=(Skipped(whole.samples[0], "why"),))
+    assert not change_since(left_out, tmp_path, "train")
+
+
+def test_a_million_rows_are_not_held_at_once(tmp_path: Path):
+    count = 20_000
+    samples = Samples(Sample(f"train/{k:08}.jpg", Path(f"/data/train/{k:08}.jpg"), 0, "train") for k in range(count))
+    many = DataSet(Path("/data"), "drawn", ("a",), samples)
+    tracemalloc.start()
+    try:
+        record_splits(many, tmp_path)
+        again = with_recorded_splits(many, tmp_path)
+        assert again == many and not change_since(again, tmp_path, "train")
+        record_splits(again, tmp_path, keep=True)
+        assert tracemalloc.get_traced_memory()[1] < 400 * count  # rows as dictionaries take 800 bytes each
+    finally:
+        tracemalloc.stop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from types import ModuleType
 
@@ -30,7 +31,7 @@ from hclnet.data.files import folders_in, shown
 from hclnet.data.foreign import foreign_layout, maybe_manifest, our_results, unread_files
 from hclnet.data.rules import as_trained, checked, for_training
 from hclnet.data.splits import ALL, split_of
-from hclnet.types import DataSet, Samples
+from hclnet.types import DataSet
 
 READERS: tuple[ModuleType, ...] = (
     *(manifest, lists, cub, ilsvrc, openimages),
@@ -89,7 +90,7 @@ def find_split(dataset: DataSet, split: str) -> str:
 
 def as_one_split(dataset: DataSet) -> DataSet:
     """The data set with all images in one split, `splits.ALL`."""
-    samples = Samples(replace(sample, split=ALL) for sample in dataset.samples)
+    samples = dataset.columns.with_splits(repeat(ALL, len(dataset.samples)))
     skipped = tuple(replace(one, sample=replace(one.sample, split=ALL)) for one in dataset.skipped)
     return replace(dataset, samples=samples, skipped=skipped)
 

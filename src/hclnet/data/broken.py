@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from array import array
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import __version__ as _pillow
 
 from hclnet.data.files import shown
@@ -25,6 +27,7 @@ from hclnet_runtime.data.images import check_image, open_image
 from hclnet_runtime.data.reading import SECONDS, Reading
 
 _RULE = f"{_pillow}, checksums and sizes"  # what whole means; files that were checked by another rule are checked again
+_DIGEST = re.compile("[0-9a-f]{64}")
 THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -34,11 +37,11 @@ class Inspection:
 
     Attributes:
         broken: those that can't be read, with the reason, in the order of the samples.
-        digests: by sample id, the SHA-256 of the file of every other.
+        digests: the SHA-256 of each sample's file; zeros of those that can't be read.
     """
 
     broken: tuple[Skipped, ...]
-    digests: dict[str, str]
+    digests: UInt8[np.ndarray, "n 32"]
 
 
 def find_broken(
@@ -61,23 +64,26 @@ def inspect_images(samples: Sequence[Sample], progress: Report | None = None, se
         seconds: in which an image has to be read; 0: no limit.
     """
     memory = _Memory()
-    digests: dict[str, str] = {}
+    digests = np.zeros((len(samples), 32), np.uint8)
     unknown, broken, done = array("q"), [], 0
     for some in portions(enumerate(samples)):
         keys = [memory.key(sample.path) for _, sample in some]
         known = memory.whole(keys)
-        digests |= {sample.id: known[key] for (_, sample), key in zip(some, keys) if key in known}
-        unknown.extend(place for (place, _), key in zip(some, keys) if key not in known)
+        for (place, _), key in zip(some, keys):
+            if key in known:
+                digests[place] = _bytes(known[key])
+            else:
+                unknown.append(place)
     with ThreadPoolExecutor(THREADS) as pool, Reading(seconds) as reading:
         for places in portions(unknown):
             looked_at = [samples[place] for place in places]
             keys, whole = [memory.key(sample.path) for sample in looked_at], []
             inspected = pool.map(partial(_inspected, reading), (sample.path for sample in looked_at))
-            for sample, key, (reason, digest) in zip(looked_at, keys, inspected):
+            for place, sample, key, (reason, digest) in zip(places, looked_at, keys, inspected):
                 if reason:
                     broken.append(Skipped(sample, reason))
                 else:
-                    digests[sample.id] = digest
+                    digests[place] = _bytes(digest)
                     whole.append((key, digest))
                 done += 1
                 if progress:
@@ -95,7 +101,7 @@ def without_broken(
 ) -> DataSet:
     """The data set without the images that can't be read; labels and splits of the others stay as they are.
 
-    It then has the digests of the images that were checked.
+    The samples that were checked then have the digests of their files.
 
     Args:
         dataset: as a reader made it.
@@ -109,12 +115,12 @@ def without_broken(
         ValueError: there are such images and `on_bad_image` is `fail`, the message lists them; or no training image of
             a class is left.
     """
-    columns = dataset.columns
-    inspected = columns if split is None else columns.select(columns.in_split(split))
+    which = slice(None) if split is None else dataset.columns.in_split(split)
+    inspected = dataset.columns.select(which)
     inspection = inspect_images(inspected, progress, seconds)
-    broken, dataset = inspection.broken, replace(dataset, digests={**dataset.digests, **inspection.digests})
+    broken, columns = inspection.broken, dataset.columns.with_digests(inspection.digests, which)
     if not broken:
-        return dataset
+        return replace(dataset, samples=columns)
     if on_bad_image == "fail":
         raise ValueError(
             f"{counted(len(broken), 'image')} of {len(inspected):,} can't be read. Repair or remove them, or leave "
@@ -140,6 +146,10 @@ def listed(broken: Iterable[Skipped], most: int = 20) -> str:
 def counted(number: int, what: str) -> str:
     """`1 image`, `2 images`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _bytes(digest: str) -> UInt8[np.ndarray, " 32"]:
+    return np.frombuffer(bytes.fromhex(digest), np.uint8)
 
 
 def _inspected(reading: Reading, path: Path) -> tuple[str | None, str]:
@@ -186,7 +196,7 @@ class _Memory:
                 "SELECT digest FROM looked WHERE path = ? AND bytes = ? AND changed = ? AND entry = ? AND pillow = ?"
             )
             for key in keys:
-                if key and (row := database.execute(query, key).fetchone()):
+                if key and (row := database.execute(query, key).fetchone()) and _DIGEST.fullmatch(str(row[0])):
                     found[key] = row[0]
         return found
 

@@ -63,7 +63,7 @@ def ground_truth_of(dataset: DataSet, split: str) -> str:
 def _rows(dataset: DataSet, split: str) -> Iterator[tuple[str, str, str]]:
     """In order, one by one: there may be a million of them."""
     samples = dataset.columns.select(dataset.columns.in_split(split))
-    rows = ((s.id, dataset.classes[s.label], dataset.digests.get(s.id, "")) for s in samples.in_order_of_ids())
+    rows = ((s.id, dataset.classes[s.label], s.sha256) for s in samples.in_order_of_ids())
     for _, of_one in groupby(rows, itemgetter(0)):
         yield from sorted(of_one)
 

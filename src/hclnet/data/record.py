@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hclnet.data import folder, openimages
 from hclnet.data.classes import with_classes
@@ -19,10 +22,30 @@ from hclnet.data.files import shown
 from hclnet.data.identity import ground_truth_of, images_of
 from hclnet.documents import parse_json
 from hclnet.storage import whole, write_json
-from hclnet.types import DataSet, Sample, Samples, Skipped
+from hclnet.types import DataSet, Sample, Skipped
 
 _LOCALIZER = "localizer.json"
 _HEADER = ("id", "class", "split", "sha256")
+
+
+class Table:
+    """The rows of a CSV file, which are read anew each time that they are gone through: there may be a million.
+
+    A file that is not there has none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[dict[str, str]]:
+        try:
+            with self._path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+                yield from csv.DictReader(file)
+        except FileNotFoundError:
+            return
+
+    def __bool__(self) -> bool:
+        return next(iter(self), None) is not None
 
 
 def record_splits(dataset: DataSet, out: Path, keep: bool = False) -> None:
@@ -33,21 +56,31 @@ def record_splits(dataset: DataSet, out: Path, keep: bool = False) -> None:
         out: the folder.
         keep: what is written down already stays, also of images that have gone since; what has come is added.
     """
-    now = ((*_row(dataset, sample), _digest(dataset, sample)) for sample in dataset.samples)
-    _write(out / "data.csv", _HEADER, _with_recorded(now, out) if keep else now)
+    _write(out / "data.csv", _HEADER, _with_recorded(dataset, out) if keep else _rows(dataset, dataset.samples))
     if dataset.skipped:
         record_skipped(dataset, out)
     if not (keep and (out / "data.json").is_file()):
         write_json(out / "data.json", _about(dataset), indent=2)
 
 
-def _with_recorded(now: Iterable[tuple[str, ...]], out: Path) -> Iterable[Sequence[str]]:
-    """Rows of `data.csv`, and over them those that are there."""
-    rows = {row[0]: dict(zip(_HEADER, row)) for row in now}
+def _rows(dataset: DataSet, samples: Iterable[Sample]) -> Iterator[Sequence[str]]:
+    """Rows of `data.csv`."""
+    return ((*_row(dataset, sample), sample.sha256) for sample in samples)
+
+
+def _with_recorded(dataset: DataSet, out: Path) -> Iterator[Sequence[str]]:
+    """The rows that are written down already, and after them those of the other images."""
+    places = _places(dataset)
     for row in recorded(out):
-        before = rows.get(row["id"])
-        rows[row["id"]] = {**row, "sha256": row.get("sha256") or (before["sha256"] if before else "")}
-    return ([row[name] for name in _HEADER] for row in rows.values())
+        place = places.pop(row["id"], None)
+        now = "" if place is None else dataset.samples[place].sha256
+        yield row["id"], row["class"], row["split"], row.get("sha256") or now
+    yield from _rows(dataset, (dataset.samples[place] for place in places.values()))
+
+
+def _places(dataset: DataSet) -> dict[str, int]:
+    """Where a sample is, by its id."""
+    return {name: place for place, name in enumerate(dataset.columns.ids)}
 
 
 def record_skipped(dataset: DataSet, out: Path) -> None:
@@ -59,17 +92,17 @@ def record_skipped(dataset: DataSet, out: Path) -> None:
     _write(out / "skipped.csv", ("id", "class", "split", "path", "reason"), rows)
 
 
-def recorded(out: Path) -> list[dict[str, str]]:
+def recorded(out: Path) -> Table:
     """The rows of `data.csv`: `id`, `class`, `split`, `sha256`; none where nothing is written down.
 
     Folders of before there were digests have none.
     """
-    return _read(out / "data.csv")
+    return Table(out / "data.csv")
 
 
-def recorded_skips(out: Path) -> list[dict[str, str]]:
+def recorded_skips(out: Path) -> Table:
     """The rows of `skipped.csv`: `id`, `class`, `split`, `path`, `reason`; none where there is none."""
-    return _read(out / "skipped.csv")
+    return Table(out / "skipped.csv")
 
 
 def recorded_classes(out: Path) -> tuple[str, ...]:
@@ -111,8 +144,8 @@ def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
     rows = recorded(out)
     if not rows:
         return dataset
-    here = {dataset.classes[s.label] for s in (*dataset.samples, *(one.sample for one in dataset.skipped))}
-    if changed := {row["class"] for row in rows} ^ here:
+    labels = {*np.unique(dataset.columns.labels).tolist(), *(one.sample.label for one in dataset.skipped)}
+    if changed := {row["class"] for row in rows} ^ {dataset.classes[label] for label in labels}:
         names = ", ".join(map(shown, sorted(changed)[:5]))
         raise ValueError(
             f"{out} was begun on other data: {names} is a class either there or in {dataset.root}, not in both. "
@@ -124,17 +157,19 @@ def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
 
 def in_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
     """The same images in the splits that are written down in a folder, whatever their classes."""
-    known = {row["id"]: row["split"] for row in (*recorded(out), *recorded_skips(out))}
-    return replace(dataset, samples=Samples(replace(s, split=known.get(s.id, s.split)) for s in dataset.samples))
+    one_each: dict[str, str] = {}  # a million rows of the same splits hold a few texts
+    rows = chain(recorded(out), recorded_skips(out))
+    known = {row["id"]: one_each.setdefault(row["split"], row["split"]) for row in rows}
+    return replace(dataset, samples=dataset.columns.with_splits(known.get(s.id, s.split) for s in dataset.samples))
 
 
-def _order(dataset: DataSet, rows: Sequence[dict[str, str]], out: Path) -> Sequence[str]:
+def _order(dataset: DataSet, rows: Table, out: Path) -> Sequence[str]:
     """The classes in the order that a training in a folder was begun with."""
     known = recorded_classes(out)
     if not known and dataset.kind in (folder.KIND, openimages.KIND):
         # A run of before that has not come to its first localizer. Readers of folders list class by class.
-        listed = [row["class"] for row in rows if row["split"] == "train"] or [row["class"] for row in rows]
-        known = tuple(dict.fromkeys(listed))
+        training = dict.fromkeys(row["class"] for row in rows if row["split"] == "train")
+        known = tuple(training or dict.fromkeys(row["class"] for row in rows))
     return known if set(known) == set(dataset.classes) else dataset.classes
 
 
@@ -142,7 +177,7 @@ def without_recorded_skips(dataset: DataSet, out: Path) -> DataSet:
     """Without the images that a run skipped, whole or not by now: what goes on, goes on with the same images."""
     reasons = {row["id"]: row["reason"] for row in recorded_skips(out)}
     skipped = tuple(Skipped(s, reasons[s.id]) for s in dataset.samples if s.id in reasons)
-    remaining = Samples(s for s in dataset.samples if s.id not in reasons)
+    remaining = dataset.columns.select(np.array([name not in reasons for name in dataset.columns.ids], bool))
     return replace(dataset, samples=remaining, skipped=(*dataset.skipped, *skipped))
 
 
@@ -174,18 +209,27 @@ def change_since(dataset: DataSet, out: Path, split: str) -> Change:
         out: the folder.
         split: that is asked for.
     """
-    rows = [row for row in recorded(out) if row["split"] == split]
+    columns, places = dataset.columns, _places(dataset)
+    left_out = {one.sample.id: one.sample for one in dataset.skipped}
     skipped = {row["id"] for row in recorded_skips(out) if row["split"] == split}
-    there = {s.id: s for s in (*dataset.samples, *(s.sample for s in dataset.skipped))}
-    changed = []
-    for row in rows:
-        sample, before = there.get(row["id"]), row.get("sha256")
-        now = dataset.digests.get(row["id"])
-        if sample and (dataset.classes[sample.label] != row["class"] or (before and now and before != now)):
+    new, expected, changed, gone = columns.in_split(split), len(skipped), [], []
+    any_written = False
+    for row in recorded(out):
+        if row["split"] != split:
+            continue
+        any_written = True
+        expected += row["id"] not in skipped
+        place = places.get(row["id"])
+        if place is not None:
+            new[place] = False
+        sample = left_out.get(row["id"]) if place is None else columns[place]
+        before = row.get("sha256")
+        if sample is None:
+            gone.append(row)
+        elif dataset.classes[sample.label] != row["class"] or (before and sample.sha256 not in ("", before)):
             changed.append(row["id"])
-    known = {row["id"] for row in rows} | skipped
-    come = tuple(s.id for s in dataset.samples if s.split == split and s.id not in known) if rows else ()
-    return Change(tuple(r for r in rows if r["id"] not in there), tuple(changed), come, len(known))
+    come = columns.select(new).ids if any_written else ()
+    return Change(tuple(gone), tuple(changed), tuple(name for name in come if name not in skipped), expected)
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -207,20 +251,8 @@ def _row(dataset: DataSet, sample: Sample) -> tuple[str, str, str]:
     return sample.id, dataset.classes[sample.label], sample.split
 
 
-def _digest(dataset: DataSet, sample: Sample) -> str:
-    return dataset.digests.get(sample.id, "")
-
-
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     with whole(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return list(csv.DictReader(file))
-    except FileNotFoundError:
-        return []

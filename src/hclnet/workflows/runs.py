@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -218,8 +219,12 @@ def _own_data(config: RunConfig, run: Path) -> DataSet:
 
 def _same_names(dataset: DataSet, run: Path) -> bool:
     """Whether a data set has the images that a run wrote down, by name and class."""
-    before = {(row["id"], row["class"]) for row in (*recorded(run), *recorded_skips(run))}
-    return before == {(s.id, dataset.classes[s.label]) for s in dataset.samples}
+    one_each: dict[str, str] = {}
+    rows = chain(recorded(run), recorded_skips(run))
+    before = {row["id"]: one_each.setdefault(row["class"], row["class"]) for row in rows}
+    return len(before) == len(dataset.samples) and all(
+        before.get(s.id) == dataset.classes[s.label] for s in dataset.samples
+    )
 
 
 def _split(dataset: DataSet, run: Path | None, split: str) -> str:
@@ -237,7 +242,7 @@ def _trained_on(dataset: DataSet, run: Path, split: str) -> list[str]:
     its test images may be the run's training images.
     """
     seen = {row.get("sha256") for row in recorded(run) if row["split"] == "train"} - {None, ""}
-    return [s.id for s in dataset.split(split) if dataset.digests.get(s.id) in seen]
+    return [s.id for s in dataset.split(split) if s.sha256 in seen]
 
 
 def _without_gone(dataset: DataSet, change: Change, run: Path, split: str, skip: bool, log: Log | None) -> DataSet:
