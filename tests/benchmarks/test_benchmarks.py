@@ -252,7 +252,7 @@ def test_soak(printed: Printed, tmp_path: Path):
 
 def test_many_samples(printed: Printed):
     lines = printed("many_samples", "--images", 3000)
-    assert len(lines) == 6 and lines[0].startswith("3,000 samples as objects: ")
+    assert len(lines) == 8 and lines[0].startswith("3,000 samples as objects: ")
     assert lines[1].startswith("3,000 samples as columns: ") and lines[3].startswith("... in 12 batches of an epoch: ")
 
 

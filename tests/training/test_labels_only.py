@@ -29,7 +29,13 @@ def expected(birds, tmp_path_factory):
 
 
 def test_a_sample_holds_a_label_and_no_box():
-    assert {f.name: f.type for f in fields(Sample)} == {"id": "str", "path": "Path", "label": "int", "split": "str"}
+    assert {f.name: f.type for f in fields(Sample)} == {
+        "id": "str",
+        "path": "Path",
+        "label": "int",
+        "split": "str",
+        "sha256": "str",
+    }
 
 
 def test_training_does_not_know_the_words():
