@@ -13,6 +13,7 @@ from hclnet.backbones import choose_stride
 from hclnet.config import RunConfig
 from hclnet.configs import HERE, about, preset_names
 from hclnet.maps.augmentation import View, views
+from hclnet.methods import method_names
 from hclnet.settings import read_preset
 from hclnet.synthetic import PartsOptions, write
 from hclnet.workflows.plan import make_plan
@@ -64,6 +65,21 @@ def test_best_and_fast_look_at_larger_images_than_they_train_on():
     assert fast.options["width"] == 128
     for name in ("best", "fast"):
         assert str(read_preset(name)["size"]) in about(name)
+
+
+@pytest.mark.parametrize("method", method_names())
+@pytest.mark.parametrize("preset", ["best", "fast"])
+def test_best_and_fast_are_for_every_method(method: str, preset: str):
+    backbone = "timm:test_vit" if method in ("scm", "trilite", "ts_cam") else "efficientnet_lite0"
+    settings = {**read_preset(preset), "tune": "all", "backbone": backbone}
+    config = make_config("x", method, **settings)
+    assert preset == "best" or config.options.get("width", 128) == 128
+    given = make_config("x", method, **{**settings, "options.width": 64})
+    assert config.options.keys() == given.options.keys() and given.options.get("width", 64) == 64
+    if "width" in config.options:
+        assert make_config("x", method, **with_preset(preset, width=32, tune="all")).options["width"] == 32
+    with pytest.raises(ValueError, match=r"'options\.widht' is not a setting"):
+        make_config("x", method, **{"options.widht": 64})
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("paper-cub", 60), ("paper-ilsvrc", 10)])

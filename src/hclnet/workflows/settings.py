@@ -16,7 +16,7 @@ from hclnet.backbones import check_sides, choose_stride, get_architecture, skele
 from hclnet.config import RunConfig, readable
 from hclnet.device import check_devices, resolve_device, resolve_precision
 from hclnet.maps.augmentation import views
-from hclnet.methods import build_method, check_tune, get_method
+from hclnet.methods import Method, build_method, check_tune, get_method, method_names
 from hclnet.settings import over_preset, read_preset, route
 
 
@@ -25,6 +25,9 @@ def make_config(data: str | Path, method: str = "hclnet", /, **settings: Any) ->
 
     Where no size is given, the settings are added to those of the preset `best`. Where one is, images are trained on
     and located at that size, and every other setting has its own default: the presets' files say what they need.
+
+    `options.NAME` is a setting of those methods that have such an option, and is left out for the others: so presets,
+    which are for all methods, write it.
 
     Args:
         data: the path that the configuration names.
@@ -38,7 +41,7 @@ def make_config(data: str | Path, method: str = "hclnet", /, **settings: Any) ->
     given = without_nones(settings)
     if "size" not in given:
         given = over_preset(read_preset("best"), given)
-    routed = route(given, set(known.Options.model_fields), method)
+    routed = route(_without_options_of_others(given, known), set(known.Options.model_fields), method)
     try:
         options = known.Options(**routed.pop("options")).model_dump()
         config = RunConfig(data=absolute(data), method=method, options=options, **routed)
@@ -52,6 +55,18 @@ def make_config(data: str | Path, method: str = "hclnet", /, **settings: Any) ->
     config = config.model_copy(update={"output_stride": choose_stride(config.backbone, config.output_stride)})
     check_parts(config)
     return config
+
+
+def _without_options_of_others(given: Mapping[str, Any], method: type[Method]) -> dict[str, Any]:
+    """Without `options.NAME` of an option that other methods have and this one has not."""
+
+    def is_anothers(key: str) -> bool:
+        group, _, name = key.rpartition(".")
+        if group != "options" or name in method.Options.model_fields:
+            return False
+        return any(name in get_method(other).Options.model_fields for other in method_names())
+
+    return {key: value for key, value in given.items() if not is_anothers(key)}
 
 
 def check_parts(config: RunConfig) -> None:
