@@ -17,7 +17,7 @@ from hclnet.methods import method_names
 from hclnet.settings import read_preset
 from hclnet.synthetic import PartsOptions, write
 from hclnet.workflows.plan import make_plan
-from hclnet.workflows.settings import make_config, with_preset
+from hclnet.workflows.settings import flat_settings, make_config, with_preset
 
 
 def test_presets_are_named_and_headed():
@@ -80,6 +80,15 @@ def test_best_and_fast_are_for_every_method(method: str, preset: str):
         assert make_config("x", method, **with_preset(preset, width=32, tune="all")).options["width"] == 32
     with pytest.raises(ValueError, match=r"'options\.widht' is not a setting"):
         make_config("x", method, **{"options.widht": 64})
+
+
+def test_what_is_given_goes_before_the_preset_with_its_group_or_without():
+    given = with_preset("fast", width=8)
+    again = {**flat_settings(make_config("x", "hclnet", **given)), **given}  # as a run that goes on has them
+    assert make_config("x", "hclnet", **again).options["width"] == 8
+    plan = make_plan("x", ["cam", "cam:options.width=32", "cam:width=16"], 1, given)
+    assert [one.config.options.get("width") for one in plan.variants()] == [8, 32, 16]
+    assert with_preset("fast", **{"inference.box": "maxbox"}).keys() & {"box", "inference.box"} == {"inference.box"}
 
 
 @pytest.mark.parametrize(("name", "epochs"), [("paper-cub", 60), ("paper-ilsvrc", 10)])

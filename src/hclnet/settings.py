@@ -25,7 +25,7 @@ def route(settings: dict[str, Any], option_names: set[str], method: str) -> dict
     routed: dict[str, Any] = {"options": {}, "inference": {}}
     own = set(RunConfig.model_fields) - {"options", "inference", "method", "data"}
     for key, value in new_names(settings).items():
-        bare = key.removeprefix("options.").removeprefix("inference.")
+        bare = _bare(key)
         if bare in option_names:
             routed["options"][bare] = value
         elif bare in Inference.model_fields:
@@ -90,17 +90,22 @@ def _value(text: str) -> Any:
     return yaml.safe_load(text)
 
 
+def _bare(key: str) -> str:
+    return key.removeprefix("options.").removeprefix("inference.")
+
+
 def _listed(names: Any) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
 def over_preset(preset: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The flat settings of a preset, and over them those that are given.
+    """The flat settings of a preset, and over them those that are given, whether with their group (`options.width`) or
+    without.
 
     Where epochs are given, there are exactly as many: the preset's `min_steps` is left out.
     """
-    left_out = {"min_steps"} if "epochs" in given else set()
-    return {**{key: value for key, value in preset.items() if key not in left_out}, **given}
+    left_out = {_bare(key) for key in given} | ({"min_steps"} if "epochs" in given else set())
+    return {**{key: value for key, value in preset.items() if _bare(key) not in left_out}, **given}
 
 
 def read_preset(name: str | Path) -> dict[str, Any]:
