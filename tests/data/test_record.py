@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -151,3 +152,34 @@ def test_a_million_rows_are_not_held_at_once(tmp_path: Path):
         assert tracemalloc.get_traced_memory()[1] < 400 * count  # rows as dictionaries take 800 bytes each
     finally:
         tracemalloc.stop()
+
+
+def test_images_of_one_id_are_known_again(tmp_path: Path):
+    digests = "ab" * 32, "cd" * 32
+    names = tuple(Sample("1.jpg", Path(f"/data/{k}/1.jpg"), 0, "train", digest) for k, digest in enumerate(digests))
+    whole = DataSet(Path("/data"), "made by hand", ("a",), names)
+    record_splits(whole, tmp_path)
+    record_splits(whole, tmp_path, keep=True)
+    assert [row["sha256"] for row in recorded(tmp_path)] == list(digests)
+    assert not change_since(whole, tmp_path, "train")
+    other = replace(whole, samples=[names[0], replace(names[1], sha256="ef" * 32)])
+    assert change_since(other, tmp_path, "train").changed == ("1.jpg",)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"id,class,split,sha256\r\na/1.jpg,a,train,\r\nb/1.j", "line 3 has no class"),
+        (b"id,class,split,sha256\r\na/1.jpg,a\r\n", "line 2 has no split"),
+        (b"\xef\xbb\xbfid,class,split\r\na/1.jpg,a,train\r\n", "line 2 has no id"),
+        (b'id,class,split\r\na/1.jpg,"' + b"a" * 200_000, "field larger than field limit (131072)"),
+    ],
+)
+def test_a_damaged_table_is_told_in_a_sentence(tmp_path: Path, content: bytes, reason: str):
+    file = tmp_path / "data.csv"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(f"{file} is damaged: {reason}. Bring it back as hclnet wrote it.")):
+        with_recorded_splits(dataset("rrre"), tmp_path)
+    with pytest.raises(ValueError, match="is damaged"):
+        record_splits(dataset("rrre"), tmp_path, keep=True)
+    assert file.read_bytes() == content and list(tmp_path.iterdir()) == [file]

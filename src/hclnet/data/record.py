@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -23,15 +24,17 @@ from hclnet.data.identity import ground_truth_of, images_of
 from hclnet.documents import parse_json
 from hclnet.storage import whole, write_json
 from hclnet.types import DataSet, Sample, Skipped
+from hclnet_runtime.text import as_clause
 
 _LOCALIZER = "localizer.json"
 _HEADER = ("id", "class", "split", "sha256")
+_ALWAYS = _HEADER[:3]  # of before there were digests too, and of what was skipped
 
 
 class Table:
     """The rows of a CSV file, which are read anew each time that they are gone through: there may be a million.
 
-    A file that is not there has none.
+    A file that is not there has none. One that is damaged is a `ValueError`, as soon as a row is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,9 +43,18 @@ class Table:
     def __iter__(self) -> Iterator[dict[str, str]]:
         try:
             with self._path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-                yield from csv.DictReader(file)
+                rows = csv.DictReader(file)
+                for row in rows:
+                    if missing := [name for name in _ALWAYS if row.get(name) is None]:
+                        raise self._damaged(f"line {rows.line_num} has no {missing[0]}")
+                    yield row
         except FileNotFoundError:
             return
+        except csv.Error as error:
+            raise self._damaged(as_clause(error)) from None
+
+    def _damaged(self, reason: str) -> ValueError:
+        return ValueError(f"{shown(self._path)} is damaged: {reason}. Bring it back as hclnet wrote it.")
 
     def __bool__(self) -> bool:
         return next(iter(self), None) is not None
@@ -210,9 +222,11 @@ def change_since(dataset: DataSet, out: Path, split: str) -> Change:
         split: that is asked for.
     """
     columns, places = dataset.columns, _places(dataset)
+    alike = _alike(dataset, places)
     left_out = {one.sample.id: one.sample for one in dataset.skipped}
     skipped = {row["id"] for row in recorded_skips(out) if row["split"] == split}
-    new, expected, changed, gone = columns.in_split(split), len(skipped), [], []
+    known = np.zeros(len(columns), bool)
+    expected, changed, gone = len(skipped), [], []
     any_written = False
     for row in recorded(out):
         if row["split"] != split:
@@ -221,15 +235,31 @@ def change_since(dataset: DataSet, out: Path, split: str) -> Change:
         expected += row["id"] not in skipped
         place = places.get(row["id"])
         if place is not None:
-            new[place] = False
+            known[place] = True
         sample = left_out.get(row["id"]) if place is None else columns[place]
         before = row.get("sha256")
         if sample is None:
             gone.append(row)
-        elif dataset.classes[sample.label] != row["class"] or (before and sample.sha256 not in ("", before)):
+        elif dataset.classes[sample.label] != row["class"] or (
+            before and alike.get(sample.id, {sample.sha256}).isdisjoint(("", before))
+        ):
             changed.append(row["id"])
-    come = columns.select(new).ids if any_written else ()
-    return Change(tuple(gone), tuple(changed), tuple(name for name in come if name not in skipped), expected)
+    here = columns.select(columns.in_split(split)).ids if any_written else ()
+    come = tuple(name for name in here if not known[places[name]] and name not in skipped)
+    return Change(tuple(gone), tuple(changed), come, expected)
+
+
+def _alike(dataset: DataSet, places: dict[str, int]) -> dict[str, set[str]]:
+    """The digests of images that share an id, by that. `hclnet.read` refuses those; in a data set made by hand they
+    may be.
+    """
+    found: dict[str, set[str]] = {}
+    if len(places) < len(dataset.samples):
+        counts = Counter(dataset.columns.ids)
+        for sample in dataset.samples:
+            if counts[sample.id] > 1:
+                found.setdefault(sample.id, set()).add(sample.sha256)
+    return found
 
 
 def read_json(file: Path) -> dict[str, Any]:
