@@ -208,6 +208,13 @@ class RunConfig(Strict):
     min_steps: int = Field(
         default=0, ge=0, description="more epochs if they have fewer steps; 0 where epochs are given and this is not"
     )
+    coarse: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the steps, the first ones, in which heads see features at half of their resolution; "
+        "with tune=heads",
+    )
     batch: int = Field(default=32, ge=1, description="images per step")
     lr: float = Field(default=1e-3, gt=0, description="peak learning rate of the heads")
     backbone_lr: float = Field(default=1e-4, gt=0, description="peak learning rate of the backbone, with --tune all")

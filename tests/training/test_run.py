@@ -16,7 +16,7 @@ import hclnet
 from hclnet.backbones import build_backbone
 from hclnet.cli.app import app
 from hclnet.localizer.localizer import Localizer
-from hclnet.methods import Method
+from hclnet.methods import Method, get_method, method_names
 from hclnet.training import is_finished
 from hclnet.training.folder import prepare_run
 from hclnet.training.module import Training
@@ -161,6 +161,48 @@ def test_rows_of_an_epoch_whose_checkpoint_was_not_written_are_replaced(whole, b
     train(birds, run, resume=True)
     assert same(weights(run), weights(whole)) and rows(run) == rows(whole)
     assert [p.name for p in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+
+
+def test_the_first_steps_see_coarse_features_also_if_they_are_resumed(birds, tmp_path, monkeypatch):
+    """4 of 9 steps: one of the second epoch, in which the training dies."""
+    seen = []
+
+    real = Training._coarse
+
+    def grids(self, features):
+        after = real(self, features)
+        seen.append([(value.shape[-2:], after[stage].shape[-2:]) for stage, value in features.items()])
+        for stage, value in features.items():  # 5 cells a side: the last ones by themselves
+            if after[stage].shape != value.shape:
+                torch.testing.assert_close(after[stage][..., 0, 0], value[..., :2, :2].mean((2, 3)))
+                torch.testing.assert_close(after[stage][..., 2, 2], value[..., 4, 4])
+        return after
+
+    recipe = {"coarse": 0.4, "size": 80}
+    monkeypatch.setattr(Training, "_coarse", grids)
+    train(birds, tmp_path / "whole", **recipe)
+    assert seen == [[((5, 5), (3, 3))]] * 4 + [[((5, 5), (5, 5))]] * 5
+    for epoch, step in ((1, 0), (2, 0)):
+        run = tmp_path / f"run {epoch}"
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            killed_at(patch, epoch, step)
+            train(birds, run, **recipe)
+        train(birds, run, resume=True, **recipe)
+        assert same(weights(run), weights(tmp_path / "whole")) and rows(run) == rows(tmp_path / "whole")
+    train(birds, tmp_path / "fine", size=80)
+    assert not same(weights(tmp_path / "fine"), weights(tmp_path / "whole"))
+    with pytest.raises(ValueError, match="coarse"):
+        train(birds, tmp_path / "none", coarse=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in method_names() if not get_method(name).augments_batches])
+def test_every_method_learns_from_coarse_features(birds, tmp_path, name):
+    backbone = "timm:test_vit" if get_method(name).needs else "efficientnet_lite0"
+    recipe = {"size": 64, "batch": 4, "epochs": 2, "device": "cpu", "options.width": 8, "coarse": 0.5}
+    recipe |= {"weights": "none"} if backbone.startswith("timm:") else {}
+    hclnet.train(birds, tmp_path / "run", report=False, method=name, backbone=backbone, **recipe)
+    assert len(rows(tmp_path / "run")) == 2
 
 
 def test_tuning_all_goes_on_to_the_same_end_too(birds, tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ from hclnet.training.together import _environment
 ALL = {"weights": "none", "tune": "all", "size": 32}
 SMALL = {"backbone": "timm:test_convnext", **ALL}
 CASES = {
-    "heads": {"method": "hclnet", "size": 64, "tune": "heads"},
+    "heads": {"method": "hclnet", "size": 64, "tune": "heads", "coarse": 0.5},
     "all": {"method": "hclnet", "backbone": "vgg16", **ALL},
     "random boxes": {"method": "cutmix", **SMALL},
     "random patches": {"method": "has", **SMALL},

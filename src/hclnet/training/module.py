@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.nn import functional as F
 
 from hclnet.backbones import Features
 from hclnet.config import RunConfig
@@ -114,15 +115,22 @@ class Training(pl.LightningModule):
         method, targets = self.method, batch.targets
         change = partial(method.feature_hook, random=random) if method.hooks_features else None
         if batch.features is not None:
+            features = self._coarse(batch.features)
             if change is None:
-                return batch.features, targets
-            return {stage: change(stage, value) for stage, value in batch.features.items()}, targets
+                return features, targets
+            return {stage: change(stage, value) for stage, value in features.items()}, targets
         assert batch.images is not None  # a batch has either
         if method.augments_batches:
             images, targets = self._augmented(batch.images, targets, whole, random)
         else:
             images = as_input(batch.images, self.backbone, self.device)
         return self.backbone(images, method.in_features, change), targets
+
+    def _coarse(self, features: Features) -> Features:
+        """The features of a frozen backbone, at half of their resolution in the first steps."""
+        if self.global_step >= self.config.coarse * self.total_steps:
+            return features
+        return {stage: F.avg_pool2d(value, 2, ceil_mode=True) for stage, value in features.items()}
 
     def _augmented(
         self, images: UInt8[Tensor, "b s s 3"], targets: Float[Tensor, "b c"], whole: int, random: np.random.Generator
