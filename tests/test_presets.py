@@ -50,7 +50,7 @@ def test_small_data_are_seen_in_more_epochs(steps: int, epochs: int):
 def test_a_size_that_is_asked_for_is_seen_at_too():
     plain = make_config("x", "hclnet", size=448)
     assert plain.inference.scales == (1,) and plain.stages == 1
-    assert make_config("x", "hclnet", size=448, scales=1.5, stages=2) == make_config("x", "hclnet")
+    assert make_config("x", "hclnet", size=448, scales=1.5, stages=2, coarse=0.667) == make_config("x", "hclnet")
     assert make_config("x", "hclnet", scales=1, epochs=3).model_dump() == {
         **make_config("x", "hclnet").model_dump(),
         "epochs": 3,
