@@ -200,6 +200,18 @@ def test_the_verb_writes_a_folder_and_sends_nothing(sent: Sent, trained: Path, b
     assert again.exit_code == 2 and "is there already and not empty" in again.stderr
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_what_fails_leaves_the_folder_as_it_was(trained: Path, tmp_path: Path, there: bool):
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    share = tmp_path / "share"
+    if there:
+        share.mkdir()
+    done = invoke("push", trained, "ada/birds", "--pictures", tmp_path / "broken.jpg", "--into", share)
+    assert done.exit_code == 2 and "broken.jpg" in done.stderr
+    assert list(share.iterdir()) == [] if there else not share.exists()
+    assert invoke("push", trained, "ada/birds", "--into", share).exit_code == 0
+
+
 def test_a_classifier_is_not_shared(sent: Sent, model: Localizer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(model.backbone, "last", "features")
     with pytest.raises(ValueError, match="The localizer of a classifier is not saved"):

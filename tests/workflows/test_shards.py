@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,20 @@ def located(photos: Path, trained: Path, tmp_path: Path) -> Callable[..., Shards
         return locate_shards(images, trained, tmp_path / out, **{"shard_size": 3, "device": "cpu", **settings})
 
     return run
+
+
+def stopped_at(number: int, stop: type[BaseException], monkeypatch: pytest.MonkeyPatch) -> list[Attempt]:
+    """From now on the images that are asked for; at one of them the work stops once."""
+    asked, locate = [], Asked._locate
+
+    def stops(self: Asked, some: Sequence[Attempt]):
+        asked.extend(some)
+        if len(asked) == number:
+            raise stop
+        locate(self, some)
+
+    monkeypatch.setattr(Asked, "_locate", stops)
+    return asked
 
 
 def rows_of(found: Shards) -> list[dict[str, Any]]:
@@ -87,15 +101,7 @@ def test_the_same_call_skips_what_is_finished(located, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError, OSError])
 def test_what_stops_it_loses_nothing(located, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]):
     whole = located(out="whole")
-    asked, locate, said = [], Asked._locate, []
-
-    def stops(self: Asked, some: Sequence[Attempt]):
-        asked.extend(some)
-        if len(asked) == 6:
-            raise stop
-        locate(self, some)
-
-    monkeypatch.setattr(Asked, "_locate", stops)
+    asked, said = stopped_at(6, stop, monkeypatch), []
     with pytest.raises(stop):
         located(log=said.append)
     assert said[-1] == "Stopped with 1 of 3 shards finished. The same command goes on."
@@ -345,6 +351,20 @@ def test_what_was_left_out_is_tried_again_where_that_is_asked(located, photos: P
     found = located(retry=True)
     assert found.left_out == 1 and [f.read_bytes() for f in found.files] == [f.read_bytes() for f in whole.files]
     assert located(retry=True).left_out == 1
+
+
+def test_a_second_try_that_is_stopped_loses_nothing(located, photos: Path, monkeypatch: pytest.MonkeyPatch):
+    whole = located(out="whole")
+    photos.rename(photos.with_name("away"))
+    files = located().files
+    photos.with_name("away").rename(photos)
+    asked = stopped_at(5, KeyboardInterrupt, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        located(retry=True)
+    assert [parquet.read_metadata(file).num_rows for file in files] == [3, 3, 2]  # those of before
+    found = located(retry=True)
+    assert len(asked) in (8, 9) and found.left_out == 1
+    assert [file.read_bytes() for file in found.files] == [file.read_bytes() for file in whole.files]
 
 
 def test_a_journal_of_the_last_shard_is_dropped_too(located):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -169,9 +170,8 @@ def with_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
 
 def in_recorded_splits(dataset: DataSet, out: Path) -> DataSet:
     """The same images in the splits that are written down in a folder, whatever their classes."""
-    one_each: dict[str, str] = {}  # a million rows of the same splits hold a few texts
     rows = chain(recorded(out), recorded_skips(out))
-    known = {row["id"]: one_each.setdefault(row["split"], row["split"]) for row in rows}
+    known = {row["id"]: intern(row["split"]) for row in rows}  # a million rows hold a few texts
     return replace(dataset, samples=dataset.columns.with_splits(known.get(s.id, s.split) for s in dataset.samples))
 
 

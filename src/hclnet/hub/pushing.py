@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -32,7 +34,8 @@ def write_repository(
     card: bool = True,
     log: Log | None = None,
 ) -> list[Path]:
-    """Write into a folder what a repository of the localizer holds, and nothing on the hub.
+    """Write into a folder what a repository of the localizer holds, and nothing on the hub. On an error the folder is
+    as it was.
 
     Args:
         localizer: to be shared.
@@ -56,14 +59,28 @@ def write_repository(
         raise ValueError("Pictures are shown in the card: leave them out, or have the card written.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{shown(folder)} is there already and not empty. Name a new folder.")
-    localizer.save(folder)
-    if card:
-        from hclnet.hub.card import card_of
-        from hclnet.hub.pictures import draw_pictures
+    with _unchanged_on_error(folder):
+        localizer.save(folder)
+        if card:
+            from hclnet.hub.card import card_of
+            from hclnet.hub.pictures import draw_pictures
 
-        drawn = draw_pictures(localizer, pictures, folder)
-        write_text(folder / CARD, str(card_of(localizer, address, license, drawn, log)), errors="backslashreplace")
+            drawn = draw_pictures(localizer, pictures, folder)
+            write_text(folder / CARD, str(card_of(localizer, address, license, drawn, log)), errors="backslashreplace")
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@contextmanager
+def _unchanged_on_error(folder: Path) -> Iterator[None]:
+    """A folder that is missing or empty is so again if the block fails."""
+    was_there = folder.is_dir()
+    try:
+        yield
+    except BaseException:
+        rmtree(folder, ignore_errors=True)
+        if was_there:
+            folder.mkdir(exist_ok=True)
+        raise
 
 
 def push(
