@@ -355,8 +355,10 @@ def test_what_was_left_out_is_tried_again_where_that_is_asked(located, photos: P
 
 def test_a_second_try_that_is_stopped_loses_nothing(located, photos: Path, monkeypatch: pytest.MonkeyPatch):
     whole = located(out="whole")
+    for file in (files := located().files):
+        file.unlink()
     photos.rename(photos.with_name("away"))
-    files = located().files
+    located()
     photos.with_name("away").rename(photos)
     asked = stopped_at(5, KeyboardInterrupt, monkeypatch)
     with pytest.raises(KeyboardInterrupt):

@@ -20,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64, Shaped, UInt8
+from torch import Tensor
 
 from hclnet.backbones.backbone import Backbone, Features
 from hclnet.caches import unwritable, writable
-from hclnet.localizer.features import as_input, extract, image_batches, inference_batch
+from hclnet.localizer.features import as_input, computed, extract, image_batches, inference_batch
 from hclnet.localizer.rows import Rows, RowWriter
 from hclnet.types import Gray, Sample
 from hclnet_runtime.caches import cache_home
@@ -151,18 +152,25 @@ def _compute(
                 for kind in kinds
                 for stage, shape in shapes.items()
             }
-            done = 0
             frozen = backbone.folded().to(device).to(memory_format=torch.channels_last)
+
+            def rows_of(images: UInt8[np.ndarray, "b s s 3"]) -> dict[tuple[str, str], np.ndarray]:
+                x = as_input(images, backbone, device)
+                return {
+                    (kind, stage): _as_rows(value)
+                    for kind in kinds
+                    for stage, value in extract(
+                        frozen, x.flip(3) if kind == "mirrored" else x, list(shapes), dtype
+                    ).items()
+                }
+
+            done = 0
             with torch.inference_mode():
-                for images in image_batches((s.path for s in samples), size, inference_batch(device), gray):
-                    x = as_input(images, backbone, device)
-                    for kind in kinds:
-                        features = extract(frozen, x.flip(3) if kind == "mirrored" else x, list(shapes), dtype)
-                        for stage, value in features.items():
-                            rows = value.permute(0, 2, 3, 1).contiguous().cpu()
-                            rows = rows.view(torch.uint16) if dtype == torch.bfloat16 else rows
-                            writers[kind, stage].append(rows.numpy())
-                    done += len(images)
+                images = image_batches((s.path for s in samples), size, inference_batch(device), gray)
+                for found in computed(rows_of, images, device, dtype):
+                    for key, rows in found.items():
+                        writers[key].append(rows)
+                    done += len(rows)
                     if progress:
                         progress(done, len(samples))
         try:
@@ -172,6 +180,12 @@ def _compute(
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _as_rows(features: Float[Tensor, "b c h w"]) -> Shaped[np.ndarray, "b h w c"]:
+    """Features as they are stored; bfloat16 as its 16 bits."""
+    rows = features.permute(0, 2, 3, 1).contiguous().cpu()
+    return (rows.view(torch.uint16) if rows.dtype == torch.bfloat16 else rows).numpy()
 
 
 def _shapes(backbone: Backbone, stages: Sequence[str], size: int) -> dict[str, tuple[int, ...]]:

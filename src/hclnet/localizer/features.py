@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from threading import Barrier
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +19,9 @@ from hclnet.backbones.backbone import Backbone, Features
 from hclnet.device import autocast
 from hclnet.types import Gray
 from hclnet_runtime.data.images import OWN, load_square
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _THREADS = 2
 _AHEAD = 4  # images decoded beyond the batch that is wanted next
@@ -74,3 +79,56 @@ def extract(
     with autocast(images.device, dtype):
         features = backbone(images, stages)
     return {name: value.to(dtype) for name, value in features.items()}
+
+
+def computed(work: Callable[[T], R], items: Iterable[T], device: torch.device, dtype: torch.dtype) -> Iterator[R]:
+    """What `work` makes of each item, in order.
+
+    In bfloat16 on a processor, as many items as torch has threads are worked at together, each by one thread. That
+    takes two thirds of the time of all threads at one item (`benchmarks/training_speed.py`). In float32 it gains
+    nothing, since torch's convolutions are slow with one thread.
+
+    Args:
+        work: such as of an image its features; called in other threads, in the caller's gradient mode.
+        items: a few are taken ahead of use.
+        device: where `work` computes.
+        dtype: in which precision.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or dtype != torch.bfloat16 or threads == 1:
+        yield from map(work, items)
+        return
+    gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    def in_mode(item: T) -> R:
+        with torch.inference_mode(inference), torch.set_grad_enabled(gradients):  # the first sets both
+            return work(item)
+
+    pool = _single_threads(threads)
+    try:
+        rest = iter(items)
+        waiting = deque(pool.submit(in_mode, item) for item in islice(rest, 2 * threads))
+        while waiting:
+            done = waiting.popleft().result()
+            waiting.extend(pool.submit(in_mode, item) for item in islice(rest, 1))
+            yield done
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _single_threads(count: int) -> ThreadPoolExecutor:
+    """Threads that each compute alone: one has as many of torch's threads as torch was set to when it first asked."""
+    pool, ready = ThreadPoolExecutor(count), Barrier(count + 1)
+
+    def begin() -> None:
+        torch.get_num_threads()
+        ready.wait()
+
+    torch.set_num_threads(1)
+    try:
+        for _ in range(count):
+            pool.submit(begin)
+        ready.wait()
+    finally:
+        torch.set_num_threads(count)
+    return pool

@@ -10,10 +10,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from hclnet.backbones import Features
 from hclnet.localizer.cache import FeatureStore, cached_features
-from hclnet.localizer.features import image_batches, inference_batch
+from hclnet.localizer.features import computed, image_batches, inference_batch
 from hclnet.localizer.localizer import Localizer
 from hclnet.localizer.network import Answer
 from hclnet.maps.augmentation import View
@@ -63,10 +64,14 @@ def feature_batches(
             rows = np.arange(start, min(start + batch, len(samples)))
             yield {view: stored_features(localizer, stores[view.size], rows, view.mirrored) for view in seen}
         return
-    paths = [s.path for s in samples]
-    for images in zip(*(image_batches(paths, side, batch, gray) for side in sides)):
+
+    def features_of(images: Sequence[UInt8[np.ndarray, "b _ _ 3"]]) -> dict[View, Features]:
         of = dict(zip(sides, images))
-        yield {view: network.features(of[view.size], view.mirrored, stages) for view in seen}
+        return {view: network.features(of[view.size], view.mirrored, stages) for view in seen}
+
+    paths = [s.path for s in samples]
+    images = zip(*(image_batches(paths, side, batch, gray) for side in sides))
+    yield from computed(features_of, images, network.device, network.dtype)
 
 
 def stored_features(localizer: Localizer, store: FeatureStore, rows: np.ndarray, mirrored: bool = False) -> Features:

@@ -122,10 +122,13 @@ class _Lesson:
         for features in self._features(view):
             x = features[view][stage]
             scores.extend(score(x, self._labels(len(scores), len(x))).cpu().numpy())
-        # In a thread of its own, since OpenCV has random numbers by thread, and the caller's stay as they are.
-        with ThreadPoolExecutor(1) as pool, bar("Outlines of objects") as report:
-            squares = (load_square(sample.path, SIDE, gray=self.localizer.gray) for sample in self.images)
-            for one in pool.map(outline, squares, scores):
+
+        def draw(sample: Sample, score: Float32[np.ndarray, "gh gw"]) -> Outline:
+            return outline(load_square(sample.path, SIDE, gray=self.localizer.gray), score)
+
+        # In threads of their own, since OpenCV has random numbers by thread, and the caller's stay as they are.
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool, bar("Outlines of objects") as report:
+            for one in pool.map(draw, self.images, scores):
                 drawn.append(one)
                 report(len(drawn), len(self.images))
         return drawn
