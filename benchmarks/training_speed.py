@@ -6,10 +6,10 @@
 First `hclnet train` runs as a process of its own with an empty cache; printed are the seconds of each part as the
 training itself names them, all seconds, those of the processor, and the most memory that was resident at a time. Then
 the parts are measured alone, on a batch of images: a 2048^3 product in each precision; reading; the backbone of one
-image, as the feature cache computes it; a step of what learns, forwards, backwards and by the optimizer; and scoring,
-which is the evaluation of images with an untrained head. Each has its floating-point operations (two for a
-multiplication with an addition, counted by PyTorch of plain convolutions), their rate, and that rate's share of the
-product's. Winograd's convolutions can exceed it, since they need fewer operations.
+image, as the feature cache computes it, alone and several at a time; a step of what learns, forwards, backwards and by
+the optimizer; and scoring, which is the evaluation of images with an untrained head. Each has its floating-point
+operations (two for a multiplication with an addition, counted by PyTorch of plain convolutions), their rate, and that
+rate's share of the product's. Winograd's convolutions can exceed it, since they need fewer operations.
 
 `--at-once 2` instead compares two trainings that run at the same time with one alone, in turns.
 """
@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,14 +33,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch.utils.flop_counter import FlopCounterMode
 
 from hclnet.config import RunConfig
 from hclnet.data import find_split, read
 from hclnet.device import PRECISIONS, autocast
 from hclnet.localizer.evaluation import evaluate_localizer
-from hclnet.localizer.features import as_input, extract
+from hclnet.localizer.features import as_input, computed, extract
 from hclnet.localizer.localizer import Localizer
 from hclnet.settings import parse_settings, read_preset
 from hclnet.training.batches import Batch
@@ -52,6 +53,7 @@ from hclnet_runtime.data.images import load_square
 PART = re.compile(r"^(?P<what>[^:]+): (?P<count>\d+) (?P<unit>\w+) in (?P<seconds>[\d.]+) s", re.MULTILINE)
 MEASURES = re.compile(r"^resident (\d+) processor ([\d.]+)$", re.MULTILINE)
 SIDE = 2048
+TOGETHER = 16  # images whose features are computed, several at a time
 
 # Starts a command and says how much memory it had at most; a process that ends tells its parent.
 MEASURED = """
@@ -167,9 +169,18 @@ def parts_alone(dataset: DataSet, config: RunConfig, times: int) -> list[str]:
     def read_one() -> None:
         load_square(samples[0].path, config.size)
 
+    frozen = localizer.backbone.folded().to(memory_format=torch.channels_last)
+
+    def backbone_of(x: Float[torch.Tensor, "1 3 s s"]) -> None:
+        extract(frozen, x, localizer.method.in_features, dtype)
+
     def backbone() -> None:
         with torch.inference_mode():
-            extract(localizer.backbone, one, localizer.method.in_features, dtype)
+            backbone_of(one)
+
+    def together() -> None:
+        with torch.inference_mode():
+            deque(computed(backbone_of, [one] * TOGETHER, True), 0)
 
     def score() -> None:
         localizer.to(localizer.device).dtype = torch.float32  # which a localizer is used in
@@ -183,12 +194,14 @@ def parts_alone(dataset: DataSet, config: RunConfig, times: int) -> list[str]:
     ]
     lines += [f"| reading | {1e3 * median_seconds(read_one, times):.1f} | | | |"]
     step = step_of(localizer, config, np.stack(images), [sample.label for sample in samples])
-    for what, count, work in (
-        (f"backbone at {config.size} px", 1, backbone),
-        (f"a step of {config.tune}, batch of {len(images)}", len(images), step),
-        ("scoring in float32, box and all", len(tested), score),
+    of_backbone = operations(backbone)  # those of other threads are not counted
+    for what, count, work, done in (
+        (f"backbone at {config.size} px", 1, backbone, of_backbone),
+        (f"backbone, {torch.get_num_threads()} images at a time", TOGETHER, together, of_backbone),
+        (f"a step of {config.tune}, batch of {len(images)}", len(images), step, operations(step) / len(images)),
+        ("scoring in float32, box and all", len(tested), score, operations(score) / len(tested)),
     ):
-        took, done = median_seconds(work, times) / count, operations(work) / count
+        took = median_seconds(work, times) / count
         lines += [
             f"| {what} | {1e3 * took:.1f} | {done / 1e9:.2f} | {done / took / 1e9:.0f} | {done / took / rate:.2f} |"
         ]

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from hclnet.localizer.features import computed
-
-CPU = torch.device("cpu")
+from hclnet.backbones import build_backbone
+from hclnet.localizer.features import computed, computes_together, extract
 
 
 @pytest.fixture(autouse=True)
@@ -22,38 +21,38 @@ def _three_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def threads_of(dtype: torch.dtype) -> list[tuple[int, int]]:
+def threads_of(together: bool) -> list[tuple[int, int]]:
     """For ten items, the thread that each was worked at in, and how many of torch's it had."""
-    at_once = threading.Barrier(3 if dtype == torch.bfloat16 else 1)
+    at_once = threading.Barrier(3 if together else 1)
 
     def work(item: int) -> tuple[int, int]:
         if item < 3:
             at_once.wait(20)  # or it would not be three at a time
         return threading.get_ident(), torch.get_num_threads()
 
-    return list(computed(work, range(10), CPU, dtype))
+    return list(computed(work, range(10), together))
 
 
-def test_in_bfloat16_several_are_worked_at_in_single_threads():
-    found = threads_of(torch.bfloat16)
+def test_together_each_has_a_single_thread():
+    found = threads_of(True)
     assert {count for _, count in found} == {1} and len({thread for thread, _ in found}) == 3
     assert threading.get_ident() not in dict(found)
 
 
-def test_in_float32_one_after_the_other_has_all_threads():
-    assert threads_of(torch.float32) == [(threading.get_ident(), 3)] * 10
+def test_one_after_the_other_has_all_threads():
+    assert threads_of(False) == [(threading.get_ident(), 3)] * 10
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_they_come_in_order_whatever_each_takes(dtype: torch.dtype):
+@pytest.mark.parametrize("together", [False, True])
+def test_they_come_in_order_whatever_each_takes(together: bool):
     first = threading.Event()
 
     def work(item: int) -> int:
-        if dtype == torch.bfloat16:
+        if together:
             first.wait(20) if item == 0 else first.set()
         return item**2
 
-    assert list(computed(work, iter(range(20)), CPU, dtype)) == [item**2 for item in range(20)]
+    assert list(computed(work, iter(range(20)), together)) == [item**2 for item in range(20)]
 
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
@@ -63,20 +62,20 @@ def test_the_gradient_mode_is_the_callers(mode: type):
 
     with mode():
         here = work(0)
-        assert set(computed(work, range(5), CPU, torch.bfloat16)) == {here}
+        assert set(computed(work, range(5), True)) == {here}
 
 
 def test_new_threads_of_others_have_all_of_torchs():
     found: list[int] = []
-    for _ in computed(abs, range(9), CPU, torch.bfloat16):
+    for _ in computed(abs, range(9), True):
         other = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
         other.start()
         other.join()
     assert found == [3] * 9
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_an_error_comes_out_and_no_thread_stays(dtype: torch.dtype):
+@pytest.mark.parametrize("together", [False, True])
+def test_an_error_comes_out_and_no_thread_stays(together: bool):
     before = threading.active_count()
 
     def items() -> Iterator[int]:
@@ -84,10 +83,32 @@ def test_an_error_comes_out_and_no_thread_stays(dtype: torch.dtype):
         raise ValueError("the fifth can't be read")
 
     with pytest.raises(ValueError, match="the fifth"):
-        list(computed(abs, items(), CPU, dtype))
+        list(computed(abs, items(), together))
     with pytest.raises(ZeroDivisionError):
-        list(computed(lambda item: 1 / item, [2, 1, 0, 3], CPU, dtype))
-    left = computed(abs, range(100), CPU, dtype)
+        list(computed(lambda item: 1 / item, [2, 1, 0, 3], together))
+    left = computed(abs, range(100), together)
     assert next(left) == 0
     left.close()
     assert threading.active_count() == before
+
+
+def test_who_is_computed_together():
+    cpu, card = torch.device("cpu"), torch.device("cuda")
+    lite, vit = build_backbone("efficientnet_lite0", weights="none"), build_backbone("timm:test_vit", weights="none")
+    assert computes_together(lite, cpu, torch.bfloat16) and computes_together(lite.folded(), cpu, torch.bfloat16)
+    assert not computes_together(lite, cpu, torch.float32) and not computes_together(lite, card, torch.bfloat16)
+    assert not computes_together(vit, cpu, torch.bfloat16)  # it holds attention while it walks
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "vgg16", "resnet50"])
+def test_features_are_the_same_together(name: str):
+    backbone = build_backbone(name, weights="none").eval()
+    images = torch.randn(7, 1, 3, 64, 64).contiguous()
+
+    def work(x: torch.Tensor) -> torch.Tensor:
+        return extract(backbone, x, [backbone.last], torch.bfloat16)[backbone.last]
+
+    with torch.inference_mode():
+        one_by_one, together = (list(computed(work, images, how)) for how in (False, True))
+    for a, b in zip(one_by_one, together, strict=True):
+        torch.testing.assert_close(a, b, rtol=0.02, atol=0.02 * float(a.float().abs().max()))

@@ -86,6 +86,11 @@ class Backbone(nn.Module):
         """Pixels of the image per feature of the last stage."""
         return self.info[self.last].stride
 
+    @property
+    def reentrant(self) -> bool:
+        """Whether several threads may compute features at a time."""
+        return isinstance(self.stages, StageList)
+
     def finer(self, stage: str) -> str | None:
         """The last stage of a smaller stride than this one's; None if there is none."""
         names = list(self.info)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from hclnet.backbones.backbone import Backbone, Features
 from hclnet.caches import unwritable, writable
-from hclnet.localizer.features import as_input, computed, extract, image_batches, inference_batch
+from hclnet.localizer.features import as_input, computed, computes_together, extract, image_batches, inference_batch
 from hclnet.localizer.rows import Rows, RowWriter
 from hclnet.types import Gray, Sample
 from hclnet_runtime.caches import cache_home
@@ -167,7 +167,7 @@ def _compute(
             done = 0
             with torch.inference_mode():
                 images = image_batches((s.path for s in samples), size, inference_batch(device), gray)
-                for found in computed(rows_of, images, device, dtype):
+                for found in computed(rows_of, images, computes_together(backbone, device, dtype)):
                     for key, rows in found.items():
                         writers[key].append(rows)
                     done += len(rows)

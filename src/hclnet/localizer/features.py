@@ -81,21 +81,27 @@ def extract(
     return {name: value.to(dtype) for name, value in features.items()}
 
 
-def computed(work: Callable[[T], R], items: Iterable[T], device: torch.device, dtype: torch.dtype) -> Iterator[R]:
+def computes_together(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether features of several images are computed at a time, each by one thread (`computed`).
+
+    They are in bfloat16 on a processor: it takes two thirds of the time of all threads at one image
+    (`benchmarks/training_speed.py`). In float32 it gains nothing, since torch's convolutions are slow with one thread.
+    A backbone that is no list of stages may hold something while it walks, as timm's do for attention.
+    """
+    return device.type == "cpu" and dtype == torch.bfloat16 and backbone.reentrant
+
+
+def computed(work: Callable[[T], R], items: Iterable[T], together: bool) -> Iterator[R]:
     """What `work` makes of each item, in order.
 
-    In bfloat16 on a processor, as many items as torch has threads are worked at together, each by one thread. That
-    takes two thirds of the time of all threads at one item (`benchmarks/training_speed.py`). In float32 it gains
-    nothing, since torch's convolutions are slow with one thread.
-
     Args:
-        work: such as of an image its features; called in other threads, in the caller's gradient mode.
-        items: a few are taken ahead of use.
-        device: where `work` computes.
-        dtype: in which precision.
+        work: such as of an image its features; together it is called in other threads, in the caller's gradient mode.
+        items: together, a few are taken ahead of use.
+        together: work at as many items at a time as torch has threads, each by one thread, in place of all threads at
+            one item.
     """
     threads = torch.get_num_threads()
-    if device.type != "cpu" or dtype != torch.bfloat16 or threads == 1:
+    if not together or threads == 1:
         yield from map(work, items)
         return
     gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()

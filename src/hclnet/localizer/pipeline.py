@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from hclnet.backbones import Features
 from hclnet.localizer.cache import FeatureStore, cached_features
-from hclnet.localizer.features import computed, image_batches, inference_batch
+from hclnet.localizer.features import computed, computes_together, image_batches, inference_batch
 from hclnet.localizer.localizer import Localizer
 from hclnet.localizer.network import Answer
 from hclnet.maps.augmentation import View
@@ -71,7 +71,7 @@ def feature_batches(
 
     paths = [s.path for s in samples]
     images = zip(*(image_batches(paths, side, batch, gray) for side in sides))
-    yield from computed(features_of, images, network.device, network.dtype)
+    yield from computed(features_of, images, computes_together(network.backbone, network.device, network.dtype))
 
 
 def stored_features(localizer: Localizer, store: FeatureStore, rows: np.ndarray, mirrored: bool = False) -> Features:
