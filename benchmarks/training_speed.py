@@ -17,6 +17,7 @@ rate's share of the product's. Winograd's convolutions can exceed it, since they
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import statistics
@@ -30,6 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -144,9 +146,18 @@ def plain_convolutions() -> Iterator[None]:
             os.environ["HCLNET_WINOGRAD"] = before
 
 
+def gradient_operations(
+    of_output: Sequence[int], of_input: object, weight: Sequence[int], *rest: Any, out_shape: object = None
+) -> int:
+    """Of the gradients of a convolution, from the shapes of its output's gradient and its weight: each as many as the
+    convolution itself. PyTorch counts those of a convolution in groups as if it had none."""
+    return 2 * math.prod(of_output) * math.prod(weight[1:]) * sum(rest[-1][:2])
+
+
 def operations(work: Callable[[], object]) -> float:
     """Of one call."""
-    with plain_convolutions(), FlopCounterMode(display=False) as counter:
+    formulas = {torch.ops.aten.convolution_backward: gradient_operations}
+    with plain_convolutions(), FlopCounterMode(display=False, custom_mapping=formulas) as counter:
         work()
     return float(counter.get_total_flops())
 
@@ -193,12 +204,22 @@ def parts_alone(dataset: DataSet, config: RunConfig, times: int) -> list[str]:
         f"| {SIDE}^3 product (ms in all) | {1e3 * seconds:.1f} | {rate * seconds / 1e9:.1f} | {rate / 1e9:.0f} | 1 |"
     ]
     lines += [f"| reading | {1e3 * median_seconds(read_one, times):.1f} | | | |"]
-    step = step_of(localizer, config, np.stack(images), [sample.label for sample in samples])
+    coarse = [False, True] if config.coarse and config.tune == "heads" else [False]
+    labels = [sample.label for sample in samples]
+    steps = [step_of(localizer, config, np.stack(images), labels, how) for how in coarse]
     of_backbone = operations(backbone)  # those of other threads are not counted
     for what, count, work, done in (
         (f"backbone at {config.size} px", 1, backbone, of_backbone),
-        (f"backbone, {torch.get_num_threads()} images at a time", TOGETHER, together, of_backbone),
-        (f"a step of {config.tune}, batch of {len(images)}", len(images), step, operations(step) / len(images)),
+        (f"backbone, images at a time: {torch.get_num_threads()}", TOGETHER, together, of_backbone),
+        *(
+            (
+                f"a step of {config.tune}{', coarse' if how else ''}, batch of {len(images)}",
+                len(images),
+                step,
+                operations(step) / len(images),
+            )
+            for how, step in zip(coarse, steps)
+        ),
         ("scoring in float32, box and all", len(tested), score, operations(score) / len(tested)),
     ):
         took = median_seconds(work, times) / count
@@ -209,9 +230,10 @@ def parts_alone(dataset: DataSet, config: RunConfig, times: int) -> list[str]:
 
 
 def step_of(
-    localizer: Localizer, config: RunConfig, images: UInt8[np.ndarray, "b s s 3"], labels: Sequence[int]
+    localizer: Localizer, config: RunConfig, images: UInt8[np.ndarray, "b s s 3"], labels: Sequence[int], coarse: bool
 ) -> Callable[[], None]:
-    """One step of a training on a batch: forwards, backwards and by the optimizer."""
+    """One step of a training on a batch: forwards, backwards and by the optimizer, on coarse or on fine features."""
+    config = config.model_copy(update={"coarse": float(coarse)})
     backbone, method, device, dtype = localizer.backbone, localizer.method, localizer.device, localizer.dtype
     targets = torch.nn.functional.one_hot(torch.tensor(labels), len(localizer.classes)).float()
     if config.tune == "heads":

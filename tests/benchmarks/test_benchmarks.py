@@ -198,17 +198,25 @@ def test_first_run(printed: Printed, birds: Path):
 
 @pytest.mark.slow
 def test_training_speed(printed: Printed, birds: Path):
-    small = ("--set", "size=64", "--set", "epochs=1", "--set", "scales=1", "--precisions", "float32", "--times", 1)
+    def rows_of(lines: list[str]) -> dict[str, list[str]]:
+        rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line)
+        return {what: cells for what, *cells in rows}
+
+    small = ("--precisions", "float32", "--times", 1)
+    for setting in ("size=64", "epochs=1", "scales=1", "coarse=0"):
+        small += ("--set", setting)
     lines = printed("training_speed", birds, *small)
-    rows = {
-        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines if "|" in line
-    }
+    rows = rows_of(lines)
     parts = [float(cells[0]) for cells in rows.values() if len(cells) == 2 and cells[1].endswith("%")]
     assert len(parts) >= 4 and sum(parts) == pytest.approx(float(rows["all"][0]), abs=0.5)
     (resident,) = [line for line in lines if "resident" in line]
     assert 0.1 < float(resident.split()[-2]) < 4
     backbone, step = rows["backbone at 64 px"], next(cells for what, cells in rows.items() if "step of heads" in what)
     assert 0.05 < float(backbone[1]) < 0.2 and 0.05 < float(step[1]) < 1  # GFLOP
+    of_all = rows_of(printed("training_speed", birds, *small, "--set", "tune=all", "--parts-only"))
+    step_of_all = next(cells for what, cells in of_all.items() if "step of all" in what)
+    # Forwards, and the gradients of weights and inputs, of which many are depthwise convolutions'.
+    assert float(step_of_all[1]) == pytest.approx(float(step[1]) + 3 * float(backbone[1]), rel=0.15)
     *_, row, median = filter(None, printed("training_speed", birds, *small, "--at-once", 2))
     assert float(row.split("|")[4]) > 0.5 and median.startswith("Median ratio: ")
 
