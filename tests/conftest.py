@@ -13,6 +13,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 install_import_hook(["hclnet", "hclnet_runtime"], "typechecker.check")
 
+# Each file is run by one process. Those that take minutes begin first, or one would be left for the end, by itself.
+FIRST = ("docs/test_commands.py", "workflows/test_ray.py", "training/test_full_disk.py", "methods/test_contract.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.path.as_posix().endswith(FIRST))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _heed_ctrl_c():

@@ -200,15 +200,21 @@ def test_the_verb_writes_a_folder_and_sends_nothing(sent: Sent, trained: Path, b
     assert again.exit_code == 2 and "is there already and not empty" in again.stderr
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_what_fails_leaves_the_folder_as_it_was(trained: Path, tmp_path: Path, there: bool):
+@pytest.mark.parametrize("there", ["", "folder", "link"])
+def test_what_fails_leaves_the_folder_as_it_was(trained: Path, tmp_path: Path, there: str):
     (tmp_path / "broken.jpg").write_bytes(b"no image")
-    share = tmp_path / "share"
+    share, home = tmp_path / "share", tmp_path / ("home" if there == "link" else "share")
     if there:
-        share.mkdir()
+        home.mkdir(mode=0o750)
+        before = home.stat()
+    if there == "link":
+        share.symlink_to(home)
     done = invoke("push", trained, "ada/birds", "--pictures", tmp_path / "broken.jpg", "--into", share)
     assert done.exit_code == 2 and "broken.jpg" in done.stderr
-    assert list(share.iterdir()) == [] if there else not share.exists()
+    if there:
+        assert list(share.iterdir()) == [] and (home.stat().st_ino, home.stat().st_mode) == before[1::-1]
+    else:
+        assert not share.exists()
     assert invoke("push", trained, "ada/birds", "--into", share).exit_code == 0
 
 

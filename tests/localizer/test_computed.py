@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from hclnet.backbones import build_backbone
+from hclnet.backbones import Backbone, StageInfo, build_backbone
 from hclnet.localizer.features import computed, computes_together, extract
 
 
@@ -92,12 +92,50 @@ def test_an_error_comes_out_and_no_thread_stays(together: bool):
     assert threading.active_count() == before
 
 
+def test_two_callers_at_once_each_have_single_threads():
+    found: list[int] = []
+
+    def call() -> None:
+        for _ in range(20):
+            found.extend(computed(lambda _: torch.get_num_threads(), range(4), True))
+
+    callers = [threading.Thread(target=call) for _ in range(3)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert found == [1] * 240
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), KeyboardInterrupt()])
+def test_where_threads_can_not_be_started_none_waits_for_them(monkeypatch: pytest.MonkeyPatch, error: BaseException):
+    before, start, started = threading.active_count(), threading.Thread.start, []
+
+    def starts(thread: threading.Thread) -> None:
+        started.append(thread)
+        if len(started) == 2:
+            raise error
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", starts)
+    if isinstance(error, RuntimeError):
+        assert list(computed(abs, range(5), True)) == [0, 1, 2, 3, 4]  # one after the other
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            list(computed(abs, range(5), True))
+    started[0].join(20)
+    assert threading.active_count() == before and torch.get_num_threads() == 3
+
+
 def test_who_is_computed_together():
     cpu, card = torch.device("cpu"), torch.device("cuda")
     lite, vit = build_backbone("efficientnet_lite0", weights="none"), build_backbone("timm:test_vit", weights="none")
     assert computes_together(lite, cpu, torch.bfloat16) and computes_together(lite.folded(), cpu, torch.bfloat16)
     assert not computes_together(lite, cpu, torch.float32) and not computes_together(lite, card, torch.bfloat16)
     assert not computes_together(vit, cpu, torch.bfloat16)  # it holds attention while it walks
+    stages = {"stage1": torch.nn.Conv2d(3, 4, 3)}
+    own = Backbone("own", stages, {"stage1": StageInfo(4, 1)}, "stage1", 8, (0.5,) * 3, (0.5,) * 3, {})
+    assert not computes_together(own, cpu, torch.bfloat16)  # who wrote it has to say that it holds nothing
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "vgg16", "resnet50"])
@@ -109,6 +147,8 @@ def test_features_are_the_same_together(name: str):
         return extract(backbone, x, [backbone.last], torch.bfloat16)[backbone.last]
 
     with torch.inference_mode():
-        one_by_one, together = (list(computed(work, images, how)) for how in (False, True))
-    for a, b in zip(one_by_one, together, strict=True):
+        one_by_one, *together = (list(computed(work, images, how)) for how in (False, True, True))
+    for a, b, c in zip(one_by_one, *together, strict=True):
+        assert torch.equal(b, c)
+        # Bit for bit on the processors that were tried; another one may add in another order.
         torch.testing.assert_close(a, b, rtol=0.02, atol=0.02 * float(a.float().abs().max()))

@@ -16,9 +16,9 @@ FULL = Path(__file__).with_name("full.py")
 CAN_BE_MISSED = ("cache/whole-images.sqlite", "run/.hclnet.owner.json")  # without these all goes on
 
 
-def each(how: str, birds: Path, folder: Path) -> list[dict[str, Any]]:
+def each(how: str, birds: Path, folder: Path, epochs: int) -> list[dict[str, Any]]:
     """What happened at each write; the runs of all came to the same end."""
-    call = ["train", birds, "--size", "32", "--epochs", "2", "--device", "cpu", "--method", "cam"]
+    call = ["train", birds, "--size", "32", "--epochs", str(epochs), "--device", "cpu", "--method", "cam"]
     call += ["--set", "width=8", "--set", "batch=4", "--set", "scales=1"]
     command = [sys.executable, FULL, how, folder, *call]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1100)
@@ -39,7 +39,7 @@ def the_error(one: dict[str, Any]) -> str:
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
 def test_at_each_write_the_disk_is_full(birds: Path, tmp_path: Path):
-    found = each("full", birds, tmp_path)
+    found = each("full", birds, tmp_path, epochs=2)
     made = {path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*") if path.is_file()}
     written = [one["file"] for one in found]
     named = {Path(name).name for name in written}
@@ -60,7 +60,7 @@ def test_at_each_write_the_disk_is_full(birds: Path, tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_at_each_write_the_run_folder_is_removed(birds: Path, tmp_path: Path):
-    for one in each("gone", birds, tmp_path):
+    for one in each("gone", birds, tmp_path, epochs=1):
         if one["code"] == 0:
             assert one["file"] in CAN_BE_MISSED
         else:

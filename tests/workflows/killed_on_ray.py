@@ -1,7 +1,7 @@
 """`python killed_on_ray.py SEED FOLDER ARGUMENTS...`: `hclnet ARGUMENTS --engine ray`, killed at moments drawn by lot.
 
-First a worker and then the command itself, and in the second start two workers, where the command comes to its end all
-the same. The results in FOLDER are looked at after each; what was not killed, and without Ray, is beside them.
+First a worker and then the command itself, and in the second start a worker alone, where the command comes to its end
+all the same. The results in FOLDER are looked at after each; what was not killed, and without Ray, is beside them.
 """
 
 import os
@@ -45,7 +45,7 @@ def run():
     lot, out, said = random.Random(int(seed)), Path(out), Path(out).with_name("said")
     finish([*arguments, "--out", str(out.with_name("whole"))], said)
     arguments += ["--out", str(out), "--engine", "ray", "--workers", "2"]
-    for victims in (["worker", "driver"], ["worker", "worker"]):
+    for victims in (["worker", "driver"], ["worker"]):
         process = start(arguments, said, begins_session=True)
         try:
             for victim in victims:

@@ -44,6 +44,7 @@ class Backbone(nn.Module):
         mean, std: of the input, per channel, for images in 0..1.
         side: the only side that images can have, pixels; None: any.
         changeable: whether what a stage puts out can be changed while walking.
+        reentrant: whether several threads may walk at a time: no module holds what it computes for one image.
         names: the backbone's name of each tensor, by its name in the model that the stages were taken from.
         levels: the stages that make up the last one's features, in order; itself alone unless `combine_levels` said
             otherwise.
@@ -63,6 +64,7 @@ class Backbone(nn.Module):
         extras: dict[str, StageInfo] | None = None,
         side: int | None = None,
         changeable: bool = True,
+        reentrant: bool = False,
     ) -> None:
         super().__init__()
         self.name = name
@@ -75,6 +77,7 @@ class Backbone(nn.Module):
         self.std = std
         self.side = side
         self.changeable = changeable
+        self.reentrant = reentrant
         self.levels: tuple[str, ...] = (last,)
         own = {id(tensor): key for key, tensor in self.state_dict(keep_vars=True).items()}
         tensors = source.state_dict(keep_vars=True) if isinstance(source, nn.Module) else source
@@ -85,11 +88,6 @@ class Backbone(nn.Module):
     def output_stride(self) -> int:
         """Pixels of the image per feature of the last stage."""
         return self.info[self.last].stride
-
-    @property
-    def reentrant(self) -> bool:
-        """Whether several threads may compute features at a time."""
-        return isinstance(self.stages, StageList)
 
     def finer(self, stage: str) -> str | None:
         """The last stage of a smaller stride than this one's; None if there is none."""

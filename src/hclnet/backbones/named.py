@@ -53,7 +53,7 @@ class Cut:
         stages = {stage: _joined(_part(model, part) for part in parts) for stage, parts in self.stages.items()}
         strides = (min(stride, output_stride) for stride in self.strides)
         info = dict(zip(stages, map(StageInfo, self.channels, strides), strict=True))
-        return of_timm(name, model, stages, info, self.last, self.width)
+        return of_timm(name, model, stages, info, self.last, self.width, reentrant=True)
 
 
 def _part(model: nn.Module, name: str) -> nn.Module:

@@ -21,8 +21,7 @@ class StageInfo:
 
 
 class StageList(nn.ModuleDict):
-    """Modules that run one after the other, by the name of the stage that each of them ends; it has no hooks, and holds
-    nothing while it walks, so several threads may walk at a time."""
+    """Modules that run one after the other, by the name of the stage that each of them ends; it has no hooks."""
 
     def walk(self, images: Float[Tensor, "b 3 h w"], wanted: Collection[str], change: FeatureHook | None) -> Features:
         """Features of the wanted stages, as `hclnet.backbones.Backbone.forward` has them."""

@@ -77,9 +77,11 @@ def _unchanged_on_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        rmtree(folder, ignore_errors=True)
         if was_there:
-            folder.mkdir(exist_ok=True)
+            for path in folder.iterdir():
+                rmtree(path) if path.is_dir() else path.unlink()
+        else:
+            rmtree(folder, ignore_errors=True)
         raise
 
 

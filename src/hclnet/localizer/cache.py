@@ -170,7 +170,7 @@ def _compute(
                 for found in computed(rows_of, images, computes_together(backbone, device, dtype)):
                     for key, rows in found.items():
                         writers[key].append(rows)
-                    done += len(rows)
+                    done += len(next(iter(found.values())))
                     if progress:
                         progress(done, len(samples))
         try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Lock
 from typing import TypeVar
 
 import numpy as np
@@ -84,9 +84,9 @@ def extract(
 def computes_together(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> bool:
     """Whether features of several images are computed at a time, each by one thread (`computed`).
 
-    They are in bfloat16 on a processor: it takes two thirds of the time of all threads at one image
-    (`benchmarks/training_speed.py`). In float32 it gains nothing, since torch's convolutions are slow with one thread.
-    A backbone that is no list of stages may hold something while it walks, as timm's do for attention.
+    They are in bfloat16 on a processor: it takes two thirds of the time of all threads at one image, and the features
+    are the same (`benchmarks/training_speed.py`, "images at a time"). In float32 one thread computes a convolution in
+    another way than several, with other last bits.
     """
     return device.type == "cpu" and dtype == torch.bfloat16 and backbone.reentrant
 
@@ -96,12 +96,12 @@ def computed(work: Callable[[T], R], items: Iterable[T], together: bool) -> Iter
 
     Args:
         work: such as of an image its features; together it is called in other threads, in the caller's gradient mode.
-        items: together, a few are taken ahead of use.
+        items: together, two are taken ahead of use.
         together: work at as many items at a time as torch has threads, each by one thread, in place of all threads at
             one item.
     """
-    threads = torch.get_num_threads()
-    if not together or threads == 1:
+    pool, threads = _single_threads() if together else (None, 1)
+    if pool is None:
         yield from map(work, items)
         return
     gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
@@ -110,10 +110,9 @@ def computed(work: Callable[[T], R], items: Iterable[T], together: bool) -> Iter
         with torch.inference_mode(inference), torch.set_grad_enabled(gradients):  # the first sets both
             return work(item)
 
-    pool = _single_threads(threads)
     try:
         rest = iter(items)
-        waiting = deque(pool.submit(in_mode, item) for item in islice(rest, 2 * threads))
+        waiting = deque(pool.submit(in_mode, item) for item in islice(rest, threads + 2))
         while waiting:
             done = waiting.popleft().result()
             waiting.extend(pool.submit(in_mode, item) for item in islice(rest, 1))
@@ -122,19 +121,36 @@ def computed(work: Callable[[T], R], items: Iterable[T], together: bool) -> Iter
         pool.shutdown(cancel_futures=True)
 
 
-def _single_threads(count: int) -> ThreadPoolExecutor:
-    """Threads that each compute alone: one has as many of torch's threads as torch was set to when it first asked."""
-    pool, ready = ThreadPoolExecutor(count), Barrier(count + 1)
+_changing_threads = Lock()
 
-    def begin() -> None:
-        torch.get_num_threads()
-        ready.wait()
 
-    torch.set_num_threads(1)
-    try:
-        for _ in range(count):
-            pool.submit(begin)
-        ready.wait()
-    finally:
-        torch.set_num_threads(count)
-    return pool
+def _single_threads() -> tuple[ThreadPoolExecutor | None, int]:
+    """As many threads as torch has, each of which computes alone, and how many; none where torch has one thread.
+
+    A thread has as many of torch's as torch was set to when the thread first asked. So torch is set to one for a
+    moment; a thread of somebody else that first asks in that moment has one too.
+    """
+    with _changing_threads:
+        count = torch.get_num_threads()
+        if count == 1:
+            return None, 1
+        pool, ready = ThreadPoolExecutor(count), Barrier(count + 1)
+
+        def begin() -> None:
+            torch.get_num_threads()
+            ready.wait()
+
+        try:
+            torch.set_num_threads(1)
+            for _ in range(count):
+                pool.submit(begin)
+            ready.wait()
+        except BaseException as error:
+            ready.abort()
+            pool.shutdown(wait=False, cancel_futures=True)
+            if not isinstance(error, RuntimeError):  # such as Ctrl-C
+                raise
+            return None, 1  # the system starts no more threads
+        finally:
+            torch.set_num_threads(count)
+        return pool, count

@@ -171,15 +171,17 @@ def locate_shards(
             for note in notes:
                 log(f"Left out: {note}")
         done: list[_Counts] = []
+        order = _order(out, listing.groups, retry)
         try:
             located: Rows = asked.rows
             if engine == "ray":
-                missing = _missing(out, listing, header, retry)
+                missing = _missing(out, listing, order, header, retry)
                 by_ray = rows_by_ray(asked, of_all, missing, listing.count, out / MISSING, workers, str(device), log)
                 located = at_the_end.enter_context(by_ray)
             with bar("Locating") as report:
-                for number in range(listing.groups):
-                    work = _Shard(out, number, number * shard_size, located, header, retry)
+                for number in order:
+                    passed = sum(one.images for one in done)
+                    work = _Shard(out, number, number * shard_size, passed, located, header, retry)
                     done.append(work.go(listing, stop, report))
                     if log and not done[-1].finished:
                         log(f"{shown(shard_file(out, number))}: {done[-1].said}")
@@ -211,11 +213,22 @@ class _Counts(NamedTuple):
 
 @dataclass(slots=True)
 class _Shard:
-    """One shard: skipped where it is finished, gone on with where it was begun."""
+    """One shard: skipped where it is finished, gone on with where it was begun.
+
+    Attributes:
+        out: the folder.
+        number: of the shard.
+        first: the place of its first image among all.
+        passed: images of the shards that came before it in this call.
+        located: what locates images.
+        header: of the request.
+        retry: locate once more what was left out.
+    """
 
     out: Path
     number: int
     first: int
+    passed: int
     located: Rows
     header: dict[str, Any]
     retry: bool
@@ -226,7 +239,7 @@ class _Shard:
         if file.exists():
             images, left_out = counts(file)
             if not (self.retry and left_out):
-                report(self.first + images, listing.count)
+                report(self.passed + images, listing.count)
                 return _Counts(images, left_out, images - left_out, True)
         entries = listing.group(self.number)
         _drop_journal_of_others(self.out, self.number)
@@ -237,7 +250,7 @@ class _Shard:
             missing = [one.file for one in entries if not _is_located(journal.rows, one)]
             before = len(entries) - len(missing)
             with closing(self.located(missing)) as located:
-                for number, row in enumerate(located, self.first + before + 1):
+                for number, row in enumerate(located, self.passed + before + 1):
                     with stop.held():
                         journal.add(row)
                     report(number, listing.count)
@@ -257,10 +270,22 @@ def _drop_journal_of_others(out: Path, number: int) -> None:
         (out / JOURNAL).unlink(missing_ok=True)
 
 
-def _missing(out: Path, listing: Listing, header: dict[str, Any], retry: bool) -> Iterator[Path | str]:
+def _order(out: Path, groups: int, retry: bool) -> Sequence[int]:
+    """The numbers of all shards as they are worked at. Where finished ones are opened again, the one with a journal is
+    the first, since any other would drop its journal."""
+    there = read_journal(out / JOURNAL)[0] if retry else None
+    begun = there.get("shard") if there else None
+    if not isinstance(begun, int) or begun not in range(groups):
+        return range(groups)
+    return [begun, *range(begun), *range(begun + 1, groups)]
+
+
+def _missing(
+    out: Path, listing: Listing, order: Sequence[int], header: dict[str, Any], retry: bool
+) -> Iterator[Path | str]:
     """All files that `_Shard.go` will ask for, in its order."""
     there, begun, _ = read_journal(out / JOURNAL)
-    for number in range(listing.groups):
+    for number in order:
         file, entries = shard_file(out, number), listing.group(number)
         if file.exists() and not (retry and counts(file)[1]):
             continue
