@@ -84,8 +84,8 @@ def extract(
 def computes_together(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> bool:
     """Whether features of several images are computed at a time, each by one thread (`computed`).
 
-    They are in bfloat16 on a processor: it takes two thirds of the time of all threads at one image, and the features
-    are the same (`benchmarks/training_speed.py`, "images at a time"). In float32 one thread computes a convolution in
+    They are in bfloat16 on a processor: it takes less time than all threads at one image, and the features are the same
+    (`benchmarks/training_speed.py`, "images at a time"). In float32 one thread computes a convolution in
     another way than several, with other last bits.
     """
     return device.type == "cpu" and dtype == torch.bfloat16 and backbone.reentrant
