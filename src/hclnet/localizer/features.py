@@ -84,8 +84,8 @@ def extract(
 def computes_together(backbone: Backbone, device: torch.device, dtype: torch.dtype) -> bool:
     """Whether features of several images are computed at a time, each by one thread (`computed`).
 
-    They are in bfloat16 on a processor: it takes less time than all threads at one image, and the features are the same
-    (`benchmarks/training_speed.py`, "images at a time"). In float32 one thread computes a convolution in
+    They are in bfloat16 on a processor: it takes less time than all threads at one image ("images at a time" in
+    `benchmarks/training_speed.py`), and the features are the same. In float32 one thread computes a convolution in
     another way than several, with other last bits.
     """
     return device.type == "cpu" and dtype == torch.bfloat16 and backbone.reentrant
@@ -96,7 +96,7 @@ def computed(work: Callable[[T], R], items: Iterable[T], together: bool) -> Iter
 
     Args:
         work: such as of an image its features; together it is called in other threads, in the caller's gradient mode.
-        items: together, two are taken ahead of use.
+        items: together, two more are taken than are worked at.
         together: work at as many items at a time as torch has threads, each by one thread, in place of all threads at
             one item.
     """

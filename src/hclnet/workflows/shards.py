@@ -179,10 +179,11 @@ def locate_shards(
                 by_ray = rows_by_ray(asked, of_all, missing, listing.count, out / MISSING, workers, str(device), log)
                 located = at_the_end.enter_context(by_ray)
             with bar("Locating") as report:
+                passed = 0
                 for number in order:
-                    passed = sum(one.images for one in done)
                     work = _Shard(out, number, number * shard_size, passed, located, header, retry)
                     done.append(work.go(listing, stop, report))
+                    passed += done[-1].images
                     if log and not done[-1].finished:
                         log(f"{shown(shard_file(out, number))}: {done[-1].said}")
         except BaseException:  # also Ctrl-C and SIGTERM, and where the disk is full: nothing that was computed is lost
