@@ -159,11 +159,16 @@ def decoded_pictures(images: Iterable[Any], sides: Collection[int], gray: Gray, 
 def in_threads(
     work: Callable[[_Item], _Result], items: Iterable[_Item], pool: ThreadPoolExecutor, ahead: int
 ) -> Iterator[_Result]:
-    """Results in order, while at most `ahead` items are worked on beyond the one that is wanted next."""
+    """Results in order, while at most `ahead` items are worked on beyond the one that is wanted next. What waits when
+    it ends early is not worked on."""
     waiting: deque[Future[_Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > ahead:
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

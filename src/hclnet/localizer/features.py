@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from threading import Barrier, Lock
 from typing import TypeVar
@@ -17,8 +15,10 @@ from torch import Tensor
 
 from hclnet.backbones.backbone import Backbone, Features
 from hclnet.device import autocast
+from hclnet.samples import portions
 from hclnet.types import Gray
 from hclnet_runtime.data.images import OWN, load_square
+from hclnet_runtime.pictures import in_threads
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,20 +43,10 @@ def image_batches(
 
     `gray` is as of `open_image`.
     """
-    ahead = batch + _AHEAD
     with ThreadPoolExecutor(_THREADS) as pool:
-        rest = iter(paths)
-        waiting = deque(pool.submit(load_square, path, size, gray) for path in islice(rest, ahead))
-        images = []
-        while waiting:
-            images.append(waiting.popleft().result())
-            if (path := next(rest, None)) is not None:
-                waiting.append(pool.submit(load_square, path, size, gray))
-            if len(images) == batch:
-                yield np.stack(images)
-                images = []
-        if images:
-            yield np.stack(images)
+        images = in_threads(lambda path: load_square(path, size, gray), paths, pool, batch + _AHEAD)
+        for some in portions(images, batch):
+            yield np.stack(some)
 
 
 def as_input(
@@ -96,7 +86,7 @@ def computed(work: Callable[[T], R], items: Iterable[T], together: bool) -> Iter
 
     Args:
         work: such as of an image its features; together it is called in other threads, in the caller's gradient mode.
-        items: together, two more are taken than are worked at.
+        items: together, a few more are taken than are worked at.
         together: work at as many items at a time as torch has threads, each by one thread, in place of all threads at
             one item.
     """
@@ -110,15 +100,8 @@ def computed(work: Callable[[T], R], items: Iterable[T], together: bool) -> Iter
         with torch.inference_mode(inference), torch.set_grad_enabled(gradients):  # the first sets both
             return work(item)
 
-    try:
-        rest = iter(items)
-        waiting = deque(pool.submit(in_mode, item) for item in islice(rest, threads + 2))
-        while waiting:
-            done = waiting.popleft().result()
-            waiting.extend(pool.submit(in_mode, item) for item in islice(rest, 1))
-            yield done
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with pool:
+        yield from in_threads(in_mode, items, pool, threads + 1)
 
 
 _changing_threads = Lock()

@@ -6,9 +6,8 @@ Maps are read one after the other and scored in threads; never more than a few a
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +40,7 @@ from hclnet.workflows.datasets import as_dataset
 from hclnet.workflows.map_files import Read, checked_maps, match_maps, open_maps
 from hclnet_runtime.boxes import Rule, check_needs, parse_rule
 from hclnet_runtime.data.images import image_size, load_square
+from hclnet_runtime.pictures import in_threads
 from hclnet_runtime.text import shown
 
 _AHEAD = 8  # maps read and not yet scored, per thread
@@ -161,7 +161,8 @@ def score_maps(
     check_ground_truth(ground_truth, samples, sizes, log)
     table = Table(samples, sizes, scoring, any(s.id in ground_truth.masks for s in samples))
 
-    def looked(row: int, map: np.ndarray) -> tuple[list[Found], tuple[Counts, Counts] | None]:
+    def looked(numbered: tuple[int, np.ndarray]) -> tuple[list[Found], tuple[Counts, Counts] | None]:
+        row, map = numbered
         sample = samples[row]
         try:
             size = tuple(sizes[row].tolist())
@@ -172,25 +173,9 @@ def score_maps(
             raise ValueError(f"The map of {sample.id} can't be scored: {error}") from None
 
     with ThreadPoolExecutor(workers) as pool:
-        for row, ((found,), pixels) in enumerate(
-            _in_order(pool, looked, checked_maps(maps, samples), _AHEAD * workers)
-        ):
+        given = enumerate(checked_maps(maps, samples))
+        for row, ((found,), pixels) in enumerate(in_threads(looked, given, pool, _AHEAD * workers - 1)):
             table.put(row, found, pixels)
             if progress and ((row + 1) % 64 == 0 or row + 1 == len(samples)):
                 progress(row + 1, len(samples))
     return table.records()
-
-
-def _in_order(pool: ThreadPoolExecutor, look: Callable, maps: Iterator[np.ndarray], ahead: int) -> Iterator[Any]:
-    """Results in order, while at most `ahead` maps wait: `pool.map` would read all of them first."""
-    waiting: deque[Future] = deque()
-    try:
-        for row, map in enumerate(maps):
-            waiting.append(pool.submit(look, row, map))
-            if len(waiting) >= ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
